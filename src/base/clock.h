@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two clocks, in one place, so that a check program can be linked with another one. Durations are
+ * measured with the boot-time clock, which goes on while the machine sleeps; wall-clock time is for records that
+ * outlive a boot and for people.
+ */
+#pragma once
+
+#include "base/util.h"
+
+uint64_t clock_boot_usec(void); /* CLOCK_BOOTTIME */
+uint64_t clock_wall_usec(void); /* CLOCK_REALTIME */
+
+#define CLOCK_TEXT_MAX 32
+/* "2026-11-23T10:00:00.000Z" */
+void clock_format_utc(uint64_t wall_usec, char text[static CLOCK_TEXT_MAX]);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every bound on what comes from outside, in one place (invariant S9).
+ */
+#pragma once
+
+/* The socket that agents use. */
+#define LIMIT_LINE_BYTES (1024 * 1024)
+#define LIMIT_JSON_DEPTH 32
+#define LIMIT_CLIENTS 1024
+#define LIMIT_CLIENTS_PER_PID 256
+#define LIMIT_REQUESTS_PER_CLIENT 64
+#define LIMIT_OUT_BYTES_PER_CLIENT (4 * 1024 * 1024)
+#define LIMIT_HELLO_SEC 10  /* from accept to session.open */
+#define LIMIT_IDLE_SEC 3600 /* a client that says nothing and waits for nothing */
+#define LIMIT_HALF_LINE_SEC 30
+
+/* HTTP */
+#define LIMIT_METADATA_BYTES (256 * 1024)
+#define LIMIT_TOKEN_REPLY_BYTES (256 * 1024)
+#define LIMIT_HEADER_BYTES (64 * 1024)
+#define LIMIT_CHALLENGE_BYTES (16 * 1024)
+#define LIMIT_FETCH_MSEC 20000
+#define LIMIT_FETCH_CONNECT_MSEC 10000
+#define LIMIT_METADATA_DEPTH 16
+#define LIMIT_FETCHES 256 /* under way at once, a worker */
+
+/* Text we keep of others */
+#define LIMIT_FOREIGN_TEXT 256 /* error_description and the like */
+#define LIMIT_SCOPES 128
+#define LIMIT_SCOPE_BYTES 4096
+#define LIMIT_TOKEN_BYTES (64 * 1024)
+#define LIMIT_NAME_BYTES 64
+
+/* The domain */
+#define LIMIT_SERVERS 20000
+#define LIMIT_WAITERS_PER_GRANT 4096
+#define LIMIT_LEASES_PER_GRANT 32
+#define LIMIT_LOGINS 64
+#define LIMIT_LOGIN_SEC 600 /* A93 */
+#define LIMIT_LISTENERS 64
+
+/* Between our own processes */
+#define LIMIT_FRAME_HEAD_BYTES (128 * 1024)
+#define LIMIT_FRAME_BODY_BYTES (8 * 1024 * 1024)
+#define LIMIT_FRAME_FDS 4
+#define LIMIT_CHAN_OUT_BYTES (64 * 1024 * 1024)
+
+/* The store */
+#define LIMIT_RECORD_BYTES (1024 * 1024)
+#define LIMIT_RECORDS 100000
