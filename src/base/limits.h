@@ -49,3 +49,8 @@
 /* The store */
 #define LIMIT_RECORD_BYTES (1024 * 1024)
 #define LIMIT_RECORDS 100000
+#define LIMIT_STORE_HEADER_BYTES (64 * 1024)
+#define LIMIT_STORE_SLOTS 16
+#define LIMIT_STORE_KEY_BYTES 4096 /* the natural key of a record: URLs in it are at most 2048 */
+#define LIMIT_STORE_OPS 65536      /* under way and queued */
+#define LIMIT_PASSPHRASE_BYTES 1024
