@@ -46,7 +46,8 @@
         X(RETRY, "retry", 1026, 11)                                \
         X(STOPPING, "stopping", 1027, 11)                          \
         X(BAD_CONFIG, "bad_config", 1028, 12)                      \
-        X(CONFLICT, "conflict", 1029, 11)
+        X(CONFLICT, "conflict", 1029, 11)                          \
+        X(CANCELLED, "cancelled", 1030, 130)
 
 enum error_code {
         MCPB_NO_ERROR = 0,
