@@ -23,6 +23,8 @@
 #define LIMIT_FETCH_MSEC 20000
 #define LIMIT_FETCH_CONNECT_MSEC 10000
 #define LIMIT_METADATA_DEPTH 16
+#define LIMIT_METADATA_CACHE_SEC 3600 /* A65 */
+#define LIMIT_METADATA_LIST 64        /* members of a list that is kept */
 #define LIMIT_FETCHES 256 /* under way at once, a worker */
 
 /* Text we keep of others */
