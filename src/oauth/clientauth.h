@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a client proves itself at the token, revocation and registration endpoints (A127 to A131):
+ * one method a request, never two.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "wire/fetch.h"
+
+struct registration;
+struct as_metadata;
+
+#define CLIENT_AUTH_TABLE(X)                                                                \
+        X(ANY, "") /* not settled: see client_auth_resolve() */                             \
+        X(NONE, "none")                                                                     \
+        X(BASIC, "client_secret_basic")                                                     \
+        X(POST, "client_secret_post")                                                       \
+        X(PRIVATE_KEY_JWT, "private_key_jwt") /* from here on: known by name, not served */ \
+        X(SECRET_JWT, "client_secret_jwt")                                                  \
+        X(TLS, "tls_client_auth")                                                           \
+        X(SELF_SIGNED_TLS, "self_signed_tls_client_auth")
+
+enum client_auth {
+#define X(constant, name) CLIENT_AUTH_##constant,
+        CLIENT_AUTH_TABLE(X)
+#undef X
+                CLIENT_AUTH_COUNT,
+};
+
+/* A mask of methods: what a server lists. */
+#define CLIENT_AUTH_BIT(a) (1u << (a))
+
+const char *client_auth_name(enum client_auth a);
+int client_auth_from_name(const char *name, enum client_auth *ret) MUST_CHECK; /* -ENOENT */
+bool client_auth_served(enum client_auth a);
+
+/* The method for this client at this server: the registered one, else the strongest that both
+ * allow (A128). UNSUPPORTED names what the server wants. */
+int client_auth_resolve(const struct registration *reg, const struct as_metadata *as,
+                        enum client_auth *ret, struct error *err) MUST_CHECK;
+
+/* Puts client identification and proof into a form request: header or body. Refuses (INTERNAL) a
+ * registration of another issuer (A69). */
+int client_auth_apply(struct fetch_request *f, const struct registration *reg,
+                      const struct as_metadata *as, struct error *err) MUST_CHECK;
