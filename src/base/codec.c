@@ -146,6 +146,24 @@ static int hex_digit(char c) {
         return -1;
 }
 
+int hex_decode(struct buf *b, const char *text, size_t len) {
+        int r;
+
+        if (len % 2 != 0)
+                return -EBADMSG;
+        for (size_t i = 0; i < len; i++) {
+                if (hex_digit(text[i]) < 0 || (text[i] >= 'A' && text[i] <= 'F'))
+                        return -EBADMSG;
+        }
+        r = buf_reserve(b, len / 2);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < len; i += 2)
+                b->data[b->len++] = (char)(hex_digit(text[i]) * 16 + hex_digit(text[i + 1]));
+        b->data[b->len] = '\0';
+        return 0;
+}
+
 int form_decode(struct buf *b, const char *text, size_t len) {
         for (size_t i = 0; i < len; i++) {
                 char c = text[i];

@@ -15,6 +15,8 @@ int base64url_decode(struct buf *b, const char *text, size_t len) MUST_CHECK;
 
 int hex_append(struct buf *b, const void *data, size_t len) MUST_CHECK;
 void hex_format(char *text, const void *data, size_t len); /* @text holds 2 * len + 1 */
+/* Decodes lower-case hexadecimal (one text for each value) and appends. -EBADMSG on anything else. */
+int hex_decode(struct buf *b, const char *text, size_t len) MUST_CHECK;
 
 /* application/x-www-form-urlencoded. The pair form adds '&' in front where needed. */
 int form_append(struct buf *b, const char *value) MUST_CHECK;

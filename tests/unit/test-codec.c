@@ -32,6 +32,18 @@ static void base64url_refuses_what_is_not_canonical(void **state) {
         }
 }
 
+static void hex_has_one_text_for_each_value(void **state) {
+        static const char *const bad[] = { "0", "0g", "AB", "aB", "0x", " 00", "0\n" };
+        AUTO_BUF struct buf b = BUF_INIT;
+
+        assert_int_equal(hex_decode(&b, "00ff7f", 6), 0);
+        assert_int_equal(b.len, 3);
+        assert_memory_equal(b.data, "\x00\xff\x7f", 3);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_int_equal(hex_decode(&b, bad[i], strlen(bad[i])), -EBADMSG);
+        assert_int_equal(b.len, 3);
+}
+
 static void form_round_trip_keeps_every_byte(void **state) {
         AUTO_BUF struct buf b = BUF_INIT;
         struct form form = FORM_INIT;
@@ -89,6 +101,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(base64url_has_one_text_for_each_value),
                 cmocka_unit_test(base64url_refuses_what_is_not_canonical),
+                cmocka_unit_test(hex_has_one_text_for_each_value),
                 cmocka_unit_test(form_round_trip_keeps_every_byte),
                 cmocka_unit_test(form_says_when_a_name_is_repeated),
                 cmocka_unit_test(form_refuses_broken_escapes),
