@@ -10,7 +10,6 @@
  */
 #pragma once
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
