@@ -46,7 +46,8 @@ int json_parse(const char *data, size_t len, unsigned depth_max, json_t **ret, c
         }
         value = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (!value) {
-                if (json_error_code(&error) == json_error_out_of_memory) {
+                /* Most of jansson's failed allocations leave no word; a few look like a bad token. */
+                if (json_error_code(&error) == json_error_out_of_memory || !error.text[0]) {
                         *why = "out of memory";
                         return -ENOMEM;
                 }
@@ -58,19 +59,29 @@ int json_parse(const char *data, size_t len, unsigned depth_max, json_t **ret, c
         return 0;
 }
 
+/* jansson does not hand on why a callback failed. */
+struct sink {
+        struct buf *b;
+        int r;
+};
+
 static int on_json_chunk(const char *data, size_t len, void *userdata) {
-        return buf_append(userdata, data, len) < 0 ? -1 : 0;
+        struct sink *sink = userdata;
+
+        if (sink->r == 0)
+                sink->r = buf_append(sink->b, data, len);
+        return sink->r < 0 ? -1 : 0;
 }
 
 static int write_flags(struct buf *b, const json_t *value, size_t flags) {
+        struct sink sink = { .b = b };
         size_t before = b->len;
 
-        if (json_dump_callback(value, on_json_chunk, b, JSON_COMPACT | JSON_ENCODE_ANY | flags) ==
-            0)
+        if (json_dump_callback(value, on_json_chunk, &sink,
+                               JSON_COMPACT | JSON_ENCODE_ANY | flags) == 0)
                 return 0;
         buf_truncate(b, before);
-        /* jansson does not say why: ask the buffer whether it was its limit. */
-        return b->len + 4096 > (b->max ? b->max : BUF_MAX_DEFAULT) ? -EMSGSIZE : -ENOMEM;
+        return sink.r < 0 ? sink.r : -ENOMEM;
 }
 
 int json_write(struct buf *b, const json_t *value) {

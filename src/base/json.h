@@ -17,7 +17,8 @@ static inline void cleanup_json(json_t **j) {
 
 /*
  * Parses exactly one JSON value. Refused with -EBADMSG: more nesting than @depth_max, duplicate keys, invalid UTF-8,
- * text behind the value, NUL in a string. On success *@ret is a new reference. @why (may be NULL) gets a short reason.
+ * text behind the value, NUL in a string. On success *@ret is a new reference. @why (may be NULL) gets a short reason. Out of memory is
+ * -ENOMEM where jansson lets it be told from bad input, else -EBADMSG.
  */
 int json_parse(const char *data, size_t len, unsigned depth_max, json_t **ret, const char **why)
         MUST_CHECK;
