@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routing, metadata (RFC 8414, OpenID discovery), registration (RFC 7591), client authentication.
+ */
+#include "as.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "authorize.h"
+#include "grant.h"
+
+#define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
+#define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
+
+const char *as_scopes(const struct demo *d) {
+        return d->options.offline_access ? SCOPE_SUMMARY " " SCOPE_ADMIN " " SCOPE_OFFLINE
+                                         : SCOPE_SUMMARY " " SCOPE_ADMIN;
+}
+
+static bool starts_with(const char *s, const char *start) {
+        return strncmp(s, start, strlen(start)) == 0;
+}
+
+/* The path behind the issuer's, or NULL. */
+static const char *below_issuer(const struct demo *d, const char *path) {
+        return starts_with(path, d->options.issuer_path) ? path + strlen(d->options.issuer_path)
+                                                         : NULL;
+}
+
+enum step as_step(const struct demo *d, const struct request *r) {
+        const char *path = below_issuer(d, r->path);
+        const char *grant = form_get(&r->form, "grant_type");
+
+        if (starts_with(r->path, WELL_KNOWN_OAUTH) || starts_with(r->path, WELL_KNOWN_OIDC) ||
+            (path && strcmp(path, WELL_KNOWN_OIDC) == 0))
+                return STEP_ASMETA;
+        if (!path)
+                return STEP_OTHER;
+        if (strcmp(path, "/register") == 0)
+                return STEP_REGISTER;
+        if (strcmp(path, "/authorize") == 0)
+                return strcmp(r->method, "POST") == 0 ? STEP_CONSENT : STEP_AUTHORIZE;
+        if (strcmp(path, "/token") == 0)
+                return grant && strcmp(grant, "refresh_token") == 0 ? STEP_REFRESH : STEP_TOKEN;
+        return strcmp(path, "/revoke") == 0 ? STEP_REVOKE : STEP_OTHER;
+}
+
+void as_no_store(struct exchange *x) {
+        reply_header(x->request, "Cache-Control", "no-store");
+        reply_header(x->request, "Pragma", "no-cache");
+}
+
+void as_error(struct exchange *x, unsigned status, const char *code, const char *description) {
+        const char *text = description;
+
+        if (exchange_fault(x, FAULT_ANSI_TEXT))
+                text = "\033[2J\033[31mYour computer is at risk\033[0m\r\n\007call us";
+        reply_json(x->request, status,
+                   json_pack("{s:s, s:s}", "error", code, "error_description", text));
+        as_no_store(x);
+        exchange_note(x, "%s: %s", code, description);
+}
+
+/* Which forms of discovery document there are, and where (RFC 8414 3.1, 5). */
+static bool metadata_here(const struct demo *d, const char *path, bool *ret_oidc) {
+        const char *tenant = d->options.issuer_path;
+        enum metadata kind = d->options.metadata;
+        const char *below = below_issuer(d, path);
+
+        *ret_oidc = false;
+        if (starts_with(path, WELL_KNOWN_OAUTH))
+                return (kind == METADATA_OAUTH || kind == METADATA_BOTH) &&
+                       strcmp(path + strlen(WELL_KNOWN_OAUTH), tenant) == 0;
+        *ret_oidc = true;
+        if (kind == METADATA_OAUTH)
+                return false;
+        if (below && strcmp(below, WELL_KNOWN_OIDC) == 0)
+                return true;
+        return kind != METADATA_OIDC_APPENDED && starts_with(path, WELL_KNOWN_OIDC) &&
+               strcmp(path + strlen(WELL_KNOWN_OIDC), tenant) == 0;
+}
+
+static void set_url(json_t *doc, const char *name, const char *base, const char *path) {
+        char *url = mem_printf("%s%s", base, path);
+
+        json_object_set_new(doc, name, json_string(url));
+        free(url);
+}
+
+static void set_words(json_t *doc, const char *name, const char *words) {
+        json_t *list = json_array();
+
+        while (*words) {
+                size_t n = strcspn(words, " ");
+
+                json_array_append_new(list, json_stringn(words, n));
+                words += n;
+                words += strspn(words, " ");
+        }
+        json_object_set_new(doc, name, list);
+}
+
+static void metadata_faults(struct exchange *x, json_t *doc) {
+        const char *url;
+
+        if (exchange_fault(x, FAULT_NO_PKCE))
+                json_object_del(doc, "code_challenge_methods_supported");
+        if (exchange_fault(x, FAULT_PKCE_PLAIN_ONLY))
+                set_words(doc, "code_challenge_methods_supported", "plain");
+        if (exchange_fault(x, FAULT_NO_REGISTRATION))
+                json_object_del(doc, "registration_endpoint");
+        if (exchange_fault(x, FAULT_NO_TOKEN_ENDPOINT))
+                json_object_del(doc, "token_endpoint");
+        if (exchange_fault(x, FAULT_NO_AUTHORIZATION_ENDPOINT))
+                json_object_del(doc, "authorization_endpoint");
+        if (exchange_fault_arg(x, FAULT_HTTP_ENDPOINT, "http://as.example/token", &url))
+                json_object_set_new(doc, "token_endpoint", json_string(url));
+        if (exchange_fault_arg(x, FAULT_FILE_AUTHORIZE, "file:///etc/passwd", &url))
+                json_object_set_new(doc, "authorization_endpoint", json_string(url));
+}
+
+static void handle_metadata(struct exchange *x) {
+        struct demo *d = x->demo;
+        char *wrong = mem_printf("%s/wrong", d->issuer);
+        const char *issuer = d->issuer;
+        bool oidc;
+        json_t *doc;
+
+        if (strcmp(x->request->method, "GET") == 0 && metadata_here(d, x->request->path, &oidc)) {
+                (void)exchange_fault_arg(x, FAULT_WRONG_ISSUER, wrong, &issuer);
+                doc = json_pack("{s:s, s:b}", "issuer", issuer,
+                                "authorization_response_iss_parameter_supported", 1);
+                set_url(doc, "authorization_endpoint", d->issuer, "/authorize");
+                set_url(doc, "token_endpoint", d->issuer, "/token");
+                set_url(doc, "registration_endpoint", d->issuer, "/register");
+                set_url(doc, "revocation_endpoint", d->issuer, "/revoke");
+                set_words(doc, "response_types_supported", "code");
+                set_words(doc, "grant_types_supported",
+                          "authorization_code refresh_token client_credentials");
+                set_words(doc, "code_challenge_methods_supported", "S256");
+                set_words(doc, "token_endpoint_auth_methods_supported",
+                          "none client_secret_basic client_secret_post");
+                set_words(doc, "scopes_supported", as_scopes(d));
+                if (d->options.cimd)
+                        json_object_set_new(doc, "client_id_metadata_document_supported",
+                                            json_true());
+                if (oidc) {
+                        set_url(doc, "jwks_uri", d->issuer, "/jwks");
+                        set_words(doc, "subject_types_supported", "public");
+                        set_words(doc, "id_token_signing_alg_values_supported", "RS256");
+                }
+                metadata_faults(x, doc);
+                reply_json(x->request, 200, doc);
+        }
+        free(wrong);
+}
+
+static json_t *registration_answer(struct exchange *x, struct client *client, const json_t *asked) {
+        const json_t *type = json_object_get(asked, "application_type");
+        const char *forced = NULL;
+        json_t *doc = json_pack("{s:s, s:I, s:s}", "client_id", client->id, "client_id_issued_at",
+                                (json_int_t)clock_epoch(), "client_name", client->name);
+        json_t *redirects = json_array();
+        uint64_t expires = 0;
+
+        for (unsigned i = 0; i < client->n_redirects; i++)
+                json_array_append_new(redirects, json_string(client->redirects[i]));
+        json_object_set_new(doc, "redirect_uris", redirects);
+        set_words(doc, "grant_types",
+                  client->may_refresh ? "authorization_code refresh_token" : "authorization_code");
+        if (client->may_act_alone)
+                json_array_append_new(json_object_get(doc, "grant_types"),
+                                      json_string("client_credentials"));
+        set_words(doc, "response_types", "code");
+        if (type)
+                json_object_set_new(doc, "application_type", json_deep_copy(type));
+        json_object_set_new(doc, "token_endpoint_auth_method",
+                            json_string(method_name(client->method)));
+        if (exchange_fault_arg(x, FAULT_REGISTRATION_METHOD, "omit", &forced)) {
+                if (strcmp(forced, "omit") == 0) {
+                        json_object_del(doc, "token_endpoint_auth_method");
+                } else {
+                        client->method = method_parse(forced);
+                        json_object_set_new(doc, "token_endpoint_auth_method", json_string(forced));
+                }
+                if (!client->secret && strcmp(forced, "none") != 0)
+                        clients_set_secret(client, random_token("cs_"));
+        }
+        if (client->secret) {
+                if (faults_take_number(x->demo->faults, FAULT_SECRET_EXPIRES, x->step, 0, &expires))
+                        client->secret_expires = (int64_t)expires;
+                json_object_set_new(doc, "client_secret", json_string(client->secret));
+                json_object_set_new(doc, "client_secret_expires_at",
+                                    json_integer((json_int_t)client->secret_expires));
+                journal_secret(x->demo->journal, SECRET_CLIENT_SECRET, client->secret);
+        }
+        return doc;
+}
+
+static void handle_register(struct exchange *x) {
+        struct request *r = x->request;
+        const char *code = NULL;
+        char *description = NULL;
+        struct client *client;
+        json_t *asked;
+
+        if (strcmp(r->method, "POST") != 0) {
+                reply_text(r, 405, "text/plain", "POST only\n");
+                return;
+        }
+        asked = r->body.n > 0 ? json_loadb(r->body.p, r->body.n, 0, NULL) : NULL;
+        if (!json_is_object(asked)) {
+                as_error(x, 400, "invalid_client_metadata", "the body is not a JSON object");
+        } else if (exchange_fault(x, FAULT_INVALID_CLIENT)) {
+                as_error(x, 400, "invalid_client_metadata", "a fault refuses");
+        } else {
+                client = clients_register(x->demo->clients, asked, &code, &description);
+                if (client) {
+                        journal_count(x->demo->journal, COUNT_REGISTRATIONS);
+                        reply_json(r, 201, registration_answer(x, client, asked));
+                        as_no_store(x);
+                        exchange_note(x, "client %s", client->name);
+                } else {
+                        as_error(x, 400, code, description);
+                        free(description);
+                }
+        }
+        json_decref(asked);
+}
+
+static void refuse_client(struct exchange *x, bool basic, const char *why) {
+        as_error(x, 401, "invalid_client", why);
+        if (basic)
+                reply_header(x->request, "WWW-Authenticate", "Basic realm=\"token\"");
+}
+
+/* "Basic" carries both parts form-encoded (RFC 6749 2.3.1). */
+static bool basic_decode(const char *encoded, char **ret_id, char **ret_secret) {
+        char plain[2048];
+        const char *colon;
+        size_t n;
+
+        if (sodium_base642bin((unsigned char *)plain, sizeof(plain) - 1, encoded, strlen(encoded),
+                              NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+                return false;
+        plain[n] = '\0';
+        colon = memchr(plain, ':', n);
+        if (!colon)
+                return false;
+        *ret_id = form_decode(plain, (size_t)(colon - plain));
+        *ret_secret = form_decode(colon + 1, n - (size_t)(colon - plain) - 1);
+        return *ret_id && *ret_secret;
+}
+
+static struct client *check_client(struct exchange *x, const char *id, const char *secret,
+                                   bool basic) {
+        struct client *c = clients_get(x->demo->clients, id);
+        const char *why = NULL;
+
+        if (!c)
+                why = "unknown client";
+        else if (exchange_fault(x, FAULT_INVALID_CLIENT))
+                why = "a fault refuses the client";
+        else if (c->method == METHOD_NONE && secret)
+                why = "a public client sends no secret";
+        else if (c->method != METHOD_NONE && !secret)
+                why = "this client has a secret and did not send it";
+        else if ((c->method == METHOD_BASIC && !basic) || (c->method == METHOD_POST && basic) ||
+                 c->method == METHOD_UNKNOWN)
+                why = "not the registered authentication method";
+        else if (secret && !string_equal(secret, c->secret))
+                why = "wrong secret";
+        else if (secret && c->secret_expires > 0 && clock_epoch() >= c->secret_expires)
+                why = "the secret has expired";
+        if (why)
+                refuse_client(x, basic, why);
+        return why ? NULL : c;
+}
+
+struct client *as_authenticate(struct exchange *x) {
+        const struct form *f = &x->request->form;
+        const char *header = request_header(x->request, "Authorization");
+        const char *id = form_get(f, "client_id");
+        const char *secret = form_get(f, "client_secret");
+        struct client *client = NULL;
+        char *basic_id = NULL;
+        char *basic_secret = NULL;
+
+        if (!header) {
+                if (id)
+                        return check_client(x, id, secret, false);
+                refuse_client(x, false, "the request names no client");
+                return NULL;
+        }
+        if (secret)
+                as_error(x, 400, "invalid_request", "two authentication methods at once");
+        else if (strncasecmp(header, "Basic ", 6) != 0 ||
+                 !basic_decode(header + 6, &basic_id, &basic_secret))
+                refuse_client(x, true, "Authorization is not well-formed Basic");
+        else if (id && strcmp(id, basic_id) != 0)
+                as_error(x, 400, "invalid_request", "client_id and Authorization differ");
+        else
+                client = check_client(x, basic_id, basic_secret, true);
+        journal_secret(x->demo->journal, SECRET_CLIENT_SECRET, basic_secret);
+        free(basic_id);
+        free(basic_secret);
+        return client;
+}
+
+void as_handle(struct exchange *x) {
+        const char *below = below_issuer(x->demo, x->request->path);
+
+        if (x->step == STEP_ASMETA)
+                handle_metadata(x);
+        else if (x->step == STEP_REGISTER)
+                handle_register(x);
+        else if (x->step == STEP_AUTHORIZE)
+                authorize_handle(x);
+        else if (x->step == STEP_CONSENT)
+                authorize_consent(x);
+        else if (x->step == STEP_TOKEN || x->step == STEP_REFRESH)
+                grant_handle(x);
+        else if (x->step == STEP_REVOKE)
+                grant_revoke(x);
+        else if (below && strcmp(below, "/jwks") == 0)
+                reply_json(x->request, 200, json_pack("{s:[]}", "keys"));
+}

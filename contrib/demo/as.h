@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The authorization server: which request belongs to which endpoint, its metadata, registration,
+ * and how a client proves who it is.
+ */
+#pragma once
+
+#include "exchange.h"
+
+enum step as_step(const struct demo *d, const struct request *r);
+void as_handle(struct exchange *x);
+
+/* An error of RFC 6749 5.2. */
+void as_error(struct exchange *x, unsigned status, const char *code, const char *description);
+void as_no_store(struct exchange *x);
+/* The client at the token or revocation endpoint; NULL once an error was answered. */
+struct client *as_authenticate(struct exchange *x);
+/* The scopes this server knows, blank-separated. */
+const char *as_scopes(const struct demo *d);

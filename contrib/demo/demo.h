@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one object that ties the modules together; main.c owns it and all that hangs from it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "clients.h"
+#include "faults.h"
+#include "http.h"
+#include "journal.h"
+#include "options.h"
+#include "table.h"
+#include "tokens.h"
+
+#define SCOPE_SUMMARY "tools:generate_summary"
+#define SCOPE_ADMIN "tools:admin"
+#define SCOPE_OFFLINE "offline_access"
+
+struct hold {
+        bool on;
+        bool after; /* execute first, then hold */
+};
+
+struct demo {
+        struct options options;
+        struct hold holds[STEP_COUNT];
+        struct journal *journal;
+        struct faults *faults;
+        struct tokens *tokens;
+        struct clients *clients;
+        struct table *tickets;  /* consent pages that are open, by ticket */
+        struct table *sessions; /* MCP sessions, by id */
+        struct service *mcp;
+        struct service *as;
+        struct service *control;
+        char *mcp_origin; /* "http://127.0.0.1:PORT" */
+        char *as_origin;
+        char *issuer; /* the origin and --issuer-path */
+        char *control_origin;
+        bool quit;
+};

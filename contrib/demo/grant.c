@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * authorization_code, refresh_token, client_credentials; revocation (RFC 7009).
+ */
+#include "grant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "as.h"
+#include "mcp.h"
+
+static void family_revoke(struct exchange *x, struct family *f) {
+        if (f && !f->revoked) {
+                f->revoked = true;
+                journal_count(x->demo->journal, COUNT_FAMILIES_REVOKED);
+        }
+}
+
+/* One access token, and a refresh token where there is to be a new one. */
+static void issue(struct exchange *x, struct family *family, const char *scope, bool with_refresh) {
+        struct demo *d = x->demo;
+        bool expired = exchange_fault(x, FAULT_EXPIRED_AT_ONCE);
+        uint64_t ttl_sec = expired ? 0 : d->options.access_ttl_sec;
+        char *narrow = NULL;
+        char *access;
+        char *refresh;
+        json_t *answer;
+
+        if (exchange_fault(x, FAULT_SMALLER_SCOPE)) {
+                narrow = mem_copy(scope, strcspn(scope, " "));
+                scope = narrow;
+        }
+        access = tokens_add_access(d->tokens, family, scope, ttl_sec * 1000U);
+        refresh = with_refresh ? tokens_add_refresh(d->tokens, family) : NULL;
+        journal_count(d->journal, COUNT_ACCESS_TOKENS_ISSUED);
+        journal_secret(d->journal, SECRET_ACCESS_TOKEN, access);
+        answer = json_pack("{s:s, s:s, s:s}", "access_token", access, "token_type",
+                           d->options.token_type, "scope", scope);
+        if (exchange_fault(x, FAULT_EXPIRES_IN_STRING)) {
+                char *s = mem_printf("%llu", (unsigned long long)ttl_sec);
+
+                json_object_set_new(answer, "expires_in", json_string(s));
+                free(s);
+        } else if (!d->options.no_expires_in) {
+                json_object_set_new(answer, "expires_in", json_integer((json_int_t)ttl_sec));
+        }
+        if (refresh) {
+                journal_count(d->journal, COUNT_REFRESH_TOKENS_ISSUED);
+                journal_secret(d->journal, SECRET_REFRESH_TOKEN, refresh);
+                json_object_set_new(answer, "refresh_token", json_string(refresh));
+        }
+        reply_json(x->request, 200, answer);
+        as_no_store(x);
+        free(access);
+        free(refresh);
+        free(narrow);
+}
+
+static struct family *family_new(struct exchange *x, const struct client *client, const char *scope,
+                                 const char *resource) {
+        struct family *f = tokens_add_family(x->demo->tokens, client->id, scope, resource);
+
+        if (f)
+                journal_count(x->demo->journal, COUNT_FAMILIES);
+        else
+                as_error(x, 503, "temporarily_unavailable", "too many grants");
+        return f;
+}
+
+static bool verifier_matches(const char *verifier, const char *challenge) {
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789-._~";
+        size_t n = verifier ? strlen(verifier) : 0;
+        char *hash;
+        bool same;
+
+        if (n < 43 || n > 128 || strspn(verifier, allowed) != n)
+                return false;
+        hash = sha256_base64url(verifier);
+        same = string_equal(hash, challenge);
+        free(hash);
+        return same;
+}
+
+/* Faults that make a token request fail whatever it says; true once answered. */
+static bool refused_by_fault(struct exchange *x) {
+        if (exchange_fault(x, FAULT_INVALID_GRANT))
+                as_error(x, 400, "invalid_grant", "a fault refuses the grant");
+        else if (exchange_fault(x, FAULT_INVALID_SCOPE))
+                as_error(x, 400, "invalid_scope", "a fault refuses the scope");
+        else if (exchange_fault(x, FAULT_INVALID_TARGET))
+                as_error(x, 400, "invalid_target", "a fault refuses the resource");
+        else
+                return false;
+        return true;
+}
+
+static bool wants_refresh_token(const struct demo *d, const struct client *client,
+                                const char *scope) {
+        if (d->options.no_refresh_token || !client->may_refresh)
+                return false;
+        return !d->options.offline_access ||
+               words_contain(scope, SCOPE_OFFLINE, strlen(SCOPE_OFFLINE));
+}
+
+static void grant_code(struct exchange *x, const struct client *client) {
+        const struct form *f = &x->request->form;
+        const char *redirect_uri = form_get(f, "redirect_uri");
+        const char *resource = form_get(f, "resource");
+        struct code *code = tokens_code(x->demo->tokens, form_get(f, "code"));
+
+        if (!code || strcmp(code->client_id, client->id) != 0) {
+                as_error(x, 400, "invalid_grant", "unknown code");
+                return;
+        }
+        if (code->used) {
+                journal_count(x->demo->journal, COUNT_CODE_REPLAYS);
+                family_revoke(x, code->family);
+                as_error(x, 400, "invalid_grant", "code used twice, its tokens are revoked");
+                return;
+        }
+        code->used = true; /* also by a request that fails below: nobody gets to guess */
+        if (clock_msec() >= code->expires_msec)
+                as_error(x, 400, "invalid_grant", "the code has expired");
+        else if (!redirect_uri || strcmp(redirect_uri, code->redirect_uri) != 0)
+                as_error(x, 400, "invalid_grant", "redirect_uri is not that of the authorization");
+        else if (!verifier_matches(form_get(f, "code_verifier"), code->challenge))
+                as_error(x, 400, "invalid_grant", "code_verifier does not fit the challenge");
+        else if (!resource || strcmp(resource, code->resource) != 0)
+                as_error(x, 400, "invalid_target", "resource is not that of the authorization");
+        else if ((code->family = family_new(x, client, code->scope, code->resource))) {
+                issue(x, code->family, code->scope,
+                      wants_refresh_token(x->demo, client, code->scope));
+                exchange_note(x, "tokens for %s", client->name);
+        }
+}
+
+static void rotate(struct exchange *x, struct refresh_token *token, const char *scope) {
+        struct demo *d = x->demo;
+
+        if (exchange_fault(x, FAULT_REVOKE_FAMILY)) {
+                family_revoke(x, token->family);
+                as_error(x, 400, "invalid_grant", "a fault revoked the family");
+                return;
+        }
+        journal_count(d->journal, COUNT_REFRESHES);
+        if (!d->options.no_rotate)
+                token->used = true;
+        /* The token may be gone from its table once a new one is added: not used after this. */
+        issue(x, token->family, scope, !d->options.no_rotate);
+        exchange_note(x, d->options.no_rotate ? "refreshed" : "refreshed and rotated");
+}
+
+static void grant_refresh(struct exchange *x, const struct client *client) {
+        const struct form *f = &x->request->form;
+        const char *scope = form_get(f, "scope");
+        const char *resource = form_get(f, "resource");
+        struct refresh_token *token = tokens_refresh(x->demo->tokens, form_get(f, "refresh_token"));
+
+        if (!token || strcmp(token->family->client_id, client->id) != 0) {
+                as_error(x, 400, "invalid_grant", "unknown refresh token");
+        } else if (token->family->revoked || token->revoked) {
+                as_error(x, 400, "invalid_grant", "the refresh token is revoked");
+        } else if (token->used) {
+                journal_count(x->demo->journal, COUNT_REUSE_DETECTED);
+                family_revoke(x, token->family);
+                as_error(x, 400, "invalid_grant", "refresh token used twice, family revoked");
+        } else if (scope && (!words_valid(scope) || !words_subset(scope, token->family->scope))) {
+                as_error(x, 400, "invalid_scope", "more scope than was granted");
+        } else if (!resource || strcmp(resource, token->family->resource) != 0) {
+                as_error(x, 400, "invalid_target", "resource is not that of the grant");
+        } else {
+                rotate(x, token, scope ? scope : token->family->scope);
+        }
+}
+
+static void grant_credentials(struct exchange *x, const struct client *client) {
+        const struct form *f = &x->request->form;
+        const char *scope = form_get(f, "scope");
+        const char *resource = form_get(f, "resource");
+        struct family *family;
+
+        if (!scope)
+                scope = SCOPE_SUMMARY;
+        if (!client->may_act_alone) {
+                as_error(x, 400, "unauthorized_client", "this client may not act alone");
+        } else if (!words_valid(scope) || !words_subset(scope, as_scopes(x->demo))) {
+                as_error(x, 400, "invalid_scope", "unknown scope");
+        } else if (!resource || !mcp_is_resource(x->demo, resource)) {
+                as_error(x, 400, "invalid_target", "resource must be one of this server's");
+        } else {
+                family = family_new(x, client, scope, resource);
+                if (family)
+                        issue(x, family, scope, false);
+        }
+}
+
+/* What holds for both endpoints; false once an error was answered. */
+static bool form_right(struct exchange *x) {
+        struct request *r = x->request;
+
+        if (strcmp(r->method, "POST") != 0) {
+                reply_text(r, 405, "text/plain", "POST only\n");
+                reply_header(r, "Allow", "POST");
+        } else if (!request_is_form(r) || r->form.bad || r->query.n > 0) {
+                as_error(x, 400, "invalid_request", "the body is not a form, or there is a query");
+        } else if (form_repeated(&r->form)) {
+                as_error(x, 400, "invalid_request", "a parameter stands twice");
+        } else {
+                return true;
+        }
+        return false;
+}
+
+void grant_handle(struct exchange *x) {
+        const char *type = form_get(&x->request->form, "grant_type");
+        struct client *client;
+
+        exchange_label(x, type);
+        if (!form_right(x))
+                return;
+        client = as_authenticate(x);
+        if (!client || refused_by_fault(x))
+                return;
+        if (!type)
+                as_error(x, 400, "invalid_request", "grant_type is missing");
+        else if (strcmp(type, "authorization_code") == 0)
+                grant_code(x, client);
+        else if (strcmp(type, "refresh_token") == 0)
+                grant_refresh(x, client);
+        else if (strcmp(type, "client_credentials") == 0)
+                grant_credentials(x, client);
+        else
+                as_error(x, 400, "unsupported_grant_type", "no such grant");
+}
+
+void grant_revoke(struct exchange *x) {
+        const struct form *f = &x->request->form;
+        const char *name = form_get(f, "token");
+        struct refresh_token *refresh;
+        struct access_token *access;
+        struct client *client;
+
+        if (!form_right(x))
+                return;
+        client = as_authenticate(x);
+        if (!client)
+                return;
+        if (!name) {
+                as_error(x, 400, "invalid_request", "token is missing");
+                return;
+        }
+        refresh = tokens_refresh(x->demo->tokens, name);
+        access = tokens_access(x->demo->tokens, name);
+        if (refresh && strcmp(refresh->family->client_id, client->id) == 0) {
+                family_revoke(x, refresh->family);
+                journal_count(x->demo->journal, COUNT_REVOCATIONS);
+                exchange_note(x, "refresh token and its family");
+        } else if (access && strcmp(access->family->client_id, client->id) == 0) {
+                access->revoked = true;
+                journal_count(x->demo->journal, COUNT_REVOCATIONS);
+                exchange_note(x, "access token");
+        } else {
+                exchange_note(x, "unknown token");
+        }
+        reply_text(x->request, 200, NULL, "");
+        as_no_store(x);
+}

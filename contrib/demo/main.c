@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mcp-demo-server: an MCP server with its authorization server, honest or hostile as asked, for
+ * trying things out and for tests. It binds to 127.0.0.1 only and contacts nobody.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "authorize.h"
+#include "control.h"
+#include "demo.h"
+#include "exchange.h"
+
+#define EXIT_USAGE 2
+#define TICKETS_MAX 10000U
+#define SESSIONS_MAX 10000U
+
+static void complain(const char *what, int error) {
+        fprintf(stderr, "mcp-demo-server: %s: %s\n", what, strerrordesc_np(error));
+}
+
+/* What needs the command line to be right; false after a complaint. */
+static bool configure(struct demo *d) {
+        char *error = NULL;
+
+        for (unsigned i = 0; i < d->options.n_clients; i++) {
+                if (!clients_add_known(d->clients, d->options.clients[i])) {
+                        fputs("mcp-demo-server: two --client with the same id\n", stderr);
+                        return false;
+                }
+        }
+        for (unsigned i = 0; i < d->options.n_clients; i++) {
+                const char *secret = strchr(d->options.clients[i], ':');
+
+                if (secret)
+                        journal_secret(d->journal, SECRET_CLIENT_SECRET, secret + 1);
+        }
+        for (unsigned i = 0; i < d->options.n_faults; i++) {
+                if (!faults_add(d->faults, d->options.faults[i], &error)) {
+                        fprintf(stderr, "mcp-demo-server: %s\n", error);
+                        free(error);
+                        return false;
+                }
+        }
+        return true;
+}
+
+static void demo_init(struct demo *d) {
+        d->journal = journal_new();
+        d->faults = faults_new();
+        d->tokens = tokens_new();
+        d->clients = clients_new();
+        d->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+        d->sessions = table_new(SESSIONS_MAX, true, free);
+}
+
+static void demo_done(struct demo *d) {
+        d->mcp = http_service_free(d->mcp);
+        d->as = http_service_free(d->as);
+        d->control = http_service_free(d->control);
+        d->sessions = table_free(d->sessions);
+        d->tickets = table_free(d->tickets);
+        d->clients = clients_free(d->clients);
+        d->tokens = tokens_free(d->tokens);
+        d->faults = faults_free(d->faults);
+        d->journal = journal_free(d->journal);
+        free(d->mcp_origin);
+        free(d->as_origin);
+        free(d->issuer);
+        free(d->control_origin);
+}
+
+static struct service *listen_on(uint16_t port, const char *what, http_handler_fn handler,
+                                 struct demo *d, char **ret_origin) {
+        struct service *s = http_service_new(port, handler, d);
+
+        if (!s) {
+                complain(what, errno);
+                return NULL;
+        }
+        *ret_origin = mem_printf("http://127.0.0.1:%u", http_service_port(s));
+        return s;
+}
+
+static bool demo_listen(struct demo *d) {
+        const struct options *o = &d->options;
+
+        d->mcp = listen_on(o->port, "MCP port", exchange_on_mcp, d, &d->mcp_origin);
+        if (!d->mcp)
+                return false;
+        d->as = listen_on(o->as_port, "authorization server port", exchange_on_as, d,
+                          &d->as_origin);
+        if (!d->as)
+                return false;
+        d->issuer = mem_printf("%s%s", d->as_origin, o->issuer_path);
+        d->control = listen_on(o->control_port, "control port", control_on_request, d,
+                               &d->control_origin);
+        return d->control != NULL;
+}
+
+/* The one line on stdout; whoever started us waits for it. */
+static bool announce(const struct demo *d) {
+        return printf("{\"mcp\":\"%s/mcp\",\"issuer\":\"%s\",\"control\":\"%s\"}\n", d->mcp_origin,
+                      d->issuer, d->control_origin) > 0 &&
+               fflush(stdout) == 0;
+}
+
+static int next_timeout(const struct demo *d) {
+        struct service *const services[] = { d->mcp, d->as, d->control };
+        uint64_t now = clock_msec();
+        int timeout = -1;
+
+        for (size_t i = 0; i < 3; i++) {
+                int t = http_service_timeout(services[i], now);
+
+                if (t >= 0 && (timeout < 0 || t < timeout))
+                        timeout = t;
+        }
+        return timeout;
+}
+
+static int run(struct demo *d, int signal_fd) {
+        struct pollfd fds[] = {
+                { .fd = http_service_fd(d->mcp), .events = POLLIN },
+                { .fd = http_service_fd(d->as), .events = POLLIN },
+                { .fd = http_service_fd(d->control), .events = POLLIN },
+                { .fd = signal_fd, .events = POLLIN },
+        };
+
+        while (!d->quit) {
+                if (poll(fds, 4, next_timeout(d)) < 0 && errno != EINTR) {
+                        complain("poll", errno);
+                        return EXIT_FAILURE;
+                }
+                if (fds[3].revents)
+                        break;
+                exchange_tick(d, clock_msec());
+                http_service_run(d->mcp);
+                http_service_run(d->as);
+                control_tick(d);
+                http_service_run(d->control);
+        }
+        return EXIT_SUCCESS;
+}
+
+static int open_signals(void) {
+        sigset_t set;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return -1;
+        return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int main(int argc, char **argv) {
+        struct demo d = { 0 };
+        int status = EXIT_FAILURE;
+        pid_t parent = getppid();
+        int signal_fd;
+
+        switch (options_parse(&d.options, argc, argv)) {
+        case OPTIONS_DONE:
+                return EXIT_SUCCESS;
+        case OPTIONS_USAGE:
+                fputs("Try 'mcp-demo-server --help'.\n", stderr);
+                return EXIT_USAGE;
+        case OPTIONS_RUN:
+                break;
+        }
+        if (sodium_init() < 0)
+                return EXIT_FAILURE;
+        signal_fd = open_signals();
+        if (signal_fd < 0) {
+                complain("signals", errno);
+                return EXIT_FAILURE;
+        }
+        if (d.options.die_with_parent &&
+            (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)) {
+                (void)close(signal_fd);
+                return EXIT_FAILURE;
+        }
+        demo_init(&d);
+        if (!configure(&d))
+                status = EXIT_USAGE;
+        else if (demo_listen(&d) && announce(&d))
+                status = run(&d, signal_fd);
+        demo_done(&d);
+        (void)close(signal_fd);
+        return status;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line.
+ */
+#include "options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "base.h"
+#include "faults.h"
+
+#ifndef DEMO_VERSION
+#define DEMO_VERSION "(not installed)"
+#endif
+
+enum {
+        OPT_FIRST = 256,
+        OPT_ACCESS_TTL,
+        OPT_AS_PORT,
+        OPT_AUTO_CONSENT,
+        OPT_AUTO_DENY,
+        OPT_CIMD,
+        OPT_CLIENT,
+        OPT_CONTROL_PORT,
+        OPT_DIE_WITH_PARENT,
+        OPT_FAULT,
+        OPT_HELP,
+        OPT_ISSUER_PATH,
+        OPT_LOG,
+        OPT_METADATA,
+        OPT_NO_EXPIRES_IN,
+        OPT_NO_REFRESH_TOKEN,
+        OPT_NO_ROTATE,
+        OPT_OFFLINE_ACCESS,
+        OPT_OPEN,
+        OPT_PORT,
+        OPT_REQUIRE_SESSION,
+        OPT_SECOND_RESOURCE,
+        OPT_SHAPES,
+        OPT_SSE,
+        OPT_TOKEN_TYPE,
+        OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+        { "access-ttl", required_argument, NULL, OPT_ACCESS_TTL },
+        { "as-port", required_argument, NULL, OPT_AS_PORT },
+        { "auto-consent", no_argument, NULL, OPT_AUTO_CONSENT },
+        { "auto-deny", no_argument, NULL, OPT_AUTO_DENY },
+        { "cimd", no_argument, NULL, OPT_CIMD },
+        { "client", required_argument, NULL, OPT_CLIENT },
+        { "control-port", required_argument, NULL, OPT_CONTROL_PORT },
+        { "die-with-parent", no_argument, NULL, OPT_DIE_WITH_PARENT },
+        { "fault", required_argument, NULL, OPT_FAULT },
+        { "help", no_argument, NULL, OPT_HELP },
+        { "issuer-path", required_argument, NULL, OPT_ISSUER_PATH },
+        { "log", no_argument, NULL, OPT_LOG },
+        { "metadata", required_argument, NULL, OPT_METADATA },
+        { "no-expires-in", no_argument, NULL, OPT_NO_EXPIRES_IN },
+        { "no-refresh-token", no_argument, NULL, OPT_NO_REFRESH_TOKEN },
+        { "no-rotate", no_argument, NULL, OPT_NO_ROTATE },
+        { "offline-access", no_argument, NULL, OPT_OFFLINE_ACCESS },
+        { "open", no_argument, NULL, OPT_OPEN },
+        { "port", required_argument, NULL, OPT_PORT },
+        { "require-session", no_argument, NULL, OPT_REQUIRE_SESSION },
+        { "second-resource", no_argument, NULL, OPT_SECOND_RESOURCE },
+        { "shapes", required_argument, NULL, OPT_SHAPES },
+        { "sse", no_argument, NULL, OPT_SSE },
+        { "token-type", required_argument, NULL, OPT_TOKEN_TYPE },
+        { "version", no_argument, NULL, OPT_VERSION },
+        { 0 },
+};
+
+static const char help[] =
+        "Usage: mcp-demo-server [OPTION...]\n"
+        "An MCP server, its OAuth authorization server, and a control port, all on 127.0.0.1.\n"
+        "When ready it prints one line of JSON: {\"mcp\":URL,\"issuer\":URL,\"control\":URL}\n"
+        "\n"
+        "Ports (0, the default, lets the system pick):\n"
+        "  --port N  --as-port N  --control-port N\n"
+        "MCP server:\n"
+        "  --second-resource      serve /mcp2 too, a resource of its own\n"
+        "  --open                 ask for no authorization at all\n"
+        "  --require-session      refuse requests without Mcp-Session-Id\n"
+        "  --sse                  answer requests as a one-event stream\n"
+        "  --shapes WHICH         today, article, article-resource\n"
+        "Authorization server:\n"
+        "  --issuer-path /PATH    put the issuer under a path\n"
+        "  --metadata WHICH       oauth, oidc, oidc-appended, both\n"
+        "  --client ID[:SECRET]   a client that is known beforehand (repeatable)\n"
+        "  --cimd                 take https URLs as client ids, without fetching them\n"
+        "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
+        "  --access-ttl SEC       how long access tokens live (300)\n"
+        "  --no-refresh-token  --no-rotate  --no-expires-in\n"
+        "  --offline-access       refresh tokens only with the scope offline_access\n"
+        "  --token-type TYPE      bearer, Bearer, mac\n"
+        "Other:\n"
+        "  --fault NAME[:STEP][=ARG][!TIMES]   do something wrong (repeatable)\n"
+        "  --log                  one line per request on stderr\n"
+        "  --die-with-parent      end when the process that started this one does\n"
+        "  --help  --version\n"
+        "\n"
+        "Steps: mcp prm asmeta register authorize consent token refresh revoke other\n"
+        "Faults:\n";
+
+static bool choose(const char *name, const char *value, const char *const *names, unsigned *ret) {
+        for (unsigned i = 0; names[i]; i++) {
+                if (strcmp(names[i], value) == 0) {
+                        *ret = i;
+                        return true;
+                }
+        }
+        fprintf(stderr, "mcp-demo-server: --%s cannot be '%s'\n", name, value);
+        return false;
+}
+
+static bool number(const char *name, const char *value, uint64_t max, uint64_t *ret) {
+        if (number_parse(value, max, ret))
+                return true;
+        fprintf(stderr, "mcp-demo-server: --%s needs a number up to %llu, not '%s'\n", name,
+                (unsigned long long)max, value);
+        return false;
+}
+
+static bool append(const char *name, const char *value, const char **list, unsigned *n) {
+        if (*n == OPTIONS_LIST_MAX) {
+                fprintf(stderr, "mcp-demo-server: too many --%s\n", name);
+                return false;
+        }
+        list[(*n)++] = value;
+        return true;
+}
+
+static bool port(const char *name, const char *value, uint16_t *ret) {
+        uint64_t n = 0;
+
+        if (!number(name, value, 65535, &n))
+                return false;
+        *ret = (uint16_t)n;
+        return true;
+}
+
+static bool with_value(struct options *o, int opt, const char *value) {
+        static const char *const shapes[] = { "today", "article", "article-resource", NULL };
+        static const char *const metadata[] = { "oauth", "oidc", "oidc-appended", "both", NULL };
+        unsigned i = 0;
+
+        switch (opt) {
+        case OPT_PORT:
+                return port("port", value, &o->port);
+        case OPT_AS_PORT:
+                return port("as-port", value, &o->as_port);
+        case OPT_CONTROL_PORT:
+                return port("control-port", value, &o->control_port);
+        case OPT_ACCESS_TTL:
+                return number("access-ttl", value, 1000000000, &o->access_ttl_sec);
+        case OPT_CLIENT:
+                if (value[0] && value[0] != ':')
+                        return append("client", value, o->clients, &o->n_clients);
+                fputs("mcp-demo-server: --client needs ID or ID:SECRET\n", stderr);
+                return false;
+        case OPT_FAULT:
+                return append("fault", value, o->faults, &o->n_faults);
+        case OPT_ISSUER_PATH:
+                o->issuer_path = value;
+                if (value[0] == '/' && value[1] && !strpbrk(value, "?# ") &&
+                    value[strlen(value) - 1] != '/')
+                        return true;
+                fputs("mcp-demo-server: --issuer-path must look like /tenant1\n", stderr);
+                return false;
+        case OPT_METADATA:
+                if (!choose("metadata", value, metadata, &i))
+                        return false;
+                o->metadata = (enum metadata)i;
+                return true;
+        case OPT_SHAPES:
+                if (!choose("shapes", value, shapes, &i))
+                        return false;
+                o->shapes = (enum shapes)i;
+                return true;
+        default: /* OPT_TOKEN_TYPE, the last with a value */
+                o->token_type = value;
+                return true;
+        }
+}
+
+static bool *flag(struct options *o, int opt) {
+        switch (opt) {
+        case OPT_AUTO_CONSENT:
+                return &o->auto_consent;
+        case OPT_AUTO_DENY:
+                return &o->auto_deny;
+        case OPT_CIMD:
+                return &o->cimd;
+        case OPT_DIE_WITH_PARENT:
+                return &o->die_with_parent;
+        case OPT_LOG:
+                return &o->log;
+        case OPT_NO_EXPIRES_IN:
+                return &o->no_expires_in;
+        case OPT_NO_REFRESH_TOKEN:
+                return &o->no_refresh_token;
+        case OPT_NO_ROTATE:
+                return &o->no_rotate;
+        case OPT_OFFLINE_ACCESS:
+                return &o->offline_access;
+        case OPT_OPEN:
+                return &o->open;
+        case OPT_REQUIRE_SESSION:
+                return &o->require_session;
+        case OPT_SECOND_RESOURCE:
+                return &o->second_resource;
+        case OPT_SSE:
+                return &o->sse;
+        default:
+                return NULL;
+        }
+}
+
+static void print_help(void) {
+        fputs(help, stdout);
+        for (const char *const *line = faults_usage(); *line; line++)
+                printf("  %s\n", *line);
+}
+
+enum options_result options_parse(struct options *o, int argc, char **argv) {
+        int opt;
+
+        *o = (struct options){ .issuer_path = "", .token_type = "Bearer", .access_ttl_sec = 300 };
+        while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+                bool *f = flag(o, opt);
+
+                if (opt == OPT_HELP) {
+                        print_help();
+                        return OPTIONS_DONE;
+                }
+                if (opt == OPT_VERSION) {
+                        puts("mcp-demo-server " DEMO_VERSION);
+                        return OPTIONS_DONE;
+                }
+                if (opt == '?' || (!f && !with_value(o, opt, optarg)))
+                        return OPTIONS_USAGE;
+                if (f)
+                        *f = true;
+        }
+        if (optind < argc) {
+                fprintf(stderr, "mcp-demo-server: unexpected argument '%s'\n", argv[optind]);
+                return OPTIONS_USAGE;
+        }
+        if (o->auto_consent && o->auto_deny) {
+                fputs("mcp-demo-server: --auto-consent and --auto-deny exclude each other\n",
+                      stderr);
+                return OPTIONS_USAGE;
+        }
+        return OPTIONS_RUN;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OPTIONS_LIST_MAX 64U
+
+enum shapes {
+        SHAPES_TODAY,
+        SHAPES_ARTICLE,
+        SHAPES_ARTICLE_RESOURCE,
+};
+
+enum metadata {
+        METADATA_OAUTH,         /* RFC 8414 only */
+        METADATA_OIDC,          /* OpenID discovery only, inserted and appended form */
+        METADATA_OIDC_APPENDED, /* OpenID discovery only, appended form only */
+        METADATA_BOTH,
+};
+
+struct options {
+        const char *clients[OPTIONS_LIST_MAX]; /* ID or ID:SECRET */
+        const char *faults[OPTIONS_LIST_MAX];
+        const char *issuer_path; /* "" or "/tenant1" */
+        const char *token_type;
+        uint64_t access_ttl_sec;
+        unsigned n_clients;
+        unsigned n_faults;
+        uint16_t port;
+        uint16_t as_port;
+        uint16_t control_port;
+        enum shapes shapes;
+        enum metadata metadata;
+        bool auto_consent;
+        bool auto_deny;
+        bool cimd;
+        bool die_with_parent;
+        bool log;
+        bool no_expires_in;
+        bool no_refresh_token;
+        bool no_rotate;
+        bool offline_access;
+        bool open;
+        bool require_session;
+        bool second_resource;
+        bool sse;
+};
+
+enum options_result {
+        OPTIONS_RUN,
+        OPTIONS_DONE,  /* --help or --version was answered on stdout */
+        OPTIONS_USAGE, /* a complaint went to stderr */
+};
+
+/* The strings stay argv's. */
+enum options_result options_parse(struct options *o, int argc, char **argv);
