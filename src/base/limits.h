@@ -14,6 +14,10 @@
 #define LIMIT_HELLO_SEC 10  /* from accept to session.open */
 #define LIMIT_IDLE_SEC 3600 /* a client that says nothing and waits for nothing */
 #define LIMIT_HALF_LINE_SEC 30
+#define LIMIT_STALL_SEC 60                /* a client that takes nothing of its answers */
+#define LIMIT_OPEN_LINE_BYTES 4096        /* a line before session.open is answered */
+#define LIMIT_REQUEST_ID_BYTES 256        /* of a JSON-RPC request, kept while it is under way */
+#define LIMIT_OUT_PAUSE_BYTES (64 * 1024) /* so much unread: nothing more is read */
 
 /* HTTP */
 #define LIMIT_METADATA_BYTES (256 * 1024)
@@ -26,7 +30,7 @@
 #define LIMIT_METADATA_DEPTH 16
 #define LIMIT_METADATA_CACHE_SEC 3600 /* A65 */
 #define LIMIT_METADATA_LIST 64        /* members of a list that is kept */
-#define LIMIT_FETCHES 256 /* under way at once, a worker */
+#define LIMIT_FETCHES 256             /* under way at once, a worker */
 
 /* Text we keep of others */
 #define LIMIT_FOREIGN_TEXT 256 /* error_description and the like */
