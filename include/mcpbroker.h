@@ -14,8 +14,11 @@
  *
  * Errors: functions that can fail return 0, or a negative errno value, and then fill the mcpb_error they were given (which may
  * be NULL). -EREMOTEIO means that the daemon said no: mcpb_error.code tells why, and is what a program should look at. The
- * codes that the library itself sets are no_daemon, not_permitted, unsupported, timeout, cancelled, retry, bad_params and
- * internal. doc/PROTOCOL.md lists all codes.
+ * codes that the library itself sets are no_daemon, denied, unsupported, timeout, cancelled, retry, bad_params and internal.
+ * doc/PROTOCOL.md lists all codes.
+ *
+ * Secrets: what the library holds of tokens and secrets is wiped when it is freed, except for what jansson allocates while it
+ * parses: a program that wants that wiped gives jansson an allocator that does (json_set_alloc_funcs), before anything else.
  *
  * The structs that callers fill begin with their size, those that the library fills are allocated by it: members may be added
  * at the end of both without harm to existing programs.
@@ -110,8 +113,9 @@ typedef struct mcpb_options {
  * environment that owes nothing to the caller's. A process that is confined (seccomp, no_new_privs, a user namespace) starts
  * no daemon of its own, which would be as confined, but says so. Blocks; ends at the deadline of the options.
  *
- * Return: 0; -ECONNREFUSED (no_daemon); -EPERM (not_permitted: somebody else's socket, or the daemon refuses this process);
- * -EPROTO (unsupported); -ETIMEDOUT, -ECANCELED, -EINVAL, -ENOMEM.
+ * Return: 0; -ECONNREFUSED (no_daemon); -EPERM (denied: somebody else's socket or folder; not_permitted: the daemon refuses
+ * this process); -EREMOTEIO (busy, retry, stopping: what the daemon said instead of hello); -EPROTO (unsupported);
+ * -ETIMEDOUT, -ECANCELED, -EINVAL, -ENOMEM.
  */
 MCPB_API int mcpb_client_new(const mcpb_options *options, mcpb_client **ret,
                              mcpb_error *err) MCPB_CHECK;
@@ -275,7 +279,9 @@ MCPB_API int mcpb_token_reject(mcpb_client *c, const char *server, const char *a
  * @url:           what the person opens in a browser; NULL if unknown or over
  * @server:        the server it is for; may be NULL
  * @state:         "waiting", "done" or "failed"
- * @error:         why it failed; else NULL
+ * @error_code:    why it failed: one of the codes of doc/PROTOCOL.md; else NULL
+ * @error:         the same for people; else NULL
+ * @error_hint:    what to do next; may be NULL
  * @seconds_left:  until it is given up; -1: unknown
  * @opener:        1: this process is the one that should open the browser
  */
@@ -284,7 +290,9 @@ typedef struct mcpb_login {
         char *url;
         char *server;
         char *state;
+        char *error_code;
         char *error;
+        char *error_hint;
         long seconds_left;
         int opener;
 } mcpb_login;
