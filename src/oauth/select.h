@@ -35,7 +35,8 @@ struct scope_refusal {
 #define LIMIT_REFUSAL_SEC 600
 int scope_refusal_note(struct scope_refusal *r, const struct scope_set *asked, uint64_t now_boot)
         MUST_CHECK;
-/* True if everything asked for is within what was refused, and that is not long ago. */
+/* True if all that was refused is asked for again, alone or with more, and the refusal is not
+ * long ago. */
 bool scope_refusal_holds(const struct scope_refusal *r, const struct scope_set *asked,
                          uint64_t now_boot);
 void scope_refusal_done(struct scope_refusal *r);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oauth/clientauth.h"
+
+#include "base/codec.h"
+#include "oauth/asmeta.h"
+#include "oauth/registration.h"
+
+static const char *const names[CLIENT_AUTH_COUNT] = {
+#define X(constant, name) [CLIENT_AUTH_##constant] = name,
+        CLIENT_AUTH_TABLE(X)
+#undef X
+};
+
+const char *client_auth_name(enum client_auth a) {
+        return a < CLIENT_AUTH_COUNT ? names[a] : "";
+}
+
+int client_auth_from_name(const char *name, enum client_auth *ret) {
+        for (int i = CLIENT_AUTH_ANY + 1; i < CLIENT_AUTH_COUNT; i++) {
+                if (streq(names[i], name)) {
+                        *ret = (enum client_auth)i;
+                        return 0;
+                }
+        }
+        return -ENOENT;
+}
+
+bool client_auth_served(enum client_auth a) {
+        return a == CLIENT_AUTH_NONE || a == CLIENT_AUTH_BASIC || a == CLIENT_AUTH_POST;
+}
+
+static int refuse_method(const struct as_metadata *as, struct error *err) {
+        AUTO_BUF struct buf b = BUF_INIT;
+        int r = 0;
+
+        for (int i = CLIENT_AUTH_ANY + 1; i < CLIENT_AUTH_COUNT && r == 0; i++)
+                if (as->token_auth_methods & CLIENT_AUTH_BIT(i))
+                        r = buf_printf(&b, "%s%s", b.len > 0 ? ", " : "", names[i]);
+        return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
+                         "This version authenticates with client_secret_basic, client_secret_post "
+                         "or none",
+                         "The authorization server %s wants client authentication by: %s",
+                         as->issuer, b.len > 0 ? b.data : "methods that are not known");
+}
+
+static int resolve_any(const struct registration *reg, const struct as_metadata *as,
+                       enum client_auth *ret, struct error *err) {
+        static const enum client_auth strongest_first[] = { CLIENT_AUTH_BASIC, CLIENT_AUTH_POST,
+                                                            CLIENT_AUTH_NONE };
+
+        if (!reg->client_secret) {
+                *ret = CLIENT_AUTH_NONE;
+                return 0;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(strongest_first); i++) {
+                if (as->token_auth_methods & CLIENT_AUTH_BIT(strongest_first[i])) {
+                        *ret = strongest_first[i];
+                        return 0;
+                }
+        }
+        return refuse_method(as, err);
+}
+
+int client_auth_resolve(const struct registration *reg, const struct as_metadata *as,
+                        enum client_auth *ret, struct error *err) {
+        if (reg->auth == CLIENT_AUTH_ANY)
+                return resolve_any(reg, as, ret, err);
+        if (!client_auth_served(reg->auth))
+                return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
+                                 "This version authenticates with client_secret_basic, "
+                                 "client_secret_post or none",
+                                 "The client at %s is registered for %s", as->issuer,
+                                 client_auth_name(reg->auth));
+        if (reg->auth != CLIENT_AUTH_NONE && !reg->client_secret)
+                return error_set(err, MCPB_BAD_CONFIG, ENOKEY,
+                                 "Enter the client secret that the issuer gave out",
+                                 "The client at %s is registered for %s but has no secret",
+                                 as->issuer, client_auth_name(reg->auth));
+        *ret = reg->auth;
+        return 0;
+}
+
+/* A129: id and secret are form-encoded each before they are joined. */
+static int add_basic(struct fetch_request *f, const struct registration *reg) {
+        AUTO_BUF struct buf pair = BUF_INIT;
+        AUTO_BUF struct buf value = BUF_INIT;
+        int r = form_append(&pair, reg->client_id);
+
+        if (r == 0)
+                r = buf_append(&pair, ":", 1);
+        if (r == 0)
+                r = form_append(&pair, reg->client_secret);
+        if (r == 0)
+                r = buf_append_str(&value, "Basic ");
+        if (r == 0)
+                r = base64_append(&value, pair.data, pair.len);
+        return r < 0 ? r : fetch_request_add_header(f, "Authorization", value.data);
+}
+
+int client_auth_apply(struct fetch_request *f, const struct registration *reg,
+                      const struct as_metadata *as, struct error *err) {
+        enum client_auth method = CLIENT_AUTH_NONE;
+        int r;
+
+        if (!streq_null(reg->issuer, as->issuer))
+                return error_set(err, MCPB_INTERNAL, EKEYREJECTED, NULL,
+                                 "Client credentials of one issuer were about to go to another, %s",
+                                 as->issuer);
+        r = client_auth_resolve(reg, as, &method, err);
+        if (r < 0)
+                return r;
+        if (method == CLIENT_AUTH_BASIC)
+                r = add_basic(f, reg);
+        else
+                r = form_append_pair(&f->body, "client_id", reg->client_id);
+        if (r == 0 && method == CLIENT_AUTH_POST)
+                r = form_append_pair(&f->body, "client_secret", reg->client_secret);
+        return r < 0 ? error_oom(err) : 0;
+}
