@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oauth/token.h"
+
+#include <strings.h>
+
+#include "base/codec.h"
+#include "base/limits.h"
+#include "oauth/remote.h"
+
+#define HINT_ISSUER "Report it to whoever runs the authorization server"
+#define EXPIRES_MAX_SEC UINT32_MAX
+
+static int refuse_issuer(const struct as_metadata *as, struct error *err) {
+        return error_set(err, MCPB_INTERNAL, EKEYREJECTED, NULL,
+                         "What belongs to one issuer was about to go to another, %s", as->issuer);
+}
+
+static int begin(struct fetch_request *f, const struct as_metadata *as) {
+        int r;
+
+        fetch_request_init(f);
+        r = fetch_request_set(f, "POST", as->token_endpoint);
+        if (r == 0)
+                r = fetch_request_add_header(f, "Content-Type",
+                                             "application/x-www-form-urlencoded");
+        if (r == 0)
+                r = fetch_request_add_header(f, "Accept", "application/json");
+        f->timeout_msec = LIMIT_FETCH_MSEC;
+        f->body_max = LIMIT_TOKEN_REPLY_BYTES;
+        return r;
+}
+
+/* The last step of both requests: on any failure nothing of the request stays. */
+static int end(struct fetch_request *f, int r, const struct registration *reg,
+               const struct as_metadata *as, struct error *err) {
+        if (r < 0)
+                (void)error_oom(err);
+        else
+                r = client_auth_apply(f, reg, as, err);
+        if (r < 0)
+                fetch_request_done(f);
+        return r;
+}
+
+int token_request_code(struct fetch_request *f, const struct authorization *a,
+                       const struct registration *reg, const struct as_metadata *as,
+                       const char *code, struct error *err) {
+        int r = as_metadata_check(as, AS_USE_TOKEN, err);
+
+        if (r < 0)
+                return r;
+        if (!streq_null(a->issuer, as->issuer) || !streq_null(a->client_id, reg->client_id))
+                return refuse_issuer(as, err);
+        r = begin(f, as);
+        if (r == 0)
+                r = form_append_pair(&f->body, "grant_type", "authorization_code");
+        if (r == 0)
+                r = form_append_pair(&f->body, "code", code);
+        if (r == 0)
+                r = form_append_pair(&f->body, "redirect_uri", a->redirect_uri);
+        if (r == 0)
+                r = form_append_pair(&f->body, "code_verifier", a->verifier);
+        if (r == 0)
+                r = form_append_pair(&f->body, "resource", a->resource);
+        return end(f, r, reg, as, err);
+}
+
+int token_request_refresh(struct fetch_request *f, const struct token_refresh *refresh,
+                          const struct registration *reg, const struct as_metadata *as,
+                          struct error *err) {
+        AUTO_BUF struct buf scope = BUF_INIT;
+        int r = as_metadata_check(as, AS_USE_TOKEN, err);
+
+        if (r < 0)
+                return r;
+        if (refresh->narrow &&
+            (!refresh->granted || !scope_set_contains(refresh->granted, refresh->narrow)))
+                return error_set(err, MCPB_BAD_REQUEST, EINVAL,
+                                 "More scope needs a new login, not a refresh",
+                                 "A refresh at %s was to ask for more than was granted",
+                                 as->issuer);
+        r = begin(f, as);
+        if (r == 0)
+                r = form_append_pair(&f->body, "grant_type", "refresh_token");
+        if (r == 0)
+                r = form_append_pair(&f->body, "refresh_token", refresh->refresh_token);
+        if (r == 0 && refresh->narrow)
+                r = scope_set_to_text(refresh->narrow, &scope);
+        if (r == 0 && scope.len > 0)
+                r = form_append_pair(&f->body, "scope", scope.data);
+        if (r == 0)
+                r = form_append_pair(&f->body, "resource", refresh->resource);
+        return end(f, r, reg, as, err);
+}
+
+void token_reply_done(struct token_reply *r) {
+        buf_done(&r->access_token);
+        buf_done(&r->refresh_token);
+        free(r->token_type);
+        scope_set_done(&r->scopes);
+        *r = TOKEN_REPLY_INIT;
+}
+
+const char *token_error_name(enum token_error e) {
+        static const char *const names[TOKEN_ERROR_COUNT] = {
+                [TOKEN_OK] = "ok",
+                [TOKEN_INVALID_GRANT] = "invalid_grant",
+                [TOKEN_INVALID_CLIENT] = "invalid_client",
+                [TOKEN_INVALID_SCOPE] = "invalid_scope",
+                [TOKEN_INVALID_TARGET] = "invalid_target",
+                [TOKEN_UNAUTHORIZED_CLIENT] = "unauthorized_client",
+                [TOKEN_TRANSIENT] = "transient",
+                [TOKEN_USE_DPOP_NONCE] = "use_dpop_nonce",
+                [TOKEN_NOT_SENT] = "not_sent",
+                [TOKEN_IN_DOUBT] = "in_doubt",
+                [TOKEN_OTHER] = "other",
+        };
+
+        return e < TOKEN_ERROR_COUNT ? names[e] : "other";
+}
+
+/* A135: what each code means for a person. */
+static const struct {
+        const char *name;
+        enum token_error what;
+        enum error_code code;
+        const char *hint;
+} refusals[] = {
+        { "invalid_grant", TOKEN_INVALID_GRANT, MCPB_GRANT_REVOKED,
+          "The login has ended or was revoked: log in again" },
+        { "invalid_client", TOKEN_INVALID_CLIENT, MCPB_REGISTRATION_REQUIRED,
+          "Check the client id and secret; a client that registered itself does so again at the "
+          "next login" },
+        { "invalid_scope", TOKEN_INVALID_SCOPE, MCPB_ISSUER_ERROR,
+          "Ask for other scopes: some of these are not offered" },
+        { "invalid_target", TOKEN_INVALID_TARGET, MCPB_ISSUER_ERROR,
+          "The authorization server issues no tokens for this server: report it to whoever runs "
+          "them" },
+        { "unauthorized_client", TOKEN_UNAUTHORIZED_CLIENT, MCPB_REGISTRATION_REQUIRED,
+          "The client registration does not allow this: register another one" },
+        { "use_dpop_nonce", TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED,
+          "This version cannot make DPoP proofs" },
+        { "invalid_dpop_proof", TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED,
+          "This version cannot make DPoP proofs" },
+        { "temporarily_unavailable", TOKEN_TRANSIENT, MCPB_ISSUER_ERROR, "Try again later" },
+};
+
+static int on_oauth_error(const struct as_metadata *as, const struct remote_error *said,
+                          struct token_fault *fault, struct error *err) {
+        enum error_code code = MCPB_ISSUER_ERROR;
+        const char *hint = HINT_ISSUER;
+
+        fault->what = TOKEN_OTHER;
+        for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+                if (!streq(said->code, refusals[i].name))
+                        continue;
+                fault->what = refusals[i].what;
+                code = refusals[i].code;
+                hint = refusals[i].hint;
+        }
+        return error_set(err, code, EPROTO, hint,
+                         "The authorization server %s refused the token request: %s%s%s",
+                         as->issuer, said->code, said->description ? ": " : "",
+                         said->description ? said->description : "");
+}
+
+static int on_failure(const struct remote *from, const struct as_metadata *as,
+                      const struct fetch_answer *answer, struct token_fault *fault,
+                      struct error *err) {
+        AUTO_REMOTE_ERROR struct remote_error said = REMOTE_ERROR_INIT;
+
+        fault->retry_after_sec = remote_retry_after(answer);
+        /* Whatever a failing server says of the grant is no verdict on it. */
+        if (remote_is_transient(answer->status)) {
+                fault->what = TOKEN_TRANSIENT;
+                return remote_bad_status(from, answer, err);
+        }
+        fault->what = TOKEN_OTHER;
+        if (remote_error_read(&said, &answer->body) < 0)
+                return error_oom(err);
+        if (!said.code || (answer->status >= 300 && answer->status <= 399))
+                return remote_bad_status(from, answer, err);
+        return on_oauth_error(as, &said, fault, err);
+}
+
+static int unusable(const struct as_metadata *as, const char *what, struct error *err) {
+        return error_set(err, MCPB_ISSUER_ERROR, EBADMSG, HINT_ISSUER,
+                         "The token answer of %s cannot be used: %s", as->issuer, what);
+}
+
+/* Fit for a header field, and nothing more is asked of it (A136). */
+static bool token_is_sound(const char *token, char least) {
+        size_t len = strlen(token);
+
+        for (size_t i = 0; i < len; i++)
+                if (token[i] < least || token[i] > 0x7e)
+                        return false;
+        return len > 0 && len <= LIMIT_TOKEN_BYTES;
+}
+
+/* A133: a number or a numeric string; anything else is not said. */
+static void read_expiry(struct token_reply *reply, const json_t *json) {
+        const json_t *value = json_object_get(json, "expires_in");
+        uint64_t sec = 0;
+
+        if (json_is_integer(value) && json_integer_value(value) >= 0) {
+                sec = (uint64_t)json_integer_value(value);
+        } else if (json_is_real(value) && json_real_value(value) >= 0) {
+                sec = json_real_value(value) < EXPIRES_MAX_SEC ? (uint64_t)json_real_value(value)
+                                                               : EXPIRES_MAX_SEC;
+        } else if (json_is_string(value)) {
+                int r = number_parse(json_string_value(value), EXPIRES_MAX_SEC, &sec);
+
+                if (r == -EINVAL)
+                        return;
+                if (r < 0)
+                        sec = EXPIRES_MAX_SEC;
+        } else {
+                return;
+        }
+        reply->expires_known = true;
+        reply->expires_in = sec < EXPIRES_MAX_SEC ? sec : EXPIRES_MAX_SEC;
+}
+
+static int check_type(const struct as_metadata *as, const char *type, struct error *err) {
+        if (!type)
+                return unusable(as, "it has no token_type", err);
+        if (strcasecmp(type, "DPoP") == 0)
+                return error_set(
+                        err, MCPB_UNSUPPORTED, EOPNOTSUPP, "This version cannot make DPoP proofs",
+                        "The authorization server %s issued a DPoP-bound token", as->issuer);
+        if (strcasecmp(type, "Bearer") != 0)
+                return unusable(as, "its token_type is not known", err);
+        return 0;
+}
+
+static int read_reply(struct token_reply *reply, const struct as_metadata *as, const json_t *json,
+                      struct error *err) {
+        const char *access = json_get_string(json, "access_token");
+        const char *refresh = json_get_string(json, "refresh_token");
+        const char *scope = json_get_string(json, "scope");
+        int r;
+
+        if (!access || !token_is_sound(access, 0x21))
+                return unusable(as, "it has no usable access_token", err);
+        r = check_type(as, json_get_string(json, "token_type"), err);
+        if (r < 0)
+                return r;
+        if (refresh && *refresh && !token_is_sound(refresh, 0x20))
+                return unusable(as, "its refresh_token has characters that none may have", err);
+        read_expiry(reply, json);
+        r = buf_append_str(&reply->access_token, access);
+        if (r == 0 && refresh)
+                r = buf_append_str(&reply->refresh_token, refresh);
+        if (r == 0 && scope)
+                r = scope_set_parse(&reply->scopes, scope, NULL);
+        reply->has_scope = reply->scopes.n > 0;
+        reply->token_type = strdup("Bearer");
+        return r < 0 || !reply->token_type ? error_oom(err) : 0;
+}
+
+static int on_success(struct token_reply *reply, const struct as_metadata *as,
+                      const struct fetch_answer *answer, struct token_fault *fault,
+                      struct error *err) {
+        AUTO_REMOTE_ERROR struct remote_error said = REMOTE_ERROR_INIT;
+        AUTO_TOKEN_REPLY struct token_reply read = TOKEN_REPLY_INIT;
+        AUTO_JSON json_t *json = NULL;
+        int r;
+
+        fault->what = TOKEN_OTHER;
+        if (answer->body.len == 0 || answer->body.len > LIMIT_TOKEN_REPLY_BYTES)
+                return unusable(as, "it is empty or too large", err);
+        r = json_parse(answer->body.data, answer->body.len, LIMIT_METADATA_DEPTH, &json, NULL);
+        if (r == -ENOMEM)
+                return error_oom(err);
+        if (r < 0 || !json_is_object(json))
+                return unusable(as, "it is not a JSON object", err);
+        /* Some say 200 to everything. */
+        if (!json_object_get(json, "access_token") && json_get_string(json, "error")) {
+                if (remote_error_read(&said, &answer->body) < 0)
+                        return error_oom(err);
+                if (said.code)
+                        return on_oauth_error(as, &said, fault, err);
+        }
+        r = read_reply(&read, as, json, err);
+        if (r < 0)
+                return r;
+        token_reply_done(reply);
+        *reply = read;
+        read = TOKEN_REPLY_INIT;
+        fault->what = TOKEN_OK;
+        return 0;
+}
+
+int token_answer(struct token_reply *reply, const struct as_metadata *as,
+                 const struct fetch_answer *answer, struct token_fault *fault, struct error *err) {
+        const struct remote from = { REMOTE_ISSUER, "token endpoint",
+                                     as->token_endpoint ? as->token_endpoint : as->issuer };
+        struct token_fault unused;
+
+        fault = fault ? fault : &unused;
+        *fault = (struct token_fault){ .what = TOKEN_OTHER };
+        if (answer->outcome != FETCH_ANSWERED) {
+                fault->what = answer->outcome == FETCH_NOT_SENT ? TOKEN_NOT_SENT : TOKEN_IN_DOUBT;
+                return remote_no_answer(&from, answer, err);
+        }
+        if (answer->status != 200)
+                return on_failure(&from, as, answer, fault, err);
+        return on_success(reply, as, answer, fault, err);
+}
+
+bool token_error_repeatable(enum token_error e, bool is_code) {
+        return e == TOKEN_NOT_SENT || (e == TOKEN_TRANSIENT && !is_code);
+}
+
+bool token_error_ends_registration(enum token_error e, const struct registration *reg,
+                                   bool in_login, unsigned n_registered_anew) {
+        return e == TOKEN_INVALID_CLIENT && reg->how == REGISTRATION_DYNAMIC && in_login &&
+               n_registered_anew == 0;
+}
