@@ -202,5 +202,10 @@ int store_remove(struct store *s, enum store_kind kind, const char *key, store_d
 int store_each(struct store *s, enum store_kind kind, store_each_fn each_fn, store_ready_fn fn,
                void *userdata) MUST_CHECK;
 
+/*
+ * Fills @err with what an answer of this store means to a person; for negative returns. Returns @r.
+ */
+int store_error(struct error *err, int r);
+
 /* How many operations are under way or queued. 0: all that was asked for is durable and told. */
 size_t store_pending(const struct store *s);
