@@ -30,7 +30,7 @@ int buf_reserve(struct buf *b, size_t more)
 int buf_append(struct buf *b, const void *data, size_t len) MUST_CHECK;
 int buf_append_str(struct buf *b, const char *s) MUST_CHECK;
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
-int buf_vprintf(struct buf *b, const char *fmt, va_list ap) MUST_CHECK;
+int buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0) MUST_CHECK;
 
 void buf_consume(struct buf *b, size_t n);  /* drops the first n bytes and wipes what moves away */
 void buf_truncate(struct buf *b, size_t n); /* keeps the first n bytes, wipes the rest */

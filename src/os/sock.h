@@ -21,9 +21,9 @@ struct ucred;
 int sock_listen_unix(const char *path, int *ret_fd, struct error *err) MUST_CHECK;
 
 /*
- * Connects to the daemon at @path. Before a byte is sent: the folder belongs to us and is closed to others, and so does the process at the
- * other end (its uid as the kernel tells it). @err: NO_DAEMON if nobody is there (-ENOENT, -ECONNREFUSED), DENIED (-EPERM) if it is
- * somebody else's.
+ * Connects to the daemon at @path. Before a byte is sent: only we (and root) can put a socket into its folder, and the process at the
+ * other end runs as us (its uid as the kernel tells it). @err: NO_DAEMON if nobody is there (-ENOENT, -ECONNREFUSED), DENIED (-EPERM) if it
+ * is somebody else's.
  */
 int sock_connect_unix(const char *path, int *ret_fd, struct error *err) MUST_CHECK;
 

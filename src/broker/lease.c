@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/lease.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "crypto/rand.h"
+#include "oauth/token.h"
+
+/* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
+#define LIFETIME_MAX_SEC ((uint64_t)100 * 365 * 86400)
+
+struct lease *lease_free(struct lease *l) {
+        if (!l)
+                return NULL;
+        list_remove(&l->link);
+        scope_set_done(&l->scopes);
+        scope_set_done(&l->asked);
+        shielded_done(&l->token);
+        free(l->token_type);
+        free(l);
+        return NULL;
+}
+
+static struct lease *new_lease(void) {
+        struct lease *l = calloc(1, sizeof(*l));
+        unsigned char id[12];
+
+        if (!l)
+                return NULL;
+        list_init(&l->link);
+        random_bytes(id, sizeof(id));
+        for (size_t i = 0; i < sizeof(id); i++)
+                (void)snprintf(l->token_id + 2 * i, 3, "%02x", id[i]);
+        l->obtained_boot = clock_boot_usec();
+        return l;
+}
+
+static void set_lifetime(struct lease *l, bool known, uint64_t sec) {
+        if (sec > LIFETIME_MAX_SEC)
+                sec = LIFETIME_MAX_SEC;
+        l->expires_known = known;
+        l->expires_boot = known ? l->obtained_boot + sec * USEC_PER_SEC : 0;
+        l->expires_wall = known ? clock_wall_usec() + sec * USEC_PER_SEC : 0;
+}
+
+int lease_new(struct grant *g, const struct token_reply *reply, const struct scope_set *requested,
+              bool full, struct lease **ret) {
+        struct lease *l = new_lease();
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        set_lifetime(l, reply->expires_known, reply->expires_in);
+        l->full = full;
+        l->token_type = strdup(reply->token_type);
+        r = l->token_type
+                    ? scope_set_copy(&l->scopes, reply->has_scope ? &reply->scopes : requested)
+                    : -ENOMEM;
+        if (r == 0)
+                r = scope_set_copy(&l->asked, requested);
+        if (r == 0)
+                r = shield_put(g->broker->shield, reply->access_token.data, reply->access_token.len,
+                               &l->token);
+        if (r < 0) {
+                (void)lease_free(l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+json_t *lease_to_json(struct grant *g, const struct lease *l) {
+        AUTO_BUF struct buf token = BUF_INIT;
+        AUTO_JSON json_t *value = NULL;
+
+        if (shield_open(g->broker->shield, &l->token, &token) < 0)
+                return NULL;
+        value = json_pack("{s:s%, s:s, s:s, s:o, s:b}", "access_token", token.data, token.len,
+                          "token_type", l->token_type, "token_id", l->token_id, "scopes",
+                          scopes_value(&l->scopes), "dead", l->dead);
+        if (value && l->expires_known &&
+            json_object_set_new(value, "expires",
+                                json_integer((json_int_t)(l->expires_wall / USEC_PER_SEC))) < 0)
+                return NULL;
+        return TAKE(value);
+}
+
+int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) {
+        const char *token = json_get_string(value, "access_token");
+        const char *type = json_get_string(value, "token_type");
+        const char *id = json_get_string(value, "token_id");
+        const json_t *expires = json_object_get(value, "expires");
+        uint64_t now = clock_wall_usec() / USEC_PER_SEC;
+        struct lease *l;
+        int r;
+
+        if (!token || !type || !id || strlen(id) >= LEASE_ID_MAX)
+                return -EBADMSG;
+        l = new_lease();
+        if (!l)
+                return -ENOMEM;
+        (void)snprintf(l->token_id, sizeof(l->token_id), "%s", id);
+        l->full = true;
+        l->dead = json_get_bool(value, "dead", false);
+        if (json_is_integer(expires)) {
+                uint64_t at =
+                        json_integer_value(expires) > 0 ? (uint64_t)json_integer_value(expires) : 0;
+
+                set_lifetime(l, true, at > now ? at - now : 0);
+        }
+        l->token_type = strdup(type);
+        r = l->token_type ? scope_set_from_json(&l->scopes, json_object_get(value, "scopes"), NULL)
+                          : -ENOMEM;
+        if (r == 0)
+                r = scope_set_copy(&l->asked, &l->scopes);
+        if (r == 0)
+                r = shield_put(g->broker->shield, token, strlen(token), &l->token);
+        if (r < 0) {
+                (void)lease_free(l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+uint64_t lease_left(const struct lease *l) {
+        uint64_t now = clock_boot_usec();
+
+        if (l->dead)
+                return 0;
+        if (!l->expires_known)
+                return UINT64_MAX;
+        return l->expires_boot > now ? l->expires_boot - now : 0;
+}
+
+bool lease_serves(const struct lease *l, uint64_t min_ttl_usec) {
+        uint64_t life = l->expires_known ? l->expires_boot - l->obtained_boot : UINT64_MAX;
+
+        if (min_ttl_usec > life / 2)
+                min_ttl_usec = life / 2;
+        return lease_left(l) > 0 && lease_left(l) >= min_ttl_usec;
+}
+
+bool lease_is_old(const struct lease *l, uint64_t margin_usec) {
+        uint64_t left = lease_left(l);
+        uint64_t life = l->expires_known ? l->expires_boot - l->obtained_boot : UINT64_MAX;
+
+        /* A short-lived token is not old from its birth: a fifth of its life is margin enough. */
+        if (margin_usec > life / 5)
+                margin_usec = life / 5;
+        return left <= margin_usec;
+}

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the server's URL to the browser: discovery, registration, the listener, and the record that survives a restart. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/url.h"
+#include "broker/internal.h"
+#include "broker/login-steps.h"
+#include "broker/release.h"
+#include "config/config.h"
+#include "oauth/select.h"
+
+static void fail_r(struct login *l, int r, struct error *err, const char *doing) {
+        (void)error_fallback(err, r, doing);
+        login_fail(l, err);
+}
+
+/* --- Discovery ------------------------------------------------------------------------------------------------ */
+
+static void found_all(struct login *l);
+
+static void on_discovered(struct fetch_answer *answer, void *userdata) {
+        struct login *l = userdata;
+        struct error err = ERROR_INIT;
+        int r;
+
+        l->fetching = false;
+        r = discover_feed(l->discover, answer, &err);
+        if (r == 0)
+                r = login_discover(l, &err);
+        if (r < 0)
+                fail_r(l, r, &err, "discovery");
+}
+
+int login_discover(struct login *l, struct error *err) {
+        struct broker *b = l->broker;
+        struct fetch_request f;
+        int r;
+
+        fetch_request_init(&f);
+        r = discover_next(l->discover, &f);
+        if (r == 1) {
+                r = b->workers->fetch(b->wud, FETCH_EXPLORE, &f, on_discovered, l, &l->fetch_id);
+                l->fetching = r == 0;
+                fetch_request_done(&f);
+                return error_fallback(err, r, "asking the server");
+        }
+        fetch_request_done(&f);
+        if (r < 0)
+                return error_fallback(err, r, "discovery");
+        discover_take_result(l->discover, &l->found);
+        l->discover = discover_free(l->discover);
+        found_all(l);
+        return 0;
+}
+
+/* Another issuer than the one that the grant is of (A22, A70): nothing of the old one is used any more. */
+static void note_issuer(struct server *s, const char *issuer) {
+        struct error why = ERROR_INIT;
+
+        if (!s->issuer || streq(s->issuer, issuer))
+                return;
+        (void)error_set(&why, MCPB_LOGIN_REQUIRED, 0, "Log in again if you trust the new one",
+                        "%s names another issuer: %s instead of %s", s->name, issuer, s->issuer);
+        log_failure(LOG_WARNING, &why, "metadata");
+        release_note(s->broker, &(struct release_event){
+                                        .event = AUDIT_METADATA_CHANGE, .server = s, .why = &why });
+        s->issuer_changed = true;
+}
+
+static unsigned metadata_allow(unsigned reached) {
+        return ADDRESS_PUBLIC | reached;
+}
+
+static void look_for_registration(struct login *l);
+
+static void found_all(struct login *l) {
+        struct server *s = l->server;
+
+        if (l->found.warning)
+                log_warning("%s: %s", s->name, l->found.warning);
+        if (s->allow == 0 && l->found.reached != 0)
+                s->allow = metadata_allow(l->found.reached);
+        if (l->found.open) {
+                s->open = true;
+                server_clear_error(s);
+                record_save_soon(&s->record);
+                login_set_state(l, LOGIN_DONE);
+                login_finished(l);
+                return;
+        }
+        s->open = false;
+        note_issuer(s, l->found.issuer);
+        broker_cache_as(l->broker, &l->found.as);
+        login_set_state(l, LOGIN_LOOKING);
+        look_for_registration(l);
+}
+
+/* --- Who we are at the issuer --------------------------------------------------------------------------------- */
+
+static const char *metadata_url_of(const struct login *l) {
+        return l->server->metadata_url ? l->server->metadata_url
+                                       : l->broker->config->client_metadata_url;
+}
+
+/* Credentials are kept by issuer, and never looked up by anything else (A69). */
+static int registration_key_of(struct login *l) {
+        AUTO_BUF struct buf b = BUF_INIT;
+        const char *which = l->server->client_id ? l->server->client_id : "";
+        int r = buf_printf(&b, "%s\n%s", l->found.issuer, which);
+
+        free(l->registration_key);
+        l->registration_key = r < 0 ? NULL : buf_steal(&b);
+        return l->registration_key ? 0 : -ENOMEM;
+}
+
+static void open_listener(struct login *l);
+
+static void choose(struct login *l, const struct store_item *item) {
+        AUTO_REGISTRATION struct registration stored = REGISTRATION_INIT;
+        struct error err = ERROR_INIT;
+        enum registration_choice choice = REGISTRATION_ASK;
+        bool known = item && registration_from_json(&stored, item->value) == 0;
+        struct registration_options options = {
+                .preregistered = l->server->client_id && known ? &stored : NULL,
+                .stored = !l->server->client_id && known && l->n_registered == 0 ? &stored : NULL,
+                .client_metadata_url = l->server->client_id ? NULL : metadata_url_of(l),
+                .now_sec = clock_wall_usec() / USEC_PER_SEC,
+        };
+        int r;
+
+        l->generation = item ? item->generation : 0;
+        if (l->server->client_id && !known) {
+                (void)error_set(&err, MCPB_REGISTRATION_REQUIRED, ENOENT,
+                                "Give them again with mcp-add --client-id",
+                                "The credentials of client %s at %s are not there",
+                                l->server->client_id, l->found.issuer);
+                login_fail(l, &err);
+                return;
+        }
+        r = registration_choose(&options, &l->found.as, &choice, &l->registration, &err);
+        if (r < 0) {
+                fail_r(l, r, &err, "choosing a registration");
+                return;
+        }
+        l->must_register = choice == REGISTRATION_ASK;
+        open_listener(l);
+}
+
+static void on_registration(int r, const struct store_item *item, const struct error *err,
+                            void *userdata) {
+        struct login *l = userdata;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l))
+                return;
+        if (r == 0 || r == -ENOENT) {
+                choose(l, r == 0 ? item : NULL);
+                return;
+        }
+        if (err)
+                problem = *err;
+        fail_r(l, r, &problem, "reading the registration");
+}
+
+static void look_for_registration(struct login *l) {
+        struct error err = ERROR_INIT;
+        int r = registration_key_of(l);
+
+        if (r == 0)
+                r = store_get(l->broker->store, STORE_REGISTRATION, l->registration_key,
+                              on_registration, l);
+        if (r == 0)
+                l->n_storing++;
+        else
+                fail_r(l, r, &err, "looking for a registration");
+}
+
+void login_register_anew(struct login *l) {
+        l->n_registered++;
+        broker_forget_as(l->broker, l->found.issuer);
+        registration_done(&l->registration);
+        authorization_done(&l->authorization);
+        l->must_register = true;
+        l->opener_chosen = false;
+        login_set_state(l, LOGIN_REGISTERING);
+        login_register(l);
+}
+
+/* --- The listener --------------------------------------------------------------------------------------------- */
+
+/* The port of a redirect URI that an issuer knows already: some take no other. */
+static uint16_t registered_port(const struct login *l) {
+        AUTO_URL struct url u = URL_INIT;
+
+        if (l->must_register || !l->registration.redirect_uri_registered ||
+            url_parse(&u, l->registration.redirect_uri_registered, "redirect URI", NULL) < 0 ||
+            !u.port_given)
+                return 0;
+        return u.port;
+}
+
+static bool registered_localhost(const struct login *l) {
+        return !l->must_register && l->registration.redirect_uri_registered &&
+               strncmp(l->registration.redirect_uri_registered, "http://localhost", 16) == 0;
+}
+
+static void save_login(struct login *l);
+
+static void on_listening(int r, uint16_t port, const char *reason, void *userdata) {
+        struct login *l = userdata;
+        AUTO_BUF struct buf uri = BUF_INIT;
+        struct error err = ERROR_INIT;
+
+        if (r < 0) {
+                struct broker *b = l->broker;
+                uint16_t wanted = l->port;
+
+                l->listening = false;
+                if (wanted != 0 && wanted != b->config->redirect_port && !l->restored) {
+                        l->port =
+                                0; /* another program has the port: the issuer may take another all the same */
+                        l->no_port_hint = true;
+                        open_listener(l);
+                        return;
+                }
+                (void)error_set(&err, MCPB_LOGIN_FAILED, -r,
+                                l->restored ? "Start again with mcp-add"
+                                            : "Free the port, or set RedirectPort= to another",
+                                "The redirect listener cannot be opened on port %u: %s",
+                                (unsigned)wanted, reason ? reason : strerror(-r));
+                login_fail(l, &err);
+                return;
+        }
+        l->port = port;
+        if (l->restored) {
+                login_set_state(l, LOGIN_WAITING);
+                log_info("The login for %s that was under way goes on", l->server->name);
+                return;
+        }
+        r = buf_printf(&uri, "http://%s:%u%s", l->other_redirect ? "localhost" : "127.0.0.1",
+                       (unsigned)port, l->path);
+        free(l->redirect_uri);
+        l->redirect_uri = r < 0 ? NULL : buf_steal(&uri);
+        if (!l->redirect_uri) {
+                fail_r(l, -ENOMEM, &err, "the redirect URI");
+                return;
+        }
+        if (l->must_register) {
+                login_set_state(l, LOGIN_REGISTERING);
+                login_register(l);
+        } else {
+                login_set_state(l, LOGIN_SAVING);
+                save_login(l);
+        }
+}
+
+void login_listen(struct login *l) {
+        struct broker *b = l->broker;
+        struct error err = ERROR_INIT;
+        int r = b->workers->listen(b->wud, l->port, l->path, on_listening, login_on_redirect, l,
+                                   &l->listener);
+
+        l->listening = r == 0;
+        if (r < 0)
+                fail_r(l, r, &err, "opening the redirect listener");
+}
+
+static void open_listener(struct login *l) {
+        AUTO_BUF struct buf path = BUF_INIT;
+        struct error err = ERROR_INIT;
+        int r;
+
+        if (l->state == LOGIN_LOOKING)
+                login_set_state(l, LOGIN_LISTENING);
+        r = authorize_redirect_path(l->found.issuer, l->must_register ? NULL : &l->registration,
+                                    &path);
+        free(l->path);
+        l->path = r < 0 ? NULL : buf_steal(&path);
+        if (!l->path) {
+                fail_r(l, -ENOMEM, &err, "the redirect path");
+                return;
+        }
+        l->other_redirect = l->other_redirect || registered_localhost(l);
+        l->port = l->broker->config->redirect_port;
+        if (l->port == 0 && !l->no_port_hint)
+                l->port = registered_port(l);
+        login_listen(l);
+}
+
+/* --- Dynamic registration ------------------------------------------------------------------------------------- */
+
+static struct registration_ask ask_of(const struct login *l) {
+        return (struct registration_ask){ .redirect_uri = l->redirect_uri,
+                                          .client_name = l->broker->config->client_name };
+}
+
+/* A85: some issuers take no IP literal; the same listener serves both names. */
+static bool try_other_redirect(struct login *l) {
+        char *other = NULL;
+
+        if (l->other_redirect || registration_other_redirect(l->redirect_uri, &other) < 0 || !other)
+                return false;
+        free(l->redirect_uri);
+        l->redirect_uri = other;
+        l->other_redirect = true;
+        login_register(l);
+        return true;
+}
+
+static void on_registration_saved(int r, const struct store_item *item, const struct error *err,
+                                  void *userdata) {
+        struct login *l = userdata;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l))
+                return;
+        if (r < 0) {
+                if (err)
+                        problem = *err;
+                fail_r(l, r, &problem, "keeping the registration");
+                return;
+        }
+        l->generation = item->generation;
+        save_login(l);
+}
+
+static void save_registration(struct login *l) {
+        AUTO_JSON json_t *value = NULL;
+        struct error err = ERROR_INIT;
+        int r = registration_to_json(&l->registration, &value);
+
+        login_set_state(l, LOGIN_SAVING);
+        if (r == 0)
+                r = store_put(l->broker->store,
+                              &(struct store_put){ .kind = STORE_REGISTRATION,
+                                                   .key = l->registration_key,
+                                                   .expect = l->generation,
+                                                   .value = value },
+                              on_registration_saved, l);
+        if (r == 0)
+                l->n_storing++;
+        else
+                fail_r(l, r, &err, "keeping the registration");
+}
+
+static void on_registered(struct fetch_answer *answer, void *userdata) {
+        struct login *l = userdata;
+        struct registration_ask ask = ask_of(l);
+        enum registration_failure failure = REGISTRATION_OK;
+        struct error err = ERROR_INIT;
+        int r;
+
+        l->fetching = false;
+        r = registration_answer(&l->registration, &l->found.as, &ask, answer, &failure, &err);
+        if (r == 0)
+                save_registration(l);
+        else if (failure != REGISTRATION_BAD_REDIRECT || !try_other_redirect(l))
+                fail_r(l, r, &err, "registration");
+}
+
+void login_register(struct login *l) {
+        struct broker *b = l->broker;
+        struct registration_ask ask = ask_of(l);
+        struct error err = ERROR_INIT;
+        struct fetch_request f;
+        int r;
+
+        fetch_request_init(&f);
+        r = registration_request(&f, &l->found.as, &ask, &err);
+        if (r == 0) {
+                f.allow = l->server->allow;
+                r = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_registered, l, &l->fetch_id);
+                l->fetching = r == 0;
+        }
+        fetch_request_done(&f);
+        if (r < 0)
+                fail_r(l, r, &err, "registration");
+}
+
+/* --- What is recorded before the browser starts (A94) --------------------------------------------------------- */
+
+static int choose_scopes(struct login *l, struct scope_set *ret) {
+        struct server *s = l->server;
+
+        if (l->step_up)
+                return scope_set_copy(ret, &l->scopes);
+        return scope_select_login(
+                ret, &(struct scope_sources){
+                             .challenge = &l->found.challenge,
+                             .prm = l->found.has_prm_scopes ? &l->found.prm_scopes : NULL,
+                             .user = l->scopes.n > 0 ? &l->scopes : &s->user_scopes,
+                             .as = l->found.as.has_scopes ? &l->found.as.scopes_supported : NULL,
+                     });
+}
+
+static json_t *login_value(struct login *l) {
+        json_t *authorization = NULL;
+        json_t *as = NULL;
+
+        if (authorization_to_json(&l->authorization, &authorization) < 0)
+                return NULL;
+        if (as_metadata_to_json(&l->found.as, &as) < 0) {
+                json_decref(authorization);
+                return NULL;
+        }
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I}", "server",
+                         l->server_key, "path", l->path, "registration_key", l->registration_key,
+                         "issuer", l->found.issuer, "resource", l->found.resource, "prm_url",
+                         l->found.prm_url, "authorization", authorization, "as", as, "port",
+                         (int)l->port, "created", (json_int_t)(l->created_wall / USEC_PER_SEC),
+                         "expires", (json_int_t)(l->expires_wall / USEC_PER_SEC));
+}
+
+static void on_login_saved(int r, const struct store_item *item, const struct error *err,
+                           void *userdata) {
+        struct login *l = userdata;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l))
+                return;
+        if (r < 0) {
+                if (err)
+                        problem = *err;
+                fail_r(l, r, &problem, "keeping the login");
+                return;
+        }
+        login_set_state(l, LOGIN_WAITING);
+        login_tell_url(l);
+}
+
+static int begin_authorization(struct login *l, struct error *err) {
+        AUTO_SCOPES struct scope_set scopes = SCOPE_SET_INIT;
+        AUTO_BUF struct buf url = BUF_INIT;
+        uint64_t now = clock_wall_usec();
+        int r = choose_scopes(l, &scopes);
+
+        if (r < 0)
+                return error_oom(err);
+        r = authorization_begin(
+                &l->authorization,
+                &(struct authorization_params){
+                        .as = &l->found.as,
+                        .registration = &l->registration,
+                        .redirect_uri = l->redirect_uri,
+                        .resource = l->found.resource,
+                        .scopes = &scopes,
+                        .challenge = &l->found.challenge,
+                        .now_wall = now,
+                        .lifetime_sec =
+                                l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 1,
+                },
+                err);
+        if (r == 0)
+                r = authorization_url(&url, &l->authorization, &l->found.as, err);
+        if (r < 0)
+                return r;
+        (void)str_wipe_free(l->url);
+        l->url = buf_steal(&url);
+        return l->url ? 0 : error_oom(err);
+}
+
+static void put_login(struct login *l) {
+        AUTO_JSON json_t *value = login_value(l);
+        struct error err = ERROR_INIT;
+        int r = value ? 0 : -ENOMEM;
+
+        if (r == 0)
+                r = store_put(
+                        l->broker->store,
+                        &(struct store_put){ .kind = STORE_LOGIN, .key = l->id, .value = value },
+                        on_login_saved, l);
+        if (r == 0)
+                l->n_storing++;
+        else
+                fail_r(l, r, &err, "keeping the login");
+}
+
+static void save_login(struct login *l) {
+        struct error err = ERROR_INIT;
+        int r = begin_authorization(l, &err);
+
+        if (r < 0)
+                fail_r(l, r, &err, "the authorization request");
+        else
+                put_login(l);
+}
+
+/* --- After a restart ------------------------------------------------------------------------------------------ */
+
+static void on_restored_registration(int r, const struct store_item *item, const struct error *err,
+                                     void *userdata) {
+        struct login *l = userdata;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l))
+                return;
+        if (r == 0)
+                r = registration_from_json(&l->registration, item->value);
+        if (r < 0) {
+                if (err)
+                        problem = *err;
+                fail_r(l, r, &problem, "reading the registration");
+                return;
+        }
+        login_listen(l);
+}
+
+static int restore_members(struct login *l, const json_t *value) {
+        const struct {
+                const char *name;
+                char **member;
+                bool required;
+        } members[] = {
+                { "server", &l->server_key, true },
+                { "path", &l->path, true },
+                { "registration_key", &l->registration_key, true },
+                { "issuer", &l->found.issuer, true },
+                { "resource", &l->found.resource, true },
+                { "prm_url", &l->found.prm_url, false },
+        };
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+                const char *text = json_get_string(value, members[i].name);
+
+                if (!text && members[i].required)
+                        return -EBADMSG;
+                if (!text)
+                        continue;
+                *members[i].member = strdup(text);
+                if (!*members[i].member)
+                        return -ENOMEM;
+        }
+        l->port = (uint16_t)json_get_int(value, "port", 0);
+        l->created_wall = (uint64_t)json_get_int(value, "created", 0) * USEC_PER_SEC;
+        l->expires_wall = (uint64_t)json_get_int(value, "expires", 0) * USEC_PER_SEC;
+        r = authorization_from_json(&l->authorization, json_object_get(value, "authorization"));
+        if (r == 0)
+                r = as_metadata_from_json(&l->found.as, json_object_get(value, "as"));
+        return r;
+}
+
+int login_restore(struct broker *b, const struct store_item *item, struct error *err) {
+        struct login *l = NULL;
+        AUTO_BUF struct buf url = BUF_INIT;
+        int r = login_new(b, item->key, &l);
+
+        if (r < 0)
+                return error_oom(err);
+        r = restore_members(l, item->value);
+        if (r == 0) {
+                l->server = strmap_get(b->servers, l->server_key);
+                if (!l->server || l->server->login || l->expires_wall <= clock_wall_usec())
+                        r = -ESTALE;
+        }
+        if (r == 0)
+                r = authorization_url(&url, &l->authorization, &l->found.as, err);
+        if (r == 0) {
+                l->url = buf_steal(&url);
+                r = l->url ? login_arm_expiry(l) : -ENOMEM;
+        }
+        if (r == 0)
+                r = store_get(b->store, STORE_REGISTRATION, l->registration_key,
+                              on_restored_registration, l);
+        if (r < 0) {
+                (void)login_free(l);
+                return r;
+        }
+        l->n_storing++;
+        l->restored = true;
+        l->state = LOGIN_LISTENING;
+        l->server->login = l;
+        return 0;
+}

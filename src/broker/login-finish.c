@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the redirect to the grant: the code is judged, sent at most once, and what it gives is durable before anybody hears of it. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/lease.h"
+#include "broker/login-steps.h"
+#include "broker/page.h"
+#include "broker/release.h"
+
+/* The grant that was to be replaced may have operations again. */
+static void leave_grant(struct login *l) {
+        struct grant *g = l->new_grant_key ? strmap_get(l->broker->grants, l->new_grant_key) : NULL;
+
+        if (g && g->replacement == l)
+                g->replacement = NULL;
+        if (!g || g->state != GRANT_REPLACING)
+                return;
+        grant_set_state(g, GRANT_READY);
+        grant_pump(g);
+}
+
+static void end_in_failure(struct login *l, int r, struct error *err, const char *doing) {
+        leave_grant(l);
+        (void)error_fallback(err, r, doing);
+        if (l->page_request)
+                login_page(l, l->page_request, 400, err);
+        l->page_request = 0;
+        login_fail(l, err);
+}
+
+void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err) {
+        AUTO_BUF struct buf html = BUF_INIT;
+        int r;
+
+        if (request == 0)
+                return;
+        if (err)
+                r = page_failure(&html, l->server ? l->server->name : NULL, err);
+        else
+                r = page_success(&html, l->server ? l->server->name : "",
+                                 l->server ? l->server->url : "");
+        if (r < 0)
+                log_warning("No page for the browser: out of memory");
+        l->broker->workers->page(l->broker->wud, l->listener, request, status, &html);
+}
+
+void login_on_redirect(uint64_t request, const char *query, void *userdata) {
+        struct login *l = userdata;
+        struct error err = ERROR_INIT;
+
+        if (!login_take_redirect(l, request, query, &err))
+                login_page(l, request, 400, &err);
+}
+
+/* --- The grant is durable ------------------------------------------------------------------------------------- */
+
+static void on_server_saved(int r, const struct error *err, void *userdata) {
+        struct login *l = userdata;
+        struct broker *b = l->broker;
+        struct grant *g;
+
+        if (login_unwanted(l))
+                return;
+        g = l->server ? l->server->grant : NULL;
+        if (r < 0)
+                log_failure(LOG_WARNING, err, "the server's record");
+        login_page(l, l->page_request, 200, NULL);
+        l->page_request = 0;
+        login_set_state(l, LOGIN_DONE);
+        release_note(b, &(struct release_event){ .event = AUDIT_AUTH_FLOW_FINISH,
+                                                 .outcome = AUDIT_SUCCESS,
+                                                 .server = l->server,
+                                                 .grant = g,
+                                                 .scopes = g ? &g->scopes : NULL });
+        login_finished(l);
+        if (g)
+                grant_pump(g);
+}
+
+static void replace_text(char **member, const char *text) {
+        char *copy = text ? strdup(text) : NULL;
+
+        free(*member);
+        *member = copy;
+}
+
+/* Points the server at its new grant; the old one goes when nobody uses it any more. */
+static void adopt(struct login *l, struct grant *g) {
+        struct server *s = l->server;
+        struct grant *old = s->grant;
+
+        if (old && old != g) {
+                list_remove(&s->grant_link);
+                s->grant = NULL;
+                if (list_empty(&old->servers))
+                        broker_discard_grant(l->broker, old);
+        }
+        if (s->grant != g) {
+                s->grant = g;
+                list_append(&g->servers, &s->grant_link);
+        }
+        g->allow = s->allow;
+        replace_text(&s->issuer, l->found.issuer);
+        replace_text(&s->resource, l->found.resource);
+        replace_text(&s->prm_url, l->found.prm_url);
+        replace_text(&s->registration_key, l->registration_key);
+        replace_text(&s->grant_key, g->key);
+        s->issuer_changed = false;
+        s->open = false;
+        server_clear_error(s);
+        scope_refusal_done(&s->refusal);
+        if (scope_set_copy(&s->last_requested, &l->authorization.scopes) < 0)
+                log_warning("Out of memory: a step-up may be asked for twice");
+}
+
+static void on_grant_saved(int r, const struct store_item *item, const struct error *err,
+                           void *userdata) {
+        struct login *l = userdata;
+        struct broker *b = l->broker;
+        struct grant *g = NULL;
+        struct error problem = ERROR_INIT;
+
+        broker_operation_end(b);
+        if (login_unwanted(l))
+                return;
+        if (r == 0)
+                r = grant_install(b, l->new_grant_key, item->generation, item->value, &g);
+        if (r < 0) {
+                if (err)
+                        problem = *err;
+                end_in_failure(l, r, &problem, "keeping the grant");
+                return;
+        }
+        if (!l->server) {
+                broker_discard_grant(b, g);
+                (void)error_set(&problem, MCPB_NOT_FOUND, ENOENT, NULL,
+                                "The server was removed during the login");
+                end_in_failure(l, -ENOENT, &problem, "the login");
+                return;
+        }
+        adopt(l, g);
+        r = record_save(&l->server->record, on_server_saved, l);
+        if (r == 0) {
+                l->n_storing++;
+                return;
+        }
+        end_in_failure(l, r, &problem, "the server's record");
+}
+
+static int grant_value(struct login *l, json_t **ret) {
+        const struct authorization *a = &l->authorization;
+        const struct token_reply *reply = &l->reply;
+        const struct scope_set *scopes = reply->has_scope ? &reply->scopes : &a->scopes;
+        struct scope_set *shown = (struct scope_set *)(uintptr_t)scopes;
+        AUTO_JSON json_t *lease = NULL;
+        json_t *as = NULL;
+        AUTO_JSON json_t *value = NULL;
+
+        lease = json_pack("{s:s%, s:s, s:s, s:o}", "access_token", reply->access_token.data,
+                          reply->access_token.len, "token_type", reply->token_type, "token_id",
+                          l->id, "scopes", scopes_value(shown));
+        if (!lease ||
+            (reply->expires_known &&
+             json_object_set_new(lease, "expires",
+                                 json_integer((json_int_t)(clock_wall_usec() / USEC_PER_SEC +
+                                                           (reply->expires_in > INT32_MAX
+                                                                    ? INT32_MAX
+                                                                    : reply->expires_in)))) < 0))
+                return -ENOMEM;
+        if (as_metadata_to_json(&l->found.as, &as) < 0)
+                return -ENOMEM;
+        value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:O}", "issuer", a->issuer,
+                          "client_id", a->client_id, "account", l->server->account, "resource",
+                          a->resource, "registration_key", l->registration_key, "as", as, "scopes",
+                          scopes_value(scopes), "lease", lease);
+        if (!value)
+                return -ENOMEM;
+        if (reply->refresh_token.len > 0 &&
+            json_object_set_new(value, "refresh_token",
+                                json_stringn(reply->refresh_token.data, reply->refresh_token.len)) <
+                    0)
+                return -ENOMEM;
+        *ret = TAKE(value);
+        return 0;
+}
+
+static void put_grant(struct login *l, uint64_t expect) {
+        struct error err = ERROR_INIT;
+        int r = store_put(l->broker->store,
+                          &(struct store_put){ .kind = STORE_GRANT,
+                                               .key = l->new_grant_key,
+                                               .expect = expect,
+                                               .value = l->grant_value },
+                          on_grant_saved, l);
+
+        if (r == 0) {
+                l->n_storing++;
+                return;
+        }
+        broker_operation_end(l->broker);
+        end_in_failure(l, r, &err, "keeping the grant");
+}
+
+static void on_old_grant(int r, const struct store_item *item, const struct error *err,
+                         void *userdata) {
+        struct login *l = userdata;
+        struct broker *b = l->broker;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l)) {
+                broker_operation_end(b);
+                return;
+        }
+        if (r == 0 || r == -ENOENT) {
+                put_grant(l, r == 0 ? item->generation : 0);
+                return;
+        }
+        broker_operation_end(b);
+        if (err)
+                problem = *err;
+        end_in_failure(l, r, &problem, "keeping the grant");
+}
+
+/* The grant that this login replaces is quiet (S6): its record may be replaced. */
+void login_store_grant(struct login *l) {
+        struct error err = ERROR_INIT;
+        int r = store_get(l->broker->store, STORE_GRANT, l->new_grant_key, on_old_grant, l);
+
+        if (r == 0) {
+                l->n_storing++;
+                return;
+        }
+        broker_operation_end(l->broker);
+        end_in_failure(l, r, &err, "keeping the grant");
+}
+
+/* --- The token endpoint --------------------------------------------------------------------------------------- */
+
+static void take_reply(struct login *l) {
+        struct grant *g;
+        struct error err = ERROR_INIT;
+        int r = l->server ? 0 : -ENOENT;
+
+        login_set_state(l, LOGIN_STORING);
+        if (r == 0)
+                r = grant_key(l->found.issuer, l->registration.client_id, l->server->account,
+                              l->found.resource, &l->new_grant_key);
+        if (r == 0)
+                r = grant_value(l, &l->grant_value);
+        if (r < 0) {
+                broker_operation_end(l->broker);
+                end_in_failure(l, r, &err, "keeping the grant");
+                return;
+        }
+        g = strmap_get(l->broker->grants, l->new_grant_key);
+        if (g)
+                grant_when_quiet(g, l);
+        else
+                login_store_grant(l);
+}
+
+static void on_redeemed(struct fetch_answer *answer, void *userdata) {
+        struct login *l = userdata;
+        struct token_fault fault = { 0 };
+        struct error err = ERROR_INIT;
+        int r;
+
+        l->fetching = false;
+        r = token_answer(&l->reply, &l->found.as, answer, &fault, &err);
+        if (r == 0) {
+                take_reply(l);
+                return;
+        }
+        broker_operation_end(l->broker);
+        if (l->server &&
+            token_error_ends_registration(fault.what, &l->registration, true, l->n_registered)) {
+                login_page(l, l->page_request, 400, &err);
+                l->page_request = 0;
+                login_register_anew(l);
+                return;
+        }
+        end_in_failure(l, r, &err, "redeeming the code");
+}
+
+static void redeem(struct login *l) {
+        struct broker *b = l->broker;
+        struct fetch_request f;
+        struct error err = ERROR_INIT;
+        int r;
+
+        fetch_request_init(&f);
+        r = token_request_code(&f, &l->authorization, &l->registration, &l->found.as, l->code,
+                               &err);
+        l->code = str_wipe_free(l->code);
+        if (r == 0) {
+                f.allow = l->server->allow;
+                r = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_redeemed, l, &l->fetch_id);
+                l->fetching = r == 0;
+        }
+        fetch_request_done(&f);
+        if (r == 0) {
+                broker_operation_begin(b);
+                return;
+        }
+        end_in_failure(l, r, &err, "redeeming the code");
+}
+
+/* A122: the record is gone before the code is sent, so that no crash can make us send it twice. */
+static void on_record_gone(int r, const struct store_item *item, const struct error *err,
+                           void *userdata) {
+        struct login *l = userdata;
+        struct error problem = ERROR_INIT;
+
+        if (login_unwanted(l))
+                return;
+        if (r < 0 && r != -ENOENT) {
+                if (err)
+                        problem = *err;
+                end_in_failure(l, r, &problem, "closing the login");
+                return;
+        }
+        login_set_state(l, LOGIN_REDEEMING);
+        if (l->server) {
+                redeem(l);
+                return;
+        }
+        (void)error_set(&problem, MCPB_NOT_FOUND, ENOENT, NULL,
+                        "The server was removed during the login");
+        end_in_failure(l, -ENOENT, &problem, "the login");
+}
+
+static void close_record(struct login *l) {
+        struct error err = ERROR_INIT;
+        int r;
+
+        login_set_state(l, LOGIN_CLOSING);
+        r = store_remove(l->broker->store, STORE_LOGIN, l->id, on_record_gone, l);
+        if (r == 0)
+                l->n_storing++;
+        else
+                end_in_failure(l, r, &err, "closing the login");
+}
+
+bool login_take_redirect(struct login *l, uint64_t request, const char *query, struct error *err) {
+        char *code = NULL;
+        enum authorization_result result;
+
+        if (l->state != LOGIN_WAITING) {
+                (void)error_set(err, MCPB_BAD_REQUEST, EALREADY, "You can close this page",
+                                "This login is over already");
+                return false;
+        }
+        result = authorization_response(&l->authorization, query, clock_wall_usec(), &code, err);
+        switch (result) {
+        case AUTHORIZATION_IGNORED:
+                return false;
+        case AUTHORIZATION_REFUSED:
+                if (l->server && l->step_up &&
+                    scope_refusal_note(&l->server->refusal, &l->scopes, clock_boot_usec()) < 0)
+                        log_warning("Out of memory: the refusal is not remembered");
+                break;
+        case AUTHORIZATION_CODE:
+                l->page_request = request;
+                l->code = code;
+                close_record(l);
+                return true;
+        case AUTHORIZATION_FAILED:
+        case AUTHORIZATION_RESULT_COUNT:
+                break;
+        }
+        l->page_request = request;
+        end_in_failure(l, -EACCES, err, "the authorization");
+        return true;
+}

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/login.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/url.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/login-steps.h"
+#include "broker/release.h"
+#include "config/config.h"
+#include "crypto/rand.h"
+#include "loop/loop.h"
+
+#define TO(s) (1u << (s))
+#define KEEP_FINISHED_SEC 120 /* so that login.status can still say what became of it */
+
+static const char *const state_names[LOGIN_STATE_COUNT] = {
+        [LOGIN_DISCOVERING] = "discovering", [LOGIN_LOOKING] = "looking",
+        [LOGIN_LISTENING] = "listening",     [LOGIN_REGISTERING] = "registering",
+        [LOGIN_SAVING] = "saving",           [LOGIN_WAITING] = "waiting",
+        [LOGIN_CLOSING] = "closing",         [LOGIN_REDEEMING] = "redeeming",
+        [LOGIN_STORING] = "storing",         [LOGIN_DONE] = "done",
+        [LOGIN_FAILED] = "failed",
+};
+
+static const unsigned state_allowed[LOGIN_STATE_COUNT] = {
+        [LOGIN_DISCOVERING] = TO(LOGIN_LOOKING) | TO(LOGIN_DONE) | TO(LOGIN_FAILED),
+        [LOGIN_LOOKING] = TO(LOGIN_LISTENING) | TO(LOGIN_FAILED),
+        [LOGIN_LISTENING] =
+                TO(LOGIN_REGISTERING) | TO(LOGIN_SAVING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
+        [LOGIN_REGISTERING] = TO(LOGIN_SAVING) | TO(LOGIN_FAILED),
+        [LOGIN_SAVING] = TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
+        [LOGIN_WAITING] = TO(LOGIN_CLOSING) | TO(LOGIN_FAILED),
+        [LOGIN_CLOSING] = TO(LOGIN_REDEEMING) | TO(LOGIN_FAILED),
+        [LOGIN_REDEEMING] = TO(LOGIN_STORING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
+        [LOGIN_STORING] = TO(LOGIN_DONE) | TO(LOGIN_FAILED),
+        [LOGIN_DONE] = 0,
+        [LOGIN_FAILED] = 0,
+};
+
+void login_set_state(struct login *l, enum login_state state) {
+        assert(state_allowed[l->state] & TO(state));
+        log_debug("login %s: %s -> %s", l->id, state_names[l->state], state_names[state]);
+        l->state = state;
+}
+
+const char *login_state_name(const struct login *l) {
+        if (l->state == LOGIN_DONE || l->state == LOGIN_FAILED)
+                return state_names[l->state];
+        return l->state == LOGIN_WAITING ? "waiting" : "working";
+}
+
+static void release_resources(struct login *l) {
+        struct broker *b = l->broker;
+
+        if (l->fetching)
+                b->workers->fetch_forget(b->wud, l->fetch_id);
+        l->fetching = false;
+        if (l->listening)
+                b->workers->unlisten(b->wud, l->listener);
+        l->listening = false;
+        l->code = str_wipe_free(l->code);
+        l->discover = discover_free(l->discover);
+        json_decref(l->grant_value);
+        l->grant_value = NULL;
+        token_reply_done(&l->reply);
+        authorization_done(&l->authorization);
+        registration_done(&l->registration);
+}
+
+static struct login *free_now(struct login *l) {
+        discover_result_done(&l->found);
+        challenge_done(&l->challenge);
+        scope_set_done(&l->scopes);
+        free(l->id);
+        free(l->server_key);
+        free(l->registration_key);
+        free(l->redirect_uri);
+        free(l->path);
+        free(l->new_grant_key);
+        (void)str_wipe_free(l->url);
+        free(l);
+        return NULL;
+}
+
+struct login *login_free(struct login *l) {
+        if (!l)
+                return NULL;
+        assert(list_empty(&l->url_waiters) && list_empty(&l->done_waiters));
+        if (l->id && strmap_get(l->broker->logins, l->id) == l)
+                (void)strmap_remove(l->broker->logins, l->id);
+        list_remove(&l->list_link);
+        if (l->server && l->server->login == l)
+                l->server->login = NULL;
+        l->server = NULL;
+        l->timer = sd_event_source_disable_unref(l->timer);
+        release_resources(l);
+        l->dead = true;
+        return l->n_storing > 0 ? NULL : free_now(l);
+}
+
+bool login_unwanted(struct login *l) {
+        assert(l->n_storing > 0);
+        l->n_storing--;
+        if (!l->dead)
+                return l->state == LOGIN_FAILED || l->state == LOGIN_DONE;
+        if (l->n_storing == 0)
+                (void)free_now(l);
+        return true;
+}
+
+/* --- Answering those who wait --------------------------------------------------------------------------------- */
+
+static json_t *url_data(const struct login *l, bool opener) {
+        return json_pack("{s:s, s:s, s:b}", "login", l->id, "url", l->url, "opener", opener);
+}
+
+static void answer_url(struct login *l, struct broker_call *c) {
+        bool opener = !l->opener_chosen;
+        struct error err = ERROR_INIT;
+        json_t *data = url_data(l, opener);
+        json_t *described;
+
+        l->opener_chosen = true;
+        if (c->method == METHOD_LOGIN_START) {
+                call_reply(c, data);
+        } else if (c->method == METHOD_SERVER_ADD) {
+                described = l->server ? server_describe(l->server) : NULL;
+                call_reply(c, json_pack("{s:o, s:o}", "server", described, "login", data));
+        } else {
+                (void)error_set(&err, MCPB_LOGIN_REQUIRED, ENOKEY,
+                                "Open the URL in a browser to log in", "A login is needed for %s",
+                                l->server ? l->server->name : "this server");
+                call_fail_data(c, &err, data);
+        }
+}
+
+void login_tell_url(struct login *l) {
+        while (!list_empty(&l->url_waiters)) {
+                struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
+
+                list_remove(&c->link);
+                answer_url(l, c);
+        }
+}
+
+static json_t *status_of(const struct login *l, bool opener) {
+        uint64_t now = clock_wall_usec();
+        json_t *value = json_pack(
+                "{s:s, s:s, s:s, s:b, s:I}", "login", l->id, "state", login_state_name(l), "step",
+                state_names[l->state], "opener", opener, "seconds_left",
+                (json_int_t)(l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 0));
+
+        if (!value)
+                return NULL;
+        if ((l->server && json_object_set_new(value, "server", json_string(l->server->name)) < 0) ||
+            (l->url && l->state == LOGIN_WAITING &&
+             json_object_set_new(value, "url", json_string(l->url)) < 0) ||
+            (l->state == LOGIN_DONE && l->server &&
+             json_object_set_new(value, "scopes",
+                                 scopes_value(l->server->grant ? &l->server->grant->scopes
+                                                               : &l->scopes)) < 0) ||
+            (l->error.code != MCPB_NO_ERROR &&
+             json_object_set_new(value, "error",
+                                 json_pack("{s:s, s:s, s:s}", "code", error_name(l->error.code),
+                                           "message", l->error.message, "hint", l->error.hint)) <
+                     0)) {
+                json_decref(value);
+                return NULL;
+        }
+        return value;
+}
+
+/* The server needs no authorization: what each of them is told then. */
+static void answer_open(struct login *l, struct broker_call *c) {
+        if (c->method == METHOD_TOKEN_GET)
+                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server",
+                                        l->server ? l->server->name : ""));
+        else
+                call_reply(c, json_pack("{s:b, s:o}", "open", 1, "server",
+                                        l->server ? server_describe(l->server) : json_null()));
+}
+
+static int on_forget(sd_event_source *s, uint64_t usec, void *userdata) {
+        (void)login_free(userdata);
+        return 0;
+}
+
+void login_finished(struct login *l) {
+        struct broker *b = l->broker;
+        uint64_t forget = clock_boot_usec() + KEEP_FINISHED_SEC * USEC_PER_SEC;
+
+        if (l->server && l->server->login == l)
+                l->server->login = NULL;
+        l->timer = sd_event_source_disable_unref(l->timer);
+        release_resources(l);
+        while (!list_empty(&l->url_waiters)) {
+                struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
+
+                list_remove(&c->link);
+                if (l->state == LOGIN_DONE)
+                        answer_open(l, c);
+                else if (c->method == METHOD_TOKEN_GET)
+                        release_refused(c, &l->error);
+                else
+                        call_fail(c, &l->error);
+        }
+        while (!list_empty(&l->done_waiters)) {
+                struct broker_call *c = LIST_FIRST(&l->done_waiters, struct broker_call, link);
+
+                list_remove(&c->link);
+                call_reply(c, status_of(l, false));
+        }
+        if (loop_timer(b->event, forget, on_forget, l, "forget login", &l->timer) < 0)
+                log_warning("No timer to forget a login that is over");
+}
+
+static void on_record_removed(int r, const struct store_item *item, const struct error *err,
+                              void *userdata) {
+        /* Best effort: a record that stays is found at the next start, and has expired by then. */
+        (void)login_unwanted(userdata);
+}
+
+void login_fail(struct login *l, const struct error *err) {
+        struct broker *b = l->broker;
+        bool stored = l->state == LOGIN_WAITING || l->state == LOGIN_SAVING ||
+                      l->state == LOGIN_LISTENING;
+
+        l->error = *err;
+        login_set_state(l, LOGIN_FAILED);
+        log_failure(LOG_NOTICE, err, "login");
+        release_note(b, &(struct release_event){ .event = AUDIT_AUTH_FLOW_FINISH,
+                                                 .outcome = AUDIT_FAILURE,
+                                                 .server = l->server,
+                                                 .why = err });
+        if (l->server && err->code != MCPB_LOGIN_CANCELLED) {
+                server_note_error(l->server, err);
+                record_save_soon(&l->server->record);
+        }
+        if (stored && store_remove(b->store, STORE_LOGIN, l->id, on_record_removed, l) == 0)
+                l->n_storing++;
+        login_finished(l);
+}
+
+void login_cancel(struct login *l, const struct error *why) {
+        /* Once the code is on its way it is too late: the login ends by itself, and finds its server gone. */
+        if (l->state <= LOGIN_WAITING)
+                login_fail(l, why);
+}
+
+void login_call_left(struct broker_call *c) {
+        struct login *l = c->login;
+        struct broker_call *next;
+        bool was_opener = c->opener;
+
+        (void)call_free(c);
+        if (!l || !was_opener || l->state != LOGIN_WAITING || list_empty(&l->done_waiters))
+                return;
+        /* The next one is to open the browser: it is told so by the end of its wait. */
+        next = LIST_FIRST(&l->done_waiters, struct broker_call, link);
+        list_remove(&next->link);
+        call_reply(next, status_of(l, true));
+}
+
+/* --- Starting ------------------------------------------------------------------------------------------------- */
+
+static int on_expired(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct login *l = userdata;
+        struct error err = ERROR_INIT;
+
+        l->timer = sd_event_source_disable_unref(l->timer);
+        (void)error_set(&err, MCPB_TIMEOUT, ETIMEDOUT, "Start again with mcp-add",
+                        "Nobody finished the login%s%s in time", l->server ? " for " : "",
+                        l->server ? l->server->name : "");
+        login_fail(l, &err);
+        return 0;
+}
+
+int login_arm_expiry(struct login *l) {
+        uint64_t now = clock_wall_usec();
+        uint64_t left = l->expires_wall > now ? l->expires_wall - now : 0;
+
+        return loop_timer(l->broker->event, clock_boot_usec() + left, on_expired, l,
+                          "login expires", &l->timer);
+}
+
+int login_new(struct broker *b, const char *id, struct login **ret) {
+        struct login *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->broker = b;
+        list_init(&l->list_link);
+        list_init(&l->url_waiters);
+        list_init(&l->done_waiters);
+        l->created_wall = clock_wall_usec();
+        l->id = strdup(id);
+        if (!l->id || strmap_put(b->logins, l->id, l) < 0) {
+                (void)login_free(l);
+                return -ENOMEM;
+        }
+        list_append(&b->all_logins, &l->list_link);
+        *ret = l;
+        return 0;
+}
+
+static int begin_discovery(struct login *l, const struct challenge *challenge, struct error *err) {
+        struct server *s = l->server;
+        const char *known[] = { s->issuer };
+        struct discover_params params = {
+                .server_url = s->url,
+                .challenge = challenge,
+                .challenge_is_hint = true,
+                .recorded_prm_url = s->prm_url,
+                .probe = true,
+                .known_issuers = known,
+                .n_known = s->issuer ? 1 : 0,
+                .configured_issuer = s->configured_issuer,
+                .cached_as = broker_cached_as(l->broker, s->issuer),
+                .use = AS_USE_CODE,
+                .server_allow = s->allow,
+        };
+        int r;
+
+        if (challenge) {
+                r = challenge_copy(&l->challenge, challenge);
+                if (r < 0)
+                        return error_oom(err);
+                l->has_challenge = true;
+        }
+        r = discover_new(&params, &l->discover, err);
+        if (r == 0)
+                r = login_discover(l, err);
+        return r;
+}
+
+int login_start(struct server *s, const struct scope_set *scopes, const struct challenge *challenge,
+                bool step_up, struct login **ret, struct error *err) {
+        struct broker *b = s->broker;
+        AUTO_BUF struct buf id = BUF_INIT;
+        struct login *l = NULL;
+        int r;
+
+        if (s->login) {
+                *ret = s->login;
+                return 0;
+        }
+        if (strmap_count(b->logins) >= LIMIT_LOGINS)
+                return error_set(err, MCPB_BUSY, EBUSY, "Finish or cancel some first",
+                                 "%d logins are under way", LIMIT_LOGINS);
+        r = random_text(&id, 12);
+        if (r == 0)
+                r = login_new(b, id.data, &l);
+        if (r < 0)
+                return error_oom(err);
+        l->server = s;
+        l->step_up = step_up;
+        l->expires_wall = l->created_wall + b->config->login_timeout_sec * USEC_PER_SEC;
+        l->server_key = strdup(s->key);
+        r = l->server_key ? 0 : -ENOMEM;
+        if (r == 0 && scopes)
+                r = scope_set_copy(&l->scopes, scopes);
+        if (r == 0)
+                r = login_arm_expiry(l);
+        if (r == 0)
+                r = begin_discovery(l, challenge, err);
+        if (r < 0) {
+                (void)login_free(l);
+                return error_fallback(err, r, "starting a login");
+        }
+        s->login = l;
+        release_note(b, &(struct release_event){ .event = AUDIT_AUTH_FLOW_START,
+                                                 .server = s,
+                                                 .scopes = &l->scopes });
+        *ret = l;
+        return 0;
+}
+
+static void wait_for_url(struct login *l, struct broker_call *c) {
+        c->login = l;
+        if (l->state == LOGIN_WAITING)
+                answer_url(l, c);
+        else
+                list_append(&l->url_waiters, &c->link);
+}
+
+void login_for_call(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+        bool step_up = c->step_up.n > 0;
+        int r = login_start(c->server,
+                            step_up         ? &c->step_up
+                            : c->has_wanted ? &c->wanted
+                                            : NULL,
+                            c->has_challenge ? &c->challenge : NULL, step_up, &l, &err);
+
+        if (r < 0)
+                release_refused(c, &err);
+        else
+                wait_for_url(l, c);
+}
+
+/* --- The methods ---------------------------------------------------------------------------------------------- */
+
+static int find_login(struct broker_call *c, struct login **ret, struct error *err) {
+        const char *id = NULL;
+        int r = call_string(c, "login", true, &id, err);
+
+        if (r < 0)
+                return r;
+        *ret = strmap_get(c->broker->logins, id);
+        return *ret ? 0
+                    : error_set(err, MCPB_NOT_FOUND, ENOENT, "Start one with mcp-add",
+                                "No such login is known");
+}
+
+void handle_login_start(struct broker_call *c) {
+        AUTO_SCOPES struct scope_set scopes = SCOPE_SET_INIT;
+        const char *server = NULL;
+        const char *account = NULL;
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+        bool given = false;
+        int r;
+
+        r = call_string(c, "server", true, &server, &err);
+        if (r == 0)
+                r = call_string(c, "account", false, &account, &err);
+        if (r == 0)
+                r = call_scopes(c, &scopes, &given, &err);
+        if (r == 0)
+                r = broker_check_open(c->broker, &err);
+        if (r == 0)
+                r = server_find(c->broker, server, account, &c->server, &err);
+        if (r == 0)
+                r = login_start(c->server, given ? &scopes : NULL, NULL, false, &l, &err);
+        if (r < 0) {
+                call_fail(c, &err);
+                return;
+        }
+        l->conn_id = c->who.conn_id;
+        wait_for_url(l, c);
+}
+
+void login_join(struct login *l, struct broker_call *c) {
+        l->conn_id = c->who.conn_id;
+        wait_for_url(l, c);
+}
+
+void handle_login_status(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+
+        if (find_login(c, &l, &err) < 0)
+                call_fail(c, &err);
+        else
+                call_reply(c, status_of(l, false));
+}
+
+void handle_login_wait(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+
+        if (find_login(c, &l, &err) < 0) {
+                call_fail(c, &err);
+        } else if (l->state == LOGIN_DONE || l->state == LOGIN_FAILED) {
+                call_reply(c, status_of(l, false));
+        } else {
+                c->login = l;
+                /* Whoever waits first is taken for the one that opened the browser. */
+                c->opener = list_empty(&l->done_waiters);
+                list_append(&l->done_waiters, &c->link);
+        }
+}
+
+void handle_login_cancel(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct error why = ERROR_INIT;
+        struct login *l = NULL;
+        struct broker_call *other;
+        bool others = false;
+
+        if (find_login(c, &l, &err) < 0) {
+                call_fail(c, &err);
+                return;
+        }
+        /* Somebody else still wants it: it goes on. The asker's own wait ends with its connection. */
+        LIST_FOREACH(other, &l->done_waiters, struct broker_call, link)
+                others = others || other->who.conn_id != c->who.conn_id;
+        if (!others) {
+                (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL,
+                                "The login was cancelled");
+                login_cancel(l, &why);
+        }
+        call_reply(c, json_pack("{s:b}", "cancelled", !others));
+}
+
+void handle_login_complete(struct broker_call *c) {
+        const char *text = NULL;
+        const char *query;
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+        int r = find_login(c, &l, &err);
+
+        if (r == 0)
+                r = call_string(c, "redirect_url", true, &text, &err);
+        if (r == 0)
+                r = broker_check_open(c->broker, &err);
+        if (r == 0 && l->state != LOGIN_WAITING)
+                r = error_set(&err, MCPB_BAD_REQUEST, EALREADY, NULL,
+                              "This login does not wait for a redirect");
+        query = r == 0 ? strchr(text, '?') : NULL;
+        if (r == 0 && !query)
+                r = error_set(
+                        &err, MCPB_BAD_PARAMS, EINVAL,
+                        "Copy the whole address that the browser shows at the end, from http:// on",
+                        "This is not the address that the login ends at");
+        if (r < 0) {
+                call_fail(c, &err);
+                return;
+        }
+        c->login = l;
+        list_append(&l->done_waiters, &c->link);
+        if (!login_take_redirect(l, 0, query + 1, &err)) {
+                list_remove(&c->link);
+                call_fail(c, &err);
+        }
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A login that needs a person: from the server's URL over discovery, registration and the browser to a grant on the disk.
+ * One a server at a time; whoever else wants it joins. A login that waits for its browser survives a restart.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "broker/call.h"
+#include "broker/server.h"
+#include "oauth/authorize.h"
+#include "oauth/discover.h"
+#include "oauth/token.h"
+#include "store/store.h"
+
+enum login_state {
+        LOGIN_DISCOVERING, /* asking the server and its issuer */
+        LOGIN_LOOKING,     /* for a registration, in the store */
+        LOGIN_LISTENING,   /* opening the redirect listener */
+        LOGIN_REGISTERING,
+        LOGIN_SAVING,  /* registration and login become durable */
+        LOGIN_WAITING, /* for the person */
+        LOGIN_CLOSING, /* the record is removed: the code is used at most once, whatever happens */
+        LOGIN_REDEEMING,
+        LOGIN_STORING, /* the grant becomes durable */
+        LOGIN_DONE,
+        LOGIN_FAILED,
+        LOGIN_STATE_COUNT,
+};
+
+struct login {
+        struct broker *broker;
+        struct list list_link;
+        char *id;
+        struct server *server; /* NULL: removed meanwhile */
+        char *server_key;
+        enum login_state state;
+        struct list url_waiters;  /* calls that want the URL */
+        struct list done_waiters; /* calls of login.wait */
+        struct scope_set scopes;  /* asked for in particular; empty: by the rules of selection */
+        bool step_up;
+        struct challenge challenge;
+        bool has_challenge;
+        struct discover *discover;
+        struct discover_result found;
+        struct registration registration;
+        char *registration_key;
+        unsigned n_registered; /* A88: once more, then no more */
+        bool other_redirect;   /* A85: localhost instead of 127.0.0.1 */
+        bool must_register;
+        bool no_port_hint; /* the registered port is somebody else's now */
+        bool restored;     /* it was under way before a restart */
+        char *redirect_uri;
+        char *path;
+        uint16_t port;
+        struct authorization authorization;
+        char *url;
+        char *code; /* only between the redirect and the token request */
+        uint64_t listener;
+        bool listening;
+        uint64_t page_request; /* the browser that waits for its page; 0: none */
+        uint64_t fetch_id;
+        bool fetching;
+        unsigned n_storing; /* callbacks of the store that will come */
+        uint64_t generation;
+        bool opener_chosen;
+        uint64_t conn_id; /* who started it may complete it */
+        sd_event_source *timer;
+        struct error error;
+        uint64_t created_wall;
+        uint64_t expires_wall;
+        json_t *grant_value; /* on its way to the disk */
+        struct token_reply reply;
+        char *new_grant_key;
+        bool dead; /* freed when the last callback is in */
+};
+
+/* Starts one for @s, or joins the one under way. @scopes empty: by the rules. */
+int login_start(struct server *s, const struct scope_set *scopes, const struct challenge *challenge,
+                bool step_up, struct login **ret, struct error *err) MUST_CHECK;
+struct login *login_free(struct login *l);
+/* A token request that asked for a login: it is answered with the URL as soon as there is one. */
+void login_for_call(struct broker_call *c);
+/* A peer went away: its call is freed, and if it was to open the browser, the next one is asked to. */
+void login_call_left(struct broker_call *c);
+/* From the store, at start. */
+int login_restore(struct broker *b, const struct store_item *item, struct error *err) MUST_CHECK;
+void login_fail(struct login *l, const struct error *err);
+/* The server goes: its login with it. */
+void login_cancel(struct login *l, const struct error *why);
+const char *login_state_name(const struct login *l); /* "waiting", "done", "failed" */
+
+void login_set_state(struct login *l, enum login_state state);
+void login_tell_url(struct login *l);
+void login_finished(struct login *l);
+/* First thing in a callback of the store: is the login over? If it is freed as well, it is gone now. */
+bool login_unwanted(struct login *l);

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.add, list, show and remove: what mcp-add and mcp-list ask. */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/url.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/login-steps.h"
+#include "broker/release.h"
+#include "broker/removal.h"
+#include "broker/server.h"
+#include "oauth/registration.h"
+
+/* --- server.add ----------------------------------------------------------------------------------------------- */
+
+struct adding {
+        struct broker *broker;
+        struct list holder; /* the call, or nothing if its peer went away */
+        char *server_key;
+        bool created;
+        bool login;
+        struct registration registration;
+        bool has_registration;
+};
+
+static void adding_free(struct adding *a) {
+        registration_done(&a->registration);
+        free(a->server_key);
+        free(a);
+}
+
+static struct broker_call *adding_call(struct adding *a) {
+        return LIST_FIRST(&a->holder, struct broker_call, link);
+}
+
+static void adding_failed(struct adding *a, const struct error *err) {
+        struct broker_call *c = adding_call(a);
+        struct server *s = strmap_get(a->broker->servers, a->server_key);
+
+        if (s && a->created)
+                (void)server_free(s);
+        if (c)
+                call_fail(c, err);
+        adding_free(a);
+}
+
+static void on_added(int r, const struct error *err, void *userdata) {
+        struct adding *a = userdata;
+        struct server *s = strmap_get(a->broker->servers, a->server_key);
+        struct broker_call *c = adding_call(a);
+        struct error problem = ERROR_INIT;
+        struct login *l = NULL;
+
+        if (r < 0) {
+                adding_failed(a, err);
+                return;
+        }
+        if (!c || !s) {
+                adding_free(a);
+                return;
+        }
+        list_remove(&c->link);
+        if (!a->login) {
+                adding_free(a);
+                call_reply(c, json_pack("{s:o}", "server", server_describe(s)));
+                return;
+        }
+        adding_free(a);
+        /* The server stays if the login does not begin: its error is shown by mcp-list. */
+        if (login_start(s, NULL, NULL, false, &l, &problem) < 0)
+                call_fail(c, &problem);
+        else
+                login_join(l, c);
+}
+
+static void save_server(struct adding *a) {
+        struct server *s = strmap_get(a->broker->servers, a->server_key);
+        struct error err = ERROR_INIT;
+        int r = s ? record_save(&s->record, on_added, a) : -ENOENT;
+
+        if (r < 0) {
+                (void)error_fallback(&err, r, "keeping the server");
+                adding_failed(a, &err);
+        }
+}
+
+static void on_credentials_saved(int r, const struct store_item *item, const struct error *err,
+                                 void *userdata) {
+        if (r < 0)
+                adding_failed(userdata, err);
+        else
+                save_server(userdata);
+}
+
+static void on_credentials_looked_up(int r, const struct store_item *item, const struct error *err,
+                                     void *userdata) {
+        struct adding *a = userdata;
+        AUTO_JSON json_t *value = NULL;
+        AUTO_BUF struct buf key = BUF_INIT;
+        struct error problem = ERROR_INIT;
+
+        if (r < 0 && r != -ENOENT) {
+                adding_failed(a, err);
+                return;
+        }
+        r = registration_to_json(&a->registration, &value);
+        if (r == 0)
+                r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
+        if (r == 0)
+                r = store_put(a->broker->store,
+                              &(struct store_put){ .kind = STORE_REGISTRATION,
+                                                   .key = key.data,
+                                                   .expect = item ? item->generation : 0,
+                                                   .value = value },
+                              on_credentials_saved, a);
+        if (r < 0) {
+                (void)error_fallback(&problem, r, "keeping the client's credentials");
+                adding_failed(a, &problem);
+        }
+}
+
+static void save_credentials(struct adding *a) {
+        AUTO_BUF struct buf key = BUF_INIT;
+        struct error err = ERROR_INIT;
+        int r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
+
+        if (r == 0)
+                r = store_get(a->broker->store, STORE_REGISTRATION, key.data,
+                              on_credentials_looked_up, a);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "keeping the client's credentials");
+                adding_failed(a, &err);
+        }
+}
+
+struct add_params {
+        const char *url;
+        const char *name;
+        const char *account;
+        const char *client_id;
+        const char *client_secret;
+        const char *issuer;
+        const char *metadata_url;
+        struct scope_set scopes;
+        bool has_scopes;
+        bool login;
+};
+
+static int check_add(const struct add_params *p, struct error *err) {
+        int r = url_check_allowed(p->url, "server URL", err);
+
+        if (r == 0 && p->name)
+                r = server_check_name(p->name, err);
+        if (r == 0 && p->account[0])
+                r = server_check_name(p->account, err);
+        if (r == 0 && p->issuer)
+                r = as_issuer_check(p->issuer, err);
+        if (r == 0 && p->metadata_url)
+                r = client_metadata_url_check(p->metadata_url, err);
+        if (r == 0 && p->client_id && !p->issuer)
+                r = error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                              "Add --issuer: credentials belong to one issuer",
+                              "A client id was given without its issuer");
+        if (r == 0 && p->client_secret && !p->client_id)
+                r = error_set(err, MCPB_BAD_PARAMS, EINVAL, "Add --client-id",
+                              "A client secret was given without a client id");
+        return r;
+}
+
+static int parse_add(struct broker_call *c, struct add_params *p, struct error *err) {
+        int r = call_string(c, "url", true, &p->url, err);
+
+        if (r == 0)
+                r = call_string(c, "name", false, &p->name, err);
+        if (r == 0)
+                r = call_string(c, "account", false, &p->account, err);
+        if (r == 0)
+                r = call_string(c, "client_id", false, &p->client_id, err);
+        if (r == 0)
+                r = call_string(c, "client_secret", false, &p->client_secret, err);
+        if (r == 0)
+                r = call_string(c, "issuer", false, &p->issuer, err);
+        if (r == 0)
+                r = call_string(c, "client_metadata_url", false, &p->metadata_url, err);
+        if (r == 0)
+                r = call_scopes(c, &p->scopes, &p->has_scopes, err);
+        if (r == 0)
+                r = call_bool(c, "login", true, &p->login, err);
+        p->account = p->account ? p->account : "";
+        return r < 0 ? r : check_add(p, err);
+}
+
+static int replace_text(char **member, const char *text) {
+        char *copy;
+
+        if (!text)
+                return 0;
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        free(*member);
+        *member = copy;
+        return 0;
+}
+
+static int find_or_make(struct broker *b, const struct add_params *p, struct adding *a,
+                        struct error *err) {
+        AUTO_FREE char *chosen = NULL;
+        struct server *s;
+        struct server *named = p->name ? strmap_get(b->servers_byname, p->name) : NULL;
+        int r = server_key(p->url, p->account, &a->server_key, err);
+
+        if (r < 0)
+                return r;
+        s = strmap_get(b->servers, a->server_key);
+        if ((named && named != s) || (s && p->name && !streq(s->name, p->name)))
+                return error_set(err, MCPB_EXISTS, EEXIST,
+                                 "Choose another name, or remove the other with mcp-add -d NAME",
+                                 "%s is '%s' already", named ? named->url : p->url,
+                                 named ? p->name : s->name);
+        if (!s) {
+                chosen = p->name ? strdup(p->name) : server_choose_name(b, p->url);
+                if (!chosen)
+                        return error_oom(err);
+                r = server_new(b, p->url, p->account, chosen, &s, err);
+                if (r < 0)
+                        return r;
+                a->created = true;
+        }
+        r = replace_text(&s->client_id, p->client_id);
+        if (r == 0)
+                r = replace_text(&s->configured_issuer, p->issuer);
+        if (r == 0)
+                r = replace_text(&s->metadata_url, p->metadata_url);
+        if (r == 0 && p->has_scopes)
+                r = scope_set_copy(&s->user_scopes, &p->scopes);
+        return r < 0 ? error_oom(err) : 0;
+}
+
+static int credentials_of(const struct add_params *p, struct adding *a) {
+        if (!p->client_id)
+                return 0;
+        a->has_registration = true;
+        a->registration.how = REGISTRATION_PREREGISTERED;
+        a->registration.auth = CLIENT_AUTH_ANY;
+        a->registration.issuer = strdup(p->issuer);
+        a->registration.client_id = strdup(p->client_id);
+        if (p->client_secret)
+                a->registration.client_secret = strdup(p->client_secret);
+        if (!a->registration.issuer || !a->registration.client_id ||
+            (p->client_secret && !a->registration.client_secret))
+                return -ENOMEM;
+        return 0;
+}
+
+void handle_server_add(struct broker_call *c) {
+        struct add_params p = { 0 };
+        struct error err = ERROR_INIT;
+        struct adding *a = calloc(1, sizeof(*a));
+        int r = a ? parse_add(c, &p, &err) : -ENOMEM;
+
+        if (a) {
+                a->broker = c->broker;
+                list_init(&a->holder);
+        }
+        if (r == 0)
+                r = broker_check_open(c->broker, &err);
+        if (r == 0)
+                r = find_or_make(c->broker, &p, a, &err);
+        if (r == 0)
+                r = credentials_of(&p, a);
+        scope_set_done(&p.scopes);
+        if (r < 0) {
+                struct server *s =
+                        a && a->created ? strmap_get(c->broker->servers, a->server_key) : NULL;
+
+                (void)error_fallback(&err, r, "adding a server");
+                (void)server_free(s);
+                if (a)
+                        adding_free(a);
+                call_fail(c, &err);
+                return;
+        }
+        a->login = p.login;
+        list_append(&a->holder, &c->link);
+        if (a->has_registration)
+                save_credentials(a);
+        else
+                save_server(a);
+}
+
+/* --- server.list, server.show --------------------------------------------------------------------------------- */
+
+void handle_server_list(struct broker_call *c) {
+        AUTO_JSON json_t *array = json_array();
+        struct error err = ERROR_INIT;
+        struct server *s;
+
+        if (broker_check_open(c->broker, &err) < 0) {
+                call_fail(c, &err);
+                return;
+        }
+        LIST_FOREACH(s, &c->broker->all_servers, struct server, list_link) {
+                if (array && !s->removing && json_array_append_new(array, server_describe(s)) < 0) {
+                        json_decref(array);
+                        array = NULL;
+                }
+        }
+        call_reply(c, array ? json_pack("{s:i, s:O}", "format", 1, "servers", array) : NULL);
+}
+
+static int find_server(struct broker_call *c, struct error *err) {
+        const char *server = NULL;
+        const char *account = NULL;
+        int r = call_string(c, "server", true, &server, err);
+
+        if (r == 0)
+                r = call_string(c, "account", false, &account, err);
+        if (r == 0)
+                r = broker_check_open(c->broker, err);
+        if (r == 0)
+                r = server_find(c->broker, server, account, &c->server, err);
+        return r;
+}
+
+void handle_server_show(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+
+        if (find_server(c, &err) < 0)
+                call_fail(c, &err);
+        else
+                call_reply(c, json_pack("{s:o}", "server", server_describe(c->server)));
+}
+
+/* --- server.remove -------------------------------------------------------------------------------------------- */
+
+struct removing {
+        struct broker *broker;
+        struct list holder; /* the call */
+        bool all;
+        char *server_key; /* the one that is being removed */
+        json_t *removed;
+        unsigned n_revoked;
+        unsigned n_not_revoked;
+        struct error warning;
+};
+
+static void remove_next(struct removing *r);
+
+static void removing_over(struct removing *r) {
+        struct broker_call *c = LIST_FIRST(&r->holder, struct broker_call, link);
+        json_t *result =
+                json_pack("{s:O, s:b}", "removed", r->removed, "revoked", r->n_not_revoked == 0);
+
+        if (result && r->warning.code != MCPB_NO_ERROR &&
+            json_object_set_new(result, "warning", json_string(r->warning.message)) < 0) {
+                json_decref(result);
+                result = NULL;
+        }
+        json_decref(r->removed);
+        free(r->server_key);
+        free(r);
+        if (!c) {
+                json_decref(result);
+                return;
+        }
+        list_remove(&c->link);
+        call_reply(c, result);
+}
+
+static void on_server_gone(int res, const struct store_item *item, const struct error *err,
+                           void *userdata) {
+        struct removing *r = userdata;
+        struct server *s = strmap_get(r->broker->servers, r->server_key);
+
+        if (res < 0 && res != -ENOENT && err)
+                r->warning = *err;
+        else if (s && json_array_append_new(r->removed, json_string(s->name)) < 0)
+                log_warning("Out of memory while listing what was removed");
+        if (s && (res == 0 || res == -ENOENT))
+                (void)server_free(s);
+        else if (s)
+                s->removing = false;
+        if (r->all && (res == 0 || res == -ENOENT))
+                remove_next(r);
+        else
+                removing_over(r);
+}
+
+static void remove_server_record(struct removing *r) {
+        int res = store_remove(r->broker->store, STORE_SERVER, r->server_key, on_server_gone, r);
+
+        if (res < 0) {
+                (void)error_fallback(&r->warning, res, "removing the server's record");
+                removing_over(r);
+        }
+}
+
+static void on_grant_gone(bool revoked, const struct error *err, void *userdata) {
+        struct removing *r = userdata;
+
+        if (revoked) {
+                r->n_revoked++;
+        } else {
+                r->n_not_revoked++;
+                if (err->code != MCPB_NO_ERROR)
+                        r->warning = *err;
+                else
+                        (void)error_set(&r->warning, MCPB_UNSUPPORTED, 0, NULL,
+                                        "The issuer offers no revocation: its tokens live until "
+                                        "they expire");
+        }
+        remove_server_record(r);
+}
+
+static void remove_server(struct removing *r, struct server *s) {
+        struct grant *g = s->grant;
+        struct error why = ERROR_INIT;
+
+        s->removing = true;
+        (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL, "The server was removed");
+        if (s->login)
+                login_cancel(s->login, &why);
+        free(r->server_key);
+        r->server_key = strdup(s->key);
+        if (!r->server_key) {
+                (void)error_oom(&r->warning);
+                s->removing = false;
+                removing_over(r);
+                return;
+        }
+        if (g) {
+                list_remove(&s->grant_link);
+                s->grant = NULL;
+        }
+        if (!g || !list_empty(&g->servers) || removal_start(g, on_grant_gone, r) < 0)
+                remove_server_record(r);
+}
+
+static void remove_next(struct removing *r) {
+        struct server *s = LIST_FIRST(&r->broker->all_servers, struct server, list_link);
+
+        if (s && !s->removing)
+                remove_server(r, s);
+        else
+                removing_over(r);
+}
+
+void handle_server_remove(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct removing *r = NULL;
+        bool all = false;
+        int res = call_bool(c, "all", false, &all, &err);
+
+        if (res == 0)
+                res = all ? broker_check_open(c->broker, &err) : find_server(c, &err);
+        if (res == 0) {
+                r = calloc(1, sizeof(*r));
+                if (r)
+                        r->removed = json_array();
+                if (!r || !r->removed)
+                        res = error_oom(&err);
+        }
+        if (res < 0) {
+                free(r);
+                call_fail(c, &err);
+                return;
+        }
+        r->broker = c->broker;
+        r->all = all;
+        list_init(&r->holder);
+        list_append(&r->holder, &c->link);
+        if (all)
+                remove_next(r);
+        else
+                remove_server(r, c->server);
+}

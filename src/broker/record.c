@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/record.h"
+
+#include "base/log.h"
+#include "broker/internal.h"
+
+struct record_waiter {
+        struct list link;
+        record_done_fn fn;
+        void *userdata;
+};
+
+/* The store's callback may come after the record is gone: it holds this instead. */
+struct record_job {
+        struct record *record;
+};
+
+void record_init(struct record *r, struct broker *b, enum store_kind kind, const char *key,
+                 json_t *(*build)(const void *owner), const void *owner) {
+        *r = (struct record){
+                .broker = b, .kind = kind, .key = key, .build = build, .owner = owner
+        };
+        list_init(&r->waiting);
+        list_init(&r->next);
+}
+
+static void drop_waiters(struct list *l) {
+        struct record_waiter *w;
+
+        LIST_FOREACH(w, l, struct record_waiter, link) {
+                list_remove(&w->link);
+                free(w);
+        }
+}
+
+void record_done(struct record *r) {
+        if (!r->broker)
+                return;
+        if (r->job)
+                r->job->record = NULL;
+        drop_waiters(&r->waiting);
+        drop_waiters(&r->next);
+}
+
+static int start_put(struct record *r);
+
+static void tell_waiters(struct list *l, int r, const struct error *err) {
+        struct list told = LIST_INIT(told);
+        struct record_waiter *w;
+
+        list_splice(&told, l);
+        LIST_FOREACH(w, &told, struct record_waiter, link) {
+                list_remove(&w->link);
+                w->fn(r, err, w->userdata);
+                free(w);
+        }
+}
+
+static void on_put(int r, const struct store_item *item, const struct error *err, void *userdata) {
+        struct record_job *job = userdata;
+        struct record *rec = job->record;
+        struct list told = LIST_INIT(told);
+
+        free(job);
+        if (!rec)
+                return;
+        rec->job = NULL;
+        rec->busy = false;
+        if (r == 0 && item)
+                rec->generation = item->generation;
+        list_splice(&told, &rec->waiting);
+        if (rec->again) {
+                int s;
+
+                rec->again = false;
+                list_splice(&rec->waiting, &rec->next);
+                s = start_put(rec);
+                if (s < 0)
+                        list_splice(&told, &rec->waiting);
+        }
+        /* Last: a waiter may free the record's owner. */
+        tell_waiters(&told, r, err);
+}
+
+static int start_put(struct record *r) {
+        AUTO_JSON json_t *value = r->build(r->owner);
+        AUTO_FREE struct record_job *job = calloc(1, sizeof(*job));
+        int s;
+
+        if (!value || !job)
+                return -ENOMEM;
+        job->record = r;
+        s = store_put(
+                r->broker->store,
+                &(struct store_put){
+                        .kind = r->kind, .key = r->key, .expect = r->generation, .value = value },
+                on_put, job);
+        if (s < 0)
+                return s;
+        r->job = TAKE(job);
+        r->busy = true;
+        return 0;
+}
+
+int record_save(struct record *r, record_done_fn fn, void *userdata) {
+        struct record_waiter *w = NULL;
+        int s = 0;
+
+        if (fn) {
+                w = calloc(1, sizeof(*w));
+                if (!w)
+                        return -ENOMEM;
+                w->fn = fn;
+                w->userdata = userdata;
+                list_append(r->busy ? &r->next : &r->waiting, &w->link);
+        }
+        if (r->busy)
+                r->again = true;
+        else
+                s = start_put(r);
+        if (s < 0 && w) {
+                list_remove(&w->link);
+                free(w);
+        }
+        return s;
+}
+
+static void on_saved_soon(int r, const struct error *err, void *userdata) {
+        if (r < 0 && err)
+                log_failure(LOG_WARNING, err, "keeping a record");
+}
+
+void record_save_soon(struct record *r) {
+        int s = record_save(r, on_saved_soon, NULL);
+
+        if (s < 0)
+                log_warning("A %s is not saved: %s", store_kind_name(r->kind), strerror(-s));
+}

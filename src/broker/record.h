@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An object of ours and its record in the store: saves that come while one is under way are joined into one that follows it,
+ * so that the record always ends as the object is.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/list.h"
+#include "store/store.h"
+
+struct broker;
+
+typedef void (*record_done_fn)(int r, const struct error *err, void *userdata);
+
+struct record {
+        struct broker *broker;
+        enum store_kind kind;
+        const char *key; /* the owner's */
+        uint64_t generation;
+        json_t *(*build)(const void *owner); /* the value to be stored, new reference */
+        const void *owner;
+        bool busy;
+        bool again;
+        bool gone;           /* the owner is being freed: its last operation tells nobody */
+        struct list waiting; /* struct record_waiter: of the save under way */
+        struct list next;    /* of the one that follows */
+        struct record_job *job;
+};
+
+void record_init(struct record *r, struct broker *b, enum store_kind kind, const char *key,
+                 json_t *(*build)(const void *owner), const void *owner);
+void record_done(struct record *r);
+
+/* @fn (may be NULL) is called once, after this call returned. */
+int record_save(struct record *r, record_done_fn fn, void *userdata) MUST_CHECK;
+/* Without anybody to tell: a failure is logged. */
+void record_save_soon(struct record *r);

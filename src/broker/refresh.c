@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/refresh.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "broker/internal.h"
+#include "broker/lease.h"
+#include "broker/release.h"
+#include "loop/loop.h"
+#include "oauth/token.h"
+#include "store/store.h"
+
+#define ATTEMPTS_MAX 3
+#define BACKOFF_MAX_SEC 60
+
+struct refresh {
+        struct grant *grant; /* NULL: the grant is gone; the next callback frees this */
+        struct scope_set narrow;
+        bool full;
+        bool was_in_doubt; /* an earlier refresh was sent and its answer never seen */
+        json_t *value;     /* the grant's record, with the refresh token */
+        struct registration registration;
+        unsigned n_attempts;
+        uint64_t fetch_id;
+        bool fetching;
+        bool storing;            /* a callback of the store will come */
+        struct lease *fresh;     /* what the issuer gave: handed out once the record is durable */
+        struct shielded unsaved; /* the record that the disk did not take */
+        sd_event_source *retry;
+};
+
+void refresh_free(struct refresh *r) {
+        if (!r)
+                return;
+        if (r->fetching && r->grant)
+                r->grant->broker->workers->fetch_forget(r->grant->broker->wud, r->fetch_id);
+        if (r->grant)
+                broker_operation_end(r->grant->broker);
+        r->grant = NULL;
+        r->retry = sd_event_source_disable_unref(r->retry);
+        json_decref(r->value);
+        r->value = NULL;
+        if (r->storing)
+                return; /* the store's callback frees the rest */
+        scope_set_done(&r->narrow);
+        registration_done(&r->registration);
+        (void)lease_free(r->fresh);
+        shielded_done(&r->unsaved);
+        free(r);
+}
+
+/* The grant of a callback's refresh, or NULL if it went away meanwhile (then the refresh is freed). */
+static struct grant *still_wanted(struct refresh *r) {
+        r->storing = false;
+        if (r->grant)
+                return r->grant;
+        refresh_free(r);
+        return NULL;
+}
+
+/* The only way out: back to READY, and on with those who wait. */
+static void refresh_over(struct grant *g) {
+        struct refresh *r = TAKE(g->refresh);
+
+        grant_set_state(g, GRANT_READY);
+        refresh_free(r);
+        grant_pump(g);
+}
+
+static void refresh_failed(struct grant *g, const struct error *err) {
+        struct refresh *r = g->refresh;
+        AUTO_SCOPES struct scope_set narrow = SCOPE_SET_INIT;
+        struct error copy = *err;
+        bool full = r->full;
+        bool copied = scope_set_copy(&narrow, &r->narrow) == 0;
+
+        release_note(g->broker, &(struct release_event){ .event = AUDIT_REFRESH_ROTATE,
+                                                         .outcome = AUDIT_FAILURE,
+                                                         .grant = g,
+                                                         .why = &copy });
+        log_failure(LOG_NOTICE, &copy, "refresh");
+        r = TAKE(g->refresh);
+        grant_set_state(g, GRANT_READY);
+        refresh_free(r);
+        grant_fail_waiters(g, copied && !g->refresh_dead ? &narrow : NULL, full, &copy);
+        grant_pump(g);
+}
+
+/* How long to leave the issuer alone after @n failures in a row. */
+static void back_off(struct grant *g, uint64_t retry_after_sec, const struct error *err) {
+        uint64_t sec = g->n_failures < 6 ? (uint64_t)1 << g->n_failures : BACKOFF_MAX_SEC;
+
+        if (retry_after_sec > sec)
+                sec = retry_after_sec > 300 ? 300 : retry_after_sec;
+        g->n_failures++;
+        g->not_before = clock_boot_usec() + sec * USEC_PER_SEC;
+        g->backoff_error = *err;
+}
+
+static int put_value(struct refresh *r, store_done_fn fn) {
+        struct grant *g = r->grant;
+        int s = store_put(g->broker->store,
+                          &(struct store_put){ .kind = STORE_GRANT,
+                                               .key = g->key,
+                                               .expect = g->generation,
+                                               .value = r->value },
+                          fn, r);
+
+        if (s == 0)
+                r->storing = true;
+        return s;
+}
+
+static void store_error(struct error *err, int r, const struct error *from) {
+        if (from && from->code != MCPB_NO_ERROR)
+                *err = *from;
+        else
+                (void)error_set(err, MCPB_STORE_UNAVAILABLE, -r,
+                                "Look at the disk and the log; nothing is lost",
+                                "The record of a grant cannot be written: %s", strerror(-r));
+}
+
+/* --- After the answer: the new record first ------------------------------------------------------------------- */
+
+static void hold_unsaved(struct grant *g, const struct error *err);
+
+static void on_saved(int res, const struct store_item *item, const struct error *err,
+                     void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        struct lease *fresh;
+        struct error problem = ERROR_INIT;
+
+        if (!g)
+                return;
+        if (res < 0) {
+                store_error(&problem, res, err);
+                hold_unsaved(g, &problem);
+                return;
+        }
+        g->generation = item->generation;
+        g->in_doubt = false;
+        g->n_failures = 0;
+        g->not_before = 0;
+        g->n_refreshes++;
+        g->broker->n_refreshes++;
+        fresh = TAKE(r->fresh);
+        release_note(g->broker, &(struct release_event){ .event = AUDIT_REFRESH_ROTATE,
+                                                         .outcome = AUDIT_SUCCESS,
+                                                         .grant = g,
+                                                         .scopes = &fresh->scopes });
+        grant_add_lease(g, fresh);
+        refresh_over(g);
+}
+
+static void on_reread(int res, const struct store_item *item, const struct error *err,
+                      void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        AUTO_BUF struct buf text = BUF_INIT;
+        struct error problem = ERROR_INIT;
+
+        if (!g)
+                return;
+        if (res == 0)
+                g->generation = item->generation;
+        if (res == 0 || res == -ENOENT) {
+                if (res == -ENOENT)
+                        g->generation = 0;
+                res = shield_open(g->broker->shield, &r->unsaved, &text);
+                if (res == 0 && !r->value)
+                        res = json_parse(text.data, text.len, LIMIT_JSON_DEPTH, &r->value, NULL);
+                if (res == 0)
+                        res = put_value(r, on_saved);
+                if (res == 0) {
+                        json_decref(r->value);
+                        r->value = NULL;
+                        return;
+                }
+        }
+        store_error(&problem, res, err);
+        hold_unsaved(g, &problem);
+}
+
+static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = r->grant;
+        struct error problem = ERROR_INIT;
+        int res;
+
+        r->retry = sd_event_source_disable_unref(r->retry);
+        grant_set_state(g, GRANT_READY);
+        grant_set_state(g, GRANT_REFRESHING);
+        res = store_get(g->broker->store, STORE_GRANT, g->key, on_reread, r);
+        if (res == 0) {
+                r->storing = true;
+                return 0;
+        }
+        store_error(&problem, res, NULL);
+        hold_unsaved(g, &problem);
+        return 0;
+}
+
+/* The issuer has rotated and the disk says no: the new token is kept (shielded) and written as soon as that works. */
+static void hold_unsaved(struct grant *g, const struct error *err) {
+        struct refresh *r = g->refresh;
+        AUTO_BUF struct buf text = BUF_INIT;
+        struct error copy = *err;
+        uint64_t sec = g->n_failures < 5 ? (uint64_t)1 << g->n_failures : 30;
+        int res = 0;
+
+        if (!shielded_is_set(&r->unsaved)) {
+                res = json_write(&text, r->value);
+                if (res == 0)
+                        res = shield_put(g->broker->shield, text.data, text.len, &r->unsaved);
+        }
+        if (res == 0) {
+                json_decref(r->value);
+                r->value = NULL;
+        }
+        g->n_failures++;
+        g->backoff_error = copy;
+        log_failure(LOG_ERR, &copy, "a new refresh token is only in memory");
+        grant_set_state(g, GRANT_UNSAVED);
+        if (loop_timer(g->broker->event, clock_boot_usec() + sec * USEC_PER_SEC, on_retry_save, r,
+                       "save again", &r->retry) < 0)
+                log_error("No timer to write the grant again: it is written at the next change");
+        grant_fail_waiters(g, NULL, false, &copy);
+}
+
+static int set_lease(struct refresh *r) {
+        json_t *stored = lease_to_json(r->grant, r->fresh);
+
+        return stored ? json_object_set_new(r->value, "lease", stored) : -ENOMEM;
+}
+
+/* A145: a new refresh token replaces the old one; without one the old one stays. A144: a narrowed answer cuts nothing. */
+static int update_value(struct refresh *r, const struct token_reply *reply) {
+        struct grant *g = r->grant;
+        int res = 0;
+
+        (void)json_object_del(r->value, "refreshing");
+        if (reply->refresh_token.len > 0)
+                res = json_object_set_new(
+                        r->value, "refresh_token",
+                        json_stringn(reply->refresh_token.data, reply->refresh_token.len));
+        if (res == 0 && r->full) {
+                if (reply->has_scope)
+                        res = scope_set_copy(&g->scopes, &reply->scopes);
+                if (res == 0)
+                        res = json_object_set_new(r->value, "scopes", scopes_value(&g->scopes));
+                if (res == 0)
+                        res = set_lease(r);
+        }
+        return res < 0 ? -ENOMEM : 0;
+}
+
+static void take_reply(struct refresh *r, const struct token_reply *reply) {
+        struct grant *g = r->grant;
+        struct error err = ERROR_INIT;
+        int res = lease_new(g, reply, r->full ? &g->scopes : &r->narrow, r->full, &r->fresh);
+
+        if (res == 0)
+                res = update_value(r, reply);
+        if (res == 0)
+                res = put_value(r, on_saved);
+        if (res == 0)
+                return;
+        store_error(&err, res, NULL);
+        if (r->fresh)
+                hold_unsaved(g, &err);
+        else
+                refresh_failed(g, &err);
+}
+
+/* --- The request ---------------------------------------------------------------------------------------------- */
+
+static void on_answer(struct fetch_answer *answer, void *userdata);
+
+static int send_request(struct refresh *r) {
+        struct grant *g = r->grant;
+        struct broker *b = g->broker;
+        struct fetch_request f;
+        struct error err = ERROR_INIT;
+        struct token_refresh params = {
+                .refresh_token = json_get_string(r->value, "refresh_token"),
+                .resource = g->resource,
+                .granted = &g->scopes,
+                .narrow = r->full ? NULL : &r->narrow,
+        };
+        int res;
+
+        fetch_request_init(&f);
+        res = token_request_refresh(&f, &params, &r->registration, &g->as, &err);
+        if (res == 0) {
+                f.allow = broker_grant_allow(g);
+                res = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_answer, r, &r->fetch_id);
+        }
+        fetch_request_done(&f);
+        if (res == 0) {
+                r->fetching = true;
+                r->n_attempts++;
+                return 0;
+        }
+        (void)error_fallback(&err, res, "asking the issuer");
+        refresh_failed(g, &err);
+        return res;
+}
+
+static int on_retry_request(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct refresh *r = userdata;
+
+        r->retry = sd_event_source_disable_unref(r->retry);
+        (void)send_request(r);
+        return 0;
+}
+
+/* A137: a few repeats with growing pauses, for what surely did not use the token up. */
+static bool try_again(struct refresh *r, const struct token_fault *fault) {
+        uint64_t msec = r->n_attempts == 1 ? 250 : 1000;
+
+        if (r->n_attempts >= ATTEMPTS_MAX || !token_error_repeatable(fault->what, false) ||
+            fault->what == TOKEN_IN_DOUBT || fault->retry_after_sec > 2)
+                return false;
+        if (fault->retry_after_sec > 0)
+                msec = fault->retry_after_sec * 1000;
+        return loop_timer(r->grant->broker->event, clock_boot_usec() + msec * USEC_PER_MSEC,
+                          on_retry_request, r, "ask the issuer again", &r->retry) == 0;
+}
+
+static void on_mark_cleared(int res, const struct store_item *item, const struct error *err,
+                            void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        struct error why;
+
+        if (!g)
+                return;
+        if (res == 0)
+                g->generation = item->generation;
+        why = g->backoff_error;
+        refresh_failed(g, &why);
+}
+
+/* The failure is final for this refresh; the mark is taken off the record where the token surely was not used. */
+static void end_in_failure(struct refresh *r, const struct error *err, bool clear_mark) {
+        struct grant *g = r->grant;
+
+        g->backoff_error = *err;
+        if (clear_mark && json_object_del(r->value, "refreshing") == 0) {
+                g->in_doubt = false;
+                if (put_value(r, on_mark_cleared) == 0)
+                        return;
+        }
+        refresh_failed(g, err);
+}
+
+/* A147: the refresh token is dead. The lease, the registration and all other grants stay. */
+static void refresh_refused(struct refresh *r, const struct error *err) {
+        struct grant *g = r->grant;
+
+        g->refresh_dead = true;
+        (void)error_set(&g->dead, MCPB_GRANT_REVOKED, EKEYREVOKED, NULL, "%s%s", err->message,
+                        r->was_in_doubt ? " (the answer to an earlier refresh was lost, and with "
+                                          "it the token that replaced this one)"
+                                        : "");
+        (void)snprintf(g->dead.hint, sizeof(g->dead.hint), "Log in again with: mcp-add %s",
+                       g->resource);
+        g->backoff_error = g->dead;
+        release_note(g->broker, &(struct release_event){ .event = AUDIT_REFRESH_REUSE_DETECTED,
+                                                         .outcome = AUDIT_FAILURE,
+                                                         .grant = g,
+                                                         .why = &g->dead });
+        (void)json_object_del(r->value, "refresh_token");
+        end_in_failure(r, &g->dead, true);
+}
+
+static void on_answer(struct fetch_answer *answer, void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = r->grant;
+        AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+        struct token_fault fault = { 0 };
+        struct error err = ERROR_INIT;
+
+        r->fetching = false;
+        if (token_answer(&reply, &g->as, answer, &fault, &err) == 0) {
+                take_reply(r, &reply);
+                return;
+        }
+        switch (fault.what) {
+        case TOKEN_INVALID_GRANT:
+                refresh_refused(r, &err);
+                return;
+        case TOKEN_IN_DOUBT:
+                /* The lease serves to its end; then the old token is tried once more. */
+                g->in_doubt = true;
+                back_off(g, 0, &err);
+                end_in_failure(r, &err, false);
+                return;
+        case TOKEN_NOT_SENT:
+        case TOKEN_TRANSIENT:
+                if (try_again(r, &fault))
+                        return;
+                back_off(g, fault.retry_after_sec, &err);
+                end_in_failure(r, &err, true);
+                return;
+        case TOKEN_INVALID_SCOPE:
+                end_in_failure(r, &err, true);
+                return;
+        case TOKEN_OK:
+        case TOKEN_INVALID_CLIENT:
+        case TOKEN_INVALID_TARGET:
+        case TOKEN_UNAUTHORIZED_CLIENT:
+        case TOKEN_USE_DPOP_NONCE:
+        case TOKEN_OTHER:
+        case TOKEN_ERROR_COUNT:
+                back_off(g, 0, &err);
+                end_in_failure(r, &err, true);
+                return;
+        }
+}
+
+/* --- The way to the request ----------------------------------------------------------------------------------- */
+
+static void on_marked(int res, const struct store_item *item, const struct error *err,
+                      void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        struct error problem = ERROR_INIT;
+
+        if (!g)
+                return;
+        if (res < 0) {
+                store_error(&problem, res, err);
+                refresh_failed(g, &problem);
+                return;
+        }
+        g->generation = item->generation;
+        (void)send_request(r);
+}
+
+static void on_record(int res, const struct store_item *item, const struct error *err,
+                      void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        struct error problem = ERROR_INIT;
+
+        if (!g)
+                return;
+        if (res == 0) {
+                g->generation = item->generation;
+                r->value = json_incref((json_t *)(uintptr_t)item->value);
+                if (!r->value)
+                        res = -ENOMEM;
+                else if (!json_get_string(r->value, "refresh_token"))
+                        res = -ENOKEY;
+        }
+        if (res == 0) {
+                r->was_in_doubt = json_object_get(r->value, "refreshing") != NULL;
+                if (json_object_set_new(r->value, "refreshing",
+                                        json_pack("{s:I}", "since",
+                                                  (json_int_t)(clock_wall_usec() / USEC_PER_SEC))) <
+                    0)
+                        res = -ENOMEM;
+        }
+        if (res == 0)
+                res = put_value(r, on_marked);
+        if (res == 0)
+                return;
+        if (res == -ENOKEY)
+                g->has_refresh = false;
+        store_error(&problem, res, err);
+        refresh_failed(g, &problem);
+}
+
+static void on_registration(int res, const struct store_item *item, const struct error *err,
+                            void *userdata) {
+        struct refresh *r = userdata;
+        struct grant *g = still_wanted(r);
+        struct error problem = ERROR_INIT;
+
+        if (!g)
+                return;
+        if (res == 0)
+                res = registration_from_json(&r->registration, item->value);
+        if (res == 0) {
+                res = store_get(g->broker->store, STORE_GRANT, g->key, on_record, r);
+                if (res == 0) {
+                        r->storing = true;
+                        return;
+                }
+        }
+        if (res == -ENOENT)
+                (void)error_set(&problem, MCPB_REGISTRATION_REQUIRED, ENOENT,
+                                "Log in again with mcp-add",
+                                "The registration at %s is not there any more", g->issuer);
+        else
+                store_error(&problem, res, err);
+        refresh_failed(g, &problem);
+}
+
+int refresh_start(struct grant *g, const struct scope_set *narrow) {
+        struct refresh *r = calloc(1, sizeof(*r));
+        struct broker_call *c;
+        int res;
+
+        if (!r)
+                return -ENOMEM;
+        r->grant = g;
+        r->full = narrow == NULL;
+        res = narrow ? scope_set_copy(&r->narrow, narrow) : 0;
+        if (res == 0)
+                res = store_get(g->broker->store, STORE_REGISTRATION, g->registration_key,
+                                on_registration, r);
+        if (res < 0) {
+                r->grant = NULL;
+                refresh_free(r);
+                return res;
+        }
+        r->storing = true;
+        grant_set_state(g, GRANT_REFRESHING);
+        g->refresh = r;
+        broker_operation_begin(g->broker);
+        LIST_FOREACH(c, &g->waiters, struct broker_call, link)
+                c->rounds++;
+        return 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/removal.h"
+
+#include "base/log.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/lease.h"
+#include "broker/refresh.h"
+#include "broker/release.h"
+#include "oauth/revoke.h"
+#include "store/store.h"
+
+struct removal {
+        struct broker *broker;
+        struct grant *grant;
+        struct registration registration;
+        struct buf refresh_token;
+        removal_done_fn fn;
+        void *userdata;
+        enum revoke_kind next; /* what is to be revoked next */
+        bool any_failed;
+        unsigned n_asked;
+        struct error error;
+        uint64_t fetch_id;
+};
+
+int removal_start(struct grant *g, removal_done_fn fn, void *userdata) {
+        struct removal *r;
+        struct error err = ERROR_INIT;
+
+        if (g->removal || g->state == GRANT_REMOVING)
+                return -EALREADY;
+        r = calloc(1, sizeof(*r));
+        if (!r)
+                return -ENOMEM;
+        r->broker = g->broker;
+        r->grant = g;
+        r->fn = fn;
+        r->userdata = userdata;
+        g->removal = r;
+        (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                        "The server has been removed");
+        grant_fail_waiters(g, NULL, false, &err);
+        if (g->state == GRANT_UNSAVED) {
+                /* What the disk did not take is not needed any more. */
+                refresh_free(g->refresh);
+                g->refresh = NULL;
+                grant_set_state(g, GRANT_READY);
+        }
+        broker_operation_begin(g->broker);
+        grant_pump(g);
+        return 0;
+}
+
+static void finish(struct removal *r) {
+        struct broker *b = r->broker;
+        bool revoked = r->n_asked > 0 && !r->any_failed;
+
+        release_note(b, &(struct release_event){ .event = AUDIT_TOKEN_REVOKE,
+                                                 .outcome = revoked ? AUDIT_SUCCESS : AUDIT_FAILURE,
+                                                 .grant = r->grant,
+                                                 .why = r->error.code != MCPB_NO_ERROR ? &r->error
+                                                                                       : NULL });
+        (void)grant_free(r->grant);
+        broker_operation_end(b);
+        if (r->fn)
+                r->fn(revoked, &r->error, r->userdata);
+        registration_done(&r->registration);
+        buf_done(&r->refresh_token);
+        free(r);
+}
+
+static void on_gone(int res, const struct store_item *item, const struct error *err,
+                    void *userdata) {
+        struct removal *r = userdata;
+
+        if (res < 0 && res != -ENOENT && err) {
+                r->error = *err;
+                log_failure(LOG_ERR, err, "removing a grant");
+        }
+        finish(r);
+}
+
+static void remove_record(struct removal *r) {
+        int res = store_remove(r->broker->store, STORE_GRANT, r->grant->key, on_gone, r);
+
+        if (res == 0)
+                return;
+        (void)error_fallback(&r->error, res, "removing the grant's record");
+        finish(r);
+}
+
+static void revoke_next(struct removal *r);
+
+static void on_revoked(struct fetch_answer *answer, void *userdata) {
+        struct removal *r = userdata;
+        struct error err = ERROR_INIT;
+        uint64_t retry = 0;
+        enum revoke_outcome outcome = revoke_answer(&r->grant->as, answer, &retry, &err);
+
+        if (outcome != REVOKE_DONE) {
+                r->error = err;
+                r->any_failed = r->any_failed || outcome != REVOKE_OTHER;
+        }
+        revoke_next(r);
+}
+
+static int token_to_revoke(struct removal *r, enum revoke_kind kind, struct buf *token) {
+        struct lease *l;
+
+        if (kind == REVOKE_REFRESH_TOKEN)
+                return r->refresh_token.len > 0
+                               ? buf_append(token, r->refresh_token.data, r->refresh_token.len)
+                               : -ENOENT;
+        LIST_FOREACH(l, &r->grant->leases, struct lease, link)
+                if (l->full && lease_left(l) > 0)
+                        return shield_open(r->broker->shield, &l->token, token);
+        return -ENOENT;
+}
+
+static void revoke_next(struct removal *r) {
+        while (r->next < REVOKE_KIND_COUNT) {
+                enum revoke_kind kind = r->next++;
+                AUTO_BUF struct buf token = BUF_INIT;
+                struct fetch_request f;
+                struct error err = ERROR_INIT;
+                int res;
+
+                if (!r->registration.client_id || token_to_revoke(r, kind, &token) < 0)
+                        continue;
+                fetch_request_init(&f);
+                res = revoke_request(&f, &r->registration, &r->grant->as, kind, token.data, &err);
+                if (res == 0) {
+                        f.allow = broker_grant_allow(r->grant);
+                        res = r->broker->workers->fetch(r->broker->wud, FETCH_DEAL, &f, on_revoked,
+                                                        r, &r->fetch_id);
+                }
+                fetch_request_done(&f);
+                if (res == 0) {
+                        r->n_asked++;
+                        return;
+                }
+                r->error = err;
+                r->any_failed = true;
+        }
+        remove_record(r);
+}
+
+static void on_registration(int res, const struct store_item *item, const struct error *err,
+                            void *userdata) {
+        struct removal *r = userdata;
+
+        if (res == 0)
+                res = registration_from_json(&r->registration, item->value);
+        if (res < 0)
+                registration_done(&r->registration);
+        revoke_next(r);
+}
+
+static void on_record(int res, const struct store_item *item, const struct error *err,
+                      void *userdata) {
+        struct removal *r = userdata;
+        const char *token = res == 0 ? json_get_string(item->value, "refresh_token") : NULL;
+
+        if (token && buf_append_str(&r->refresh_token, token) < 0)
+                r->any_failed = true;
+        if (store_get(r->broker->store, STORE_REGISTRATION, r->grant->registration_key,
+                      on_registration, r) < 0)
+                remove_record(r);
+}
+
+void removal_go(struct removal *r) {
+        if (store_get(r->broker->store, STORE_GRANT, r->grant->key, on_record, r) < 0)
+                remove_record(r);
+}
+
+void broker_discard_grant(struct broker *b, struct grant *g) {
+        int r = removal_start(g, NULL, NULL);
+
+        if (r < 0 && r != -EALREADY)
+                log_warning("A grant that nobody uses any more stays in the store: %s",
+                            strerror(-r));
+}

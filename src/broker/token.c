@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* token.get and token.reject: the way in of a token request. The way out is in release.c. */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/lease.h"
+#include "broker/login.h"
+#include "broker/release.h"
+#include "broker/server.h"
+
+#define MIN_TTL_DEFAULT_SEC 10
+/* token.reject: how often a peer can make us ask the issuer. */
+#define FORCE_FREE 2       /* so many at once, */
+#define FORCE_EVERY_SEC 30 /* and then one in this time */
+
+static int parse_challenge(struct broker_call *c, struct error *err) {
+        const json_t *value = json_object_get(c->params, "challenge");
+        const json_t *fields = json_object_get(value, "fields");
+        const char *texts[16];
+        size_t n = 0;
+        size_t bytes = 0;
+        const json_t *item;
+        size_t i;
+
+        if (!value || json_is_null(value))
+                return 0;
+        if (!json_is_object(value) || !json_is_integer(json_object_get(value, "status")) ||
+            (fields && !json_is_array(fields)))
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                                 "Give {\"status\": 401, \"fields\": [...]}",
+                                 "The challenge is no object with status and fields");
+        json_array_foreach(fields, i, item) {
+                bytes += json_string_length(item);
+                if (!json_is_string(item) || n == ARRAY_SIZE(texts) ||
+                    bytes > LIMIT_CHALLENGE_BYTES)
+                        return error_set(err, MCPB_BAD_PARAMS, E2BIG,
+                                         "Pass on at most 16 fields and 16 KiB",
+                                         "The challenge is too large or holds what is no string");
+                texts[n++] = json_string_value(item);
+        }
+        c->challenge_status = (unsigned)json_get_int(value, "status", 0);
+        c->has_challenge = true;
+        return challenge_parse(&c->challenge, texts, n) < 0 ? error_oom(err) : 0;
+}
+
+static int parse_get(struct broker_call *c, struct error *err) {
+        const char *server = NULL;
+        const char *account = NULL;
+        const char *login = NULL;
+        uint64_t min_ttl = 0;
+        int r;
+
+        r = call_string(c, "server", true, &server, err);
+        if (r == 0)
+                r = call_string(c, "account", false, &account, err);
+        if (r == 0)
+                r = call_scopes(c, &c->wanted, &c->has_wanted, err);
+        if (r == 0)
+                r = call_uint(c, "min_ttl", 365 * 86400, MIN_TTL_DEFAULT_SEC, &min_ttl, err);
+        if (r == 0)
+                r = call_string(c, "login", false, &login, err);
+        if (r == 0 && login && !streq(login, "never") && !streq(login, "start"))
+                r = error_set(err, MCPB_BAD_PARAMS, EINVAL, "Say \"never\" or \"start\"",
+                              "login: '%s' is neither", login);
+        if (r == 0)
+                r = parse_challenge(c, err);
+        if (r == 0)
+                r = broker_check_open(c->broker, err);
+        if (r == 0)
+                r = server_find(c->broker, server, account, &c->server, err);
+        c->min_ttl_usec = min_ttl * USEC_PER_SEC;
+        c->start_login = login && streq(login, "start");
+        return r;
+}
+
+/* More is wanted than was granted: a person has to say yes (A150, A159 to A163). */
+static void ask_for_more(struct broker_call *c, struct grant *g, const struct scope_set *more) {
+        struct server *s = c->server;
+        struct error err = ERROR_INIT;
+        int r;
+
+        if (scope_refusal_holds(&s->refusal, more, clock_boot_usec())) {
+                (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES,
+                                "Use mcp-add with --scope to ask again",
+                                "These scopes of %s were refused a short while ago", s->name);
+                release_refused(c, &err);
+                return;
+        }
+        r = scope_set_copy(&c->step_up, g ? &g->scopes : more);
+        if (r == 0)
+                r = scope_set_union(&c->step_up, more);
+        if (r < 0) {
+                (void)error_oom(&err);
+                release_refused(c, &err);
+                return;
+        }
+        (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES, NULL,
+                        "%s has not granted the scopes that are needed", s->name);
+        (void)snprintf(err.hint, sizeof(err.hint), "Ask for them with: mcp-add %s --scope ...",
+                       s->url);
+        release_needs_login(c, &err);
+}
+
+/* The server said 403 insufficient_scope to the token that this request had. True: the call has been dealt with. */
+static bool step_up(struct broker_call *c, struct grant *g) {
+        struct error err = ERROR_INIT;
+
+        if (!c->has_challenge ||
+            challenge_judge(&c->challenge, c->challenge_status) != CHALLENGE_STEP_UP)
+                return false;
+        if (scope_set_contains(&g->scopes, &c->challenge.scopes) ||
+            !scope_challenge_asks_more(&c->server->last_requested, &c->challenge)) {
+                (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES,
+                                "The account may lack the permission; ask who runs the server",
+                                "%s wants scopes that the last login asked for already",
+                                c->server->name);
+                release_refused(c, &err);
+                return true;
+        }
+        ask_for_more(c, g, &c->challenge.scopes);
+        return true;
+}
+
+static int set_wanted(struct broker_call *c, const struct decision *d) {
+        AUTO_SCOPES struct scope_set allowed = SCOPE_SET_INIT;
+
+        for (size_t i = 0; i < d->scopes.n; i++) {
+                int r = scope_set_add(&allowed, d->scopes.items[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        c->has_wanted = true;
+        return scope_set_copy(&c->wanted, &allowed);
+}
+
+/* Policy has said which scopes may leave at once; the rest of the request follows from that. */
+static void go_on_with_grant(struct broker_call *c, struct grant *g) {
+        AUTO_DECISION struct decision d = DECISION_INIT;
+        AUTO_SCOPES struct scope_set excess = SCOPE_SET_INIT;
+        struct error err = ERROR_INIT;
+        int r = release_decide(c, c->has_wanted ? &c->wanted : NULL, &g->scopes, &d);
+
+        if (r < 0) {
+                (void)error_fallback(&err, r, "asking policy");
+                release_refused(c, &err);
+                return;
+        }
+        if (d.effect != POLICY_ALLOW) {
+                release_denied(c, &d);
+                return;
+        }
+        for (size_t i = 0; i < d.excess.n && r == 0; i++)
+                r = scope_set_add(&excess, d.excess.items[i]);
+        if (r == 0 && excess.n > 0 && d.on_excess == POLICY_EXCESS_LOGIN) {
+                ask_for_more(c, g, &excess);
+                return;
+        }
+        /* Without a ceiling the whole grant is meant, under whatever name the issuer gave its scopes. */
+        if (r == 0 && (c->has_wanted || d.trimmed.n > 0))
+                r = set_wanted(c, &d);
+        if (r < 0) {
+                (void)error_oom(&err);
+                release_refused(c, &err);
+                return;
+        }
+        grant_wait(g, c);
+}
+
+void handle_token_get(struct broker_call *c) {
+        AUTO_DECISION struct decision d = DECISION_INIT;
+        struct error err = ERROR_INIT;
+        struct server *s;
+        int r = parse_get(c, &err);
+
+        if (r < 0) {
+                c->broker->n_denied++;
+                call_fail(c, &err);
+                return;
+        }
+        s = c->server;
+        if (s->grant && !s->issuer_changed) {
+                if (!step_up(c, s->grant))
+                        go_on_with_grant(c, s->grant);
+                return;
+        }
+        r = release_decide(c, c->has_wanted ? &c->wanted : NULL, NULL, &d);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "asking policy");
+                release_refused(c, &err);
+        } else if (d.effect == POLICY_DENY) {
+                release_denied(c, &d);
+        } else if (s->open && !c->has_challenge) {
+                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server", s->name));
+        } else {
+                release_needs_login(c, s->login ? NULL : &s->last_error);
+        }
+}
+
+/* --- token.reject --------------------------------------------------------------------------------------------- */
+
+static struct lease *find_by_id(struct grant *g, const char *id) {
+        struct lease *l;
+
+        LIST_FOREACH(l, &g->leases, struct lease, link)
+                if (streq(l->token_id, id))
+                        return l;
+        return NULL;
+}
+
+/* An agent can cause a refresh, never a storm of them, and never a logout. */
+static bool brake(struct grant *g) {
+        uint64_t now = clock_boot_usec();
+
+        if (g->forced_boot == 0 || now - g->forced_boot >= FORCE_EVERY_SEC * USEC_PER_SEC) {
+                g->forced_boot = now;
+                g->n_forced = 0;
+        }
+        return ++g->n_forced > FORCE_FREE;
+}
+
+void handle_token_reject(struct broker_call *c) {
+        AUTO_DECISION struct decision d = DECISION_INIT;
+        const char *server = NULL;
+        const char *account = NULL;
+        const char *id = NULL;
+        struct error err = ERROR_INIT;
+        struct grant *g;
+        struct lease *l;
+        int r;
+
+        r = call_string(c, "server", true, &server, &err);
+        if (r == 0)
+                r = call_string(c, "account", false, &account, &err);
+        if (r == 0)
+                r = call_string(c, "token_id", true, &id, &err);
+        if (r == 0)
+                r = broker_check_open(c->broker, &err);
+        if (r == 0)
+                r = server_find(c->broker, server, account, &c->server, &err);
+        if (r == 0)
+                r = release_decide(c, NULL, c->server->grant ? &c->server->grant->scopes : NULL,
+                                   &d);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "token.reject");
+                call_fail(c, &err);
+                return;
+        }
+        if (d.effect == POLICY_DENY) {
+                release_denied(c, &d);
+                return;
+        }
+        g = c->server->grant;
+        l = g ? find_by_id(g, id) : NULL;
+        if (!l || l->dead) {
+                call_reply(c, json_pack("{s:b, s:b}", "rejected", 0, "stale", 1));
+                return;
+        }
+        if (brake(g)) {
+                call_reply(c, json_pack("{s:b, s:b, s:i}", "rejected", 0, "stale", 0, "retry_after",
+                                        FORCE_EVERY_SEC));
+                return;
+        }
+        l->dead = true;
+        log_info("The server %s refused a token before its time; another will be fetched",
+                 c->server->name);
+        call_reply(c, json_pack("{s:b, s:b}", "rejected", 1, "stale", 0));
+}

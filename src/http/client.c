@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/client.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/transfer.h"
+#include "loop/loop.h"
+#include "os/io.h"
+
+#define CA_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
+struct http {
+        sd_event *event;
+        sd_event_source *timer;
+        sd_event_source *defer; /* for those that ended before they began */
+        CURLM *multi;
+        struct transfer_defaults defaults;
+        struct list running;
+        struct list refused;
+        size_t n_transfers;
+};
+
+/* ---- memory: what libcurl frees is wiped first ---- */
+
+#define BLOCK_HEADER 16 /* keeps the alignment that malloc() promises */
+
+static void *wiping_malloc(size_t size) {
+        char *block = size > SIZE_MAX - BLOCK_HEADER ? NULL : malloc(size + BLOCK_HEADER);
+
+        if (!block)
+                return NULL;
+        memcpy(block, &size, sizeof(size));
+        return block + BLOCK_HEADER;
+}
+
+static size_t block_size(const void *p) {
+        size_t size;
+
+        memcpy(&size, (const char *)p - BLOCK_HEADER, sizeof(size));
+        return size;
+}
+
+static void wiping_free(void *p) {
+        if (!p)
+                return;
+        mem_wipe(p, block_size(p));
+        free((char *)p - BLOCK_HEADER);
+}
+
+static void *wiping_resize(void *p, size_t size) {
+        size_t old = p ? block_size(p) : 0;
+        void *moved = wiping_malloc(size);
+
+        if (!moved || !p)
+                return moved;
+        memcpy(moved, p, old < size ? old : size);
+        wiping_free(p);
+        return moved;
+}
+
+static char *wiping_strdup(const char *s) {
+        size_t size = strlen(s) + 1;
+        char *copy = wiping_malloc(size);
+
+        if (copy)
+                memcpy(copy, s, size);
+        return copy;
+}
+
+static void *wiping_calloc(size_t n, size_t size) {
+        void *p;
+
+        if (size > 0 && n > SIZE_MAX / size)
+                return NULL;
+        p = wiping_malloc(n * size);
+        if (p)
+                mem_wipe(p, n * size);
+        return p;
+}
+
+int http_init(void) {
+        /* libcurl would write the keys of every connection to the file that this names (S1). */
+        (void)unsetenv("SSLKEYLOGFILE");
+        if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free, wiping_resize,
+                                 wiping_strdup, wiping_calloc) != CURLE_OK)
+                return -ENOMEM;
+        return 0;
+}
+
+/* ---- the end of a transfer ---- */
+
+static void complete(struct http *h, struct transfer *t) {
+        list_remove(&t->link);
+        h->n_transfers--;
+        t->done(&t->answer, t->userdata);
+        (void)transfer_free(t);
+}
+
+static void reap(struct http *h) {
+        CURLMsg *m;
+        int left;
+
+        while ((m = curl_multi_info_read(h->multi, &left))) {
+                struct transfer *t = NULL;
+                CURLcode code = m->data.result;
+                CURL *easy = m->easy_handle;
+
+                if (m->msg != CURLMSG_DONE ||
+                    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
+                        continue;
+                transfer_finish(t, code);
+                (void)curl_multi_remove_handle(h->multi, easy);
+                complete(h, t);
+        }
+}
+
+static void drive(struct http *h, curl_socket_t fd, int events) {
+        int running;
+        CURLMcode code = curl_multi_socket_action(h->multi, fd, events, &running);
+        struct transfer *t;
+
+        reap(h);
+        if (code == CURLM_OK)
+                return;
+        /* Out of memory, in effect. Nothing would wake these again, so they end here. */
+        log_debug("libcurl: %s", curl_multi_strerror(code));
+        while ((t = LIST_FIRST(&h->running, struct transfer, link))) {
+                (void)curl_multi_remove_handle(h->multi, t->easy);
+                transfer_finish(t, CURLE_OUT_OF_MEMORY);
+                complete(h, t);
+        }
+}
+
+/* ---- libcurl on sd-event ---- */
+
+static int on_curl_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        int events = 0;
+
+        /* No CURL_CSELECT_ERR: reading or writing finds out what the error is. */
+        if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                events |= CURL_CSELECT_IN;
+        if (revents & (EPOLLOUT | EPOLLERR))
+                events |= CURL_CSELECT_OUT;
+        drive(userdata, fd, events);
+        return 0;
+}
+
+static int on_curl_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        drive(userdata, CURL_SOCKET_TIMEOUT, 0);
+        return 0;
+}
+
+static int watch_socket(struct http *h, curl_socket_t fd, uint32_t events) {
+        sd_event_source *s = NULL;
+        int r = sd_event_add_io(h->event, &s, fd, events, on_curl_io, h);
+
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(s, "http-socket");
+        (void)sd_event_source_set_priority(s, LOOP_WORKER);
+        if (curl_multi_assign(h->multi, fd, s) != CURLM_OK) {
+                (void)loop_source_free(s);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *assigned) {
+        static const uint32_t map[] = { [CURL_POLL_IN] = EPOLLIN,
+                                        [CURL_POLL_OUT] = EPOLLOUT,
+                                        [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT };
+        struct http *h = userdata;
+        uint32_t events = what > 0 && what < (int)ARRAY_SIZE(map) ? map[what] : 0;
+        int r;
+
+        if (what == CURL_POLL_REMOVE) {
+                (void)loop_source_free(assigned);
+                return 0;
+        }
+        r = assigned ? sd_event_source_set_io_events(assigned, events)
+                     : watch_socket(h, fd, events);
+        return r < 0 ? -1 : 0;
+}
+
+static int on_curl_timeout(CURLM *multi, long msec, void *userdata) {
+        struct http *h = userdata;
+        int r = msec < 0 ? loop_timer_stop(h->timer)
+                         : loop_timer_set(h->timer,
+                                          clock_boot_usec() + (uint64_t)msec * USEC_PER_MSEC);
+
+        return r < 0 ? -1 : 0;
+}
+
+static int on_refused(sd_event_source *s, void *userdata) {
+        struct http *h = userdata;
+        struct transfer *t;
+
+        while ((t = LIST_FIRST(&h->refused, struct transfer, link)))
+                complete(h, t);
+        return 0;
+}
+
+/* ---- life ---- */
+
+static int set_up_multi(struct http *h) {
+        CURLMcode r;
+
+        h->multi = curl_multi_init();
+        if (!h->multi)
+                return -ENOMEM;
+        r = curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+        r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+        r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
+        r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+        r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+        return r ? -ENOMEM : 0;
+}
+
+static int set_up_loop(struct http *h) {
+        int r = loop_timer(h->event, UINT64_MAX, on_curl_timer, h, "http-timer", &h->timer);
+
+        if (r == 0)
+                r = loop_timer_stop(h->timer);
+        if (r == 0)
+                r = loop_defer(h->event, on_refused, h, "http-refused", &h->defer);
+        if (r == 0)
+                r = sd_event_source_set_enabled(h->defer, SD_EVENT_OFF);
+        return r < 0 ? r : 0;
+}
+
+static int append_file(struct buf *b, const char *path, struct error *err) {
+        AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        int r = fd < 0 ? -errno : io_read_full(fd, CA_BYTES_MAX, b);
+
+        if (r == 0)
+                r = buf_append(b, "\n", 1);
+        if (r < 0)
+                return error_set(err, MCPB_BAD_CONFIG, -r, "Name a readable PEM file",
+                                 "Cannot read the certificates in %s: %s", path, strerror(-r));
+        return 0;
+}
+
+/* Own certificates are added to the system's, never put in their place (A5): a blob replaces the system's one file,
+ * but not its folder. */
+static int read_certificates(struct http *h, const char *ca_file, struct error *err) {
+        const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+        int r = append_file(&h->defaults.ca_pem, ca_file, err);
+
+        if (r == 0 && !built->capath && built->cainfo)
+                r = append_file(&h->defaults.ca_pem, built->cainfo, err);
+        return r;
+}
+
+int http_new(sd_event *event, const struct http_options *options, struct http **ret,
+             struct error *err) {
+        struct http *h = calloc(1, sizeof(*h));
+        int r;
+
+        if (!h)
+                return error_oom(err);
+        h->event = sd_event_ref(event);
+        list_init(&h->running);
+        list_init(&h->refused);
+        r = set_up_multi(h);
+        if (r == 0)
+                r = set_up_loop(h);
+        if (r == 0 && options->proxy) {
+                h->defaults.proxy = strdup(options->proxy);
+                r = h->defaults.proxy ? 0 : -ENOMEM;
+        }
+        if (r == 0 && options->ca_file)
+                r = read_certificates(h, options->ca_file, err);
+        if (r < 0) {
+                (void)http_free(h);
+                return error_fallback(err, r, "Setting up HTTP");
+        }
+        *ret = h;
+        return 0;
+}
+
+static void drop_all(struct http *h, struct list *l) {
+        struct transfer *t;
+
+        while ((t = LIST_FIRST(l, struct transfer, link))) {
+                if (l == &h->running)
+                        (void)curl_multi_remove_handle(h->multi, t->easy);
+                (void)transfer_free(t);
+        }
+}
+
+struct http *http_free(struct http *h) {
+        if (!h)
+                return NULL;
+        drop_all(h, &h->running);
+        drop_all(h, &h->refused);
+        if (h->multi)
+                (void)curl_multi_cleanup(h->multi);
+        (void)loop_source_free(h->timer);
+        (void)loop_source_free(h->defer);
+        (void)sd_event_unref(h->event);
+        (void)str_wipe_free(h->defaults.proxy);
+        buf_done(&h->defaults.ca_pem);
+        free(h);
+        return NULL;
+}
+
+static struct transfer *find(struct list *l, uint64_t id) {
+        struct transfer *t;
+
+        LIST_FOREACH(t, l, struct transfer, link)
+                if (t->answer.id == id)
+                        return t;
+        return NULL;
+}
+
+int http_fetch(struct http *h, struct fetch_request *f, http_done_fn done, void *userdata) {
+        struct transfer *t = NULL;
+        int r;
+
+        if (find(&h->running, f->id) || find(&h->refused, f->id))
+                return -EEXIST;
+        if (h->n_transfers >= LIMIT_FETCHES)
+                return -EBUSY;
+        r = transfer_new(&h->defaults, f, &t);
+        if (r < 0)
+                return r;
+        t->done = done;
+        t->userdata = userdata;
+        h->n_transfers++;
+        if (r == 0 && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
+                list_append(&h->running, &t->link);
+                return 0;
+        }
+        if (r == 0)
+                transfer_finish(t, CURLE_OUT_OF_MEMORY);
+        list_append(&h->refused, &t->link);
+        if (sd_event_source_set_enabled(h->defer, SD_EVENT_ONESHOT) < 0)
+                log_debug("http: a refused request is told later");
+        return 0;
+}
+
+int http_cancel(struct http *h, uint64_t id) {
+        struct transfer *t = find(&h->running, id);
+
+        if (t)
+                (void)curl_multi_remove_handle(h->multi, t->easy);
+        else
+                t = find(&h->refused, id);
+        if (!t)
+                return -ENOENT;
+        h->n_transfers--;
+        (void)transfer_free(t);
+        return 0;
+}

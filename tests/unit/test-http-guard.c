@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a request may lead. Names are resolved by a double that stands in the place of the C library's resolver, so that a
+ * name can lead anywhere, and elsewhere the second time. No packet leaves for any address but 127.0.0.1.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+
+#include "badserver.h"
+#include "base/codec.h"
+#include "http/client.h"
+#include "loop/loop.h"
+#include "test.h"
+
+#define LOOPBACK ADDRESS_LOOPBACK
+#define PRIVATE ADDRESS_PRIVATE
+#define PUBLIC ADDRESS_PUBLIC
+#define ALL (LOOPBACK | PRIVATE | PUBLIC)
+
+/* ---- the resolver double ---- */
+
+/* What "double.test" leads to, look-up by look-up; addresses separated by blanks. libcurl's resolver threads read it. */
+static const char *_Atomic look_ups[4];
+static atomic_uint n_look_ups;
+
+static struct addrinfo *new_address(const char *text, const char *service, int socktype) {
+        struct addrinfo *ai = calloc(1, sizeof(*ai) + sizeof(struct sockaddr_in6));
+        struct sockaddr_in v4 = { .sin_family = AF_INET };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+        uint64_t port = 0;
+
+        if (!ai || (service && number_parse(service, 65535, &port) < 0))
+                abort();
+        v4.sin_port = v6.sin6_port = htons((uint16_t)port);
+        ai->ai_addr = (struct sockaddr *)(void *)(ai + 1);
+        ai->ai_socktype = socktype;
+        ai->ai_protocol = IPPROTO_TCP;
+        if (inet_aton(text, &v4.sin_addr)) {
+                ai->ai_addrlen = sizeof(v4);
+                memcpy(ai->ai_addr, &v4, sizeof(v4));
+        } else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
+                ai->ai_addrlen = sizeof(v6);
+                memcpy(ai->ai_addr, &v6, sizeof(v6));
+        } else {
+                free(ai);
+                return NULL;
+        }
+        ai->ai_family = ai->ai_addr->sa_family;
+        return ai;
+}
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict node,
+                                                       const char *restrict service,
+                                                       const struct addrinfo *restrict hints,
+                                                       struct addrinfo **restrict ret) {
+        struct addrinfo **end = ret;
+        const char *list = node;
+
+        *ret = NULL;
+        if (streq(node, "double.test")) {
+                unsigned n = atomic_fetch_add(&n_look_ups, 1);
+
+                list = n < ARRAY_SIZE(look_ups) ? atomic_load(&look_ups[n]) : NULL;
+        }
+        while (list && *list) {
+                size_t len = strcspn(list, " ");
+                char text[64] = { 0 };
+
+                memcpy(text, list, len < sizeof(text) ? len : sizeof(text) - 1);
+                *end = new_address(text, service, hints ? hints->ai_socktype : SOCK_STREAM);
+                if (!*end)
+                        break;
+                end = &(*end)->ai_next;
+                list += len + strspn(list + len, " ");
+        }
+        return *ret ? 0 : EAI_NONAME;
+}
+
+static void resolve_to(const char *first, const char *second) {
+        atomic_store(&n_look_ups, 0);
+        atomic_store(&look_ups[0], first);
+        atomic_store(&look_ups[1], second);
+}
+
+/* ---- fixture ---- */
+
+struct fixture {
+        sd_event *event;
+        struct badserver *server; /* hangs up on TLS: who got so far was let through */
+        struct http *http;
+        struct fetch_answer answer;
+        unsigned n_done;
+};
+
+static int set_up(void **state) {
+        static const struct badserver_manners hang_up = { .when = BAD_AFTER_BYTES };
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        assert_int_equal(loop_new(&f->event), 0);
+        assert_int_equal(http_new(f->event, &(struct http_options){ 0 }, &f->http, NULL), 0);
+        f->server = badserver_new(f->event, &hang_up);
+        fetch_answer_init(&f->answer);
+        resolve_to(NULL, NULL);
+        *state = f;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        struct fixture *f = *state;
+
+        f->http = http_free(f->http);
+        f->server = badserver_free(f->server);
+        fetch_answer_done(&f->answer);
+        f->event = loop_free(f->event);
+        free(f);
+        return 0;
+}
+
+static void on_done(struct fetch_answer *a, void *userdata) {
+        struct fixture *f = userdata;
+
+        fetch_answer_done(&f->answer);
+        f->answer = *a;
+        fetch_answer_init(a);
+        f->n_done++;
+}
+
+static const struct fetch_answer *fetch(struct fixture *f, struct http *h, const char *url,
+                                        unsigned allow) {
+        struct fetch_request r;
+        unsigned n = f->n_done;
+
+        fetch_request_init(&r);
+        assert_int_equal(fetch_request_set(&r, "GET", url), 0);
+        r.allow = allow;
+        r.timeout_msec = 5000;
+        r.body_max = 4096;
+        assert_int_equal(http_fetch(h, &r, on_done, f), 0);
+        while (f->n_done == n)
+                assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
+        return &f->answer;
+}
+
+static const struct fetch_answer *fetch_name(struct fixture *f, const char *host, unsigned allow) {
+        char url[128];
+
+        (void)snprintf(url, sizeof(url), "https://%s:%u/", host, badserver_port(f->server));
+        return fetch(f, f->http, url, allow);
+}
+
+static void assert_outcome(const struct fetch_answer *a, enum fetch_failure failure) {
+        if (a->outcome != FETCH_NOT_SENT || a->failure != failure)
+                fail_msg("%s, %s: %s", fetch_outcome_name(a->outcome),
+                         fetch_failure_name(a->failure), a->reason);
+}
+
+static void assert_refused(const struct fetch_answer *a) {
+        assert_outcome(a, FETCH_FAILURE_ADDRESS);
+        assert_non_null(strstr(a->reason, "not allowed"));
+}
+
+/* ---- tests ---- */
+
+/* A226 S8 */
+static void addresses_outside_the_allowed_classes_get_no_packet(void **state) {
+        static const struct {
+                const char *url;
+                unsigned allow;
+        } table[] = {
+                { "https://127.0.0.1/", PUBLIC },
+                { "https://127.0.0.1/", PUBLIC | PRIVATE },
+                { "https://127.0.0.1/", 0 },
+                { "http://127.0.0.1/", PUBLIC | PRIVATE },
+                { "http://localhost/", PUBLIC | PRIVATE },
+                { "https://localhost/", PUBLIC | PRIVATE },
+                { "https://[::1]/", PUBLIC },
+                { "https://127.1/", PUBLIC },
+                { "https://0x7f.1/", PUBLIC },
+                { "https://2130706433/", PUBLIC },
+                { "https://017700000001/", PUBLIC },
+                { "https://[::ffff:127.0.0.1]/", PUBLIC },
+                { "https://10.0.0.1/", PUBLIC | LOOPBACK },
+                { "https://192.168.1.1/", PUBLIC },
+                { "https://100.64.0.1/", PUBLIC },
+                { "https://[fd00::1]/", PUBLIC },
+                { "https://8.8.8.8/", PRIVATE | LOOPBACK },
+                { "https://0/", ALL },
+                { "https://0.0.0.0/", ALL },
+                { "https://169.254.169.254/latest/meta-data/", ALL },
+                { "https://2852039166/", ALL },
+                { "https://0xa9fea9fe/", ALL },
+                { "https://[::ffff:169.254.169.254]/", ALL },
+                { "https://[64:ff9b::a9fe:a9fe]/", ALL },
+                { "https://[2002:a9fe:a9fe::1]/", ALL },
+                { "https://[fe80::1]/", ALL },
+                { "https://[fd00:ec2::254]/", ALL },
+                { "https://[ff02::1]/", ALL },
+                { "https://[::]/", ALL },
+                { "https://224.0.0.1/", ALL },
+                { "https://255.255.255.255/", ALL },
+                { "https://192.0.2.1/", ALL },
+        };
+        struct fixture *f = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                const struct fetch_answer *a = fetch(f, f->http, table[i].url, table[i].allow);
+
+                if (a->failure != FETCH_FAILURE_ADDRESS)
+                        fail_msg("%s: %s", table[i].url, a->reason);
+                assert_refused(a);
+                assert_int_equal(a->reached, 0);
+        }
+}
+
+static void the_reason_names_the_address_and_its_class(void **state) {
+        struct fixture *f = *state;
+
+        resolve_to("10.1.2.3", NULL);
+        assert_refused(fetch_name(f, "double.test", PUBLIC));
+        assert_string_equal(f->answer.reason,
+                            "the address 10.1.2.3 (private) is not allowed for this request");
+}
+
+/* A226 A227 */
+static void a_name_is_judged_by_where_it_leads(void **state) {
+        struct fixture *f = *state;
+
+        resolve_to("169.254.169.254", NULL);
+        assert_refused(fetch_name(f, "double.test", ALL));
+        resolve_to("127.0.0.1", NULL);
+        assert_refused(fetch_name(f, "double.test", PUBLIC | PRIVATE));
+        assert_int_equal(badserver_connections(f->server), 0);
+        resolve_to("127.0.0.1", NULL);
+        assert_outcome(fetch_name(f, "double.test", LOOPBACK), FETCH_FAILURE_TLS);
+        assert_int_equal(badserver_connections(f->server), 1);
+}
+
+/* A227 */
+static void the_address_that_was_judged_is_the_one_connected_to(void **state) {
+        struct fixture *f = *state;
+
+        /* A second look-up would lead elsewhere: there is none. */
+        resolve_to("127.0.0.1", "169.254.169.254");
+        assert_outcome(fetch_name(f, "double.test", LOOPBACK), FETCH_FAILURE_TLS);
+        assert_int_equal(atomic_load(&n_look_ups), 1);
+        assert_int_equal(badserver_connections(f->server), 1);
+}
+
+/* A227 */
+static void every_address_of_a_name_is_judged(void **state) {
+        struct fixture *f = *state;
+
+        resolve_to("169.254.169.254 fe80::1 10.0.0.1 ::ffff:169.254.169.254", NULL);
+        assert_refused(fetch_name(f, "double.test", PUBLIC | LOOPBACK));
+}
+
+/* A227 */
+static void an_address_that_is_allowed_is_used_although_others_are_not(void **state) {
+        struct fixture *f = *state;
+
+        resolve_to("169.254.169.254 127.0.0.1", NULL);
+        assert_outcome(fetch_name(f, "double.test", LOOPBACK), FETCH_FAILURE_TLS);
+        assert_int_equal(badserver_connections(f->server), 1);
+}
+
+static void an_unknown_name_is_not_sent(void **state) {
+        assert_outcome(fetch_name(*state, "double.test", ALL), FETCH_FAILURE_RESOLVE);
+}
+
+/* ---- a proxy ---- */
+
+static struct http *new_proxied(struct fixture *f) {
+        static const struct badserver_manners refuse = {
+                .answer = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nX-Proxy: 1\r\n\r\n"
+        };
+        struct http *h = NULL;
+        char proxy[64];
+
+        badserver_set(f->server, &refuse);
+        (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", badserver_port(f->server));
+        assert_int_equal(http_new(f->event, &(struct http_options){ .proxy = proxy }, &h, NULL), 0);
+        return h;
+}
+
+/* A228 */
+static void a_proxy_is_used_for_everything_but_loopback(void **state) {
+        static const struct badserver_manners fine = {
+                .answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        };
+        struct fixture *f = *state;
+        struct http *h = new_proxied(f);
+        struct badserver *direct = badserver_new(f->event, &fine);
+        char url[64];
+
+        /* The proxy's own address needs no permission; nothing of the request has left. */
+        assert_outcome(fetch(f, h, "https://mcp.example.com/x", PUBLIC), FETCH_FAILURE_CONNECT);
+        assert_non_null(strstr(badserver_received(f->server), "CONNECT mcp.example.com:443 "));
+        assert_null(strstr(badserver_received(f->server), "/x"));
+        assert_int_equal(badserver_connections(f->server), 1);
+        assert_int_equal(atomic_load(&n_look_ups), 0);
+
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", badserver_port(direct));
+        assert_int_equal(fetch(f, h, url, LOOPBACK)->outcome, FETCH_ANSWERED);
+        assert_int_equal(f->answer.reached, LOOPBACK);
+        assert_int_equal(badserver_connections(f->server), 1);
+        (void)badserver_free(direct);
+        (void)http_free(h);
+}
+
+/* A226 A228 */
+static void a_proxy_is_not_asked_for_what_is_not_allowed(void **state) {
+        static const struct {
+                const char *url;
+                unsigned allow;
+        } table[] = {
+                { "https://169.254.169.254/", ALL },
+                { "https://2852039166/", ALL },
+                { "https://[::ffff:a9fe:a9fe]/", ALL },
+                { "https://[fd00:ec2::254]/", ALL },
+                { "https://127.1/", PUBLIC },
+                { "https://10.0.0.1/", PUBLIC },
+                { "https://metadata.google.internal/", ALL },
+                { "https://printer.local/", ALL },
+                { "https://x.localhost/", ALL },
+                { "https://mcp.example.com/", LOOPBACK | PRIVATE },
+        };
+        struct fixture *f = *state;
+        struct http *h = new_proxied(f);
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+                assert_refused(fetch(f, h, table[i].url, table[i].allow));
+        assert_int_equal(badserver_connections(f->server), 0);
+        (void)http_free(h);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                TEST(addresses_outside_the_allowed_classes_get_no_packet),
+                TEST(the_reason_names_the_address_and_its_class),
+                TEST(a_name_is_judged_by_where_it_leads),
+                TEST(the_address_that_was_judged_is_the_one_connected_to),
+                TEST(every_address_of_a_name_is_judged),
+                TEST(an_address_that_is_allowed_is_used_although_others_are_not),
+                TEST(an_unknown_name_is_not_sent),
+                TEST(a_proxy_is_used_for_everything_but_loopback),
+                TEST(a_proxy_is_not_asked_for_what_is_not_allowed),
+        };
+
+        if (http_init() < 0)
+                return 1;
+        return cmocka_run_group_tests_name("http-guard", tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/loop.h"
+
+#include "base/clock.h"
+#include "test.h"
+
+/* The injected clock: the linker takes this one in place of base's. */
+static uint64_t fake_usec = 1000 * USEC_PER_SEC;
+
+uint64_t clock_boot_usec(void) {
+        return fake_usec;
+}
+
+uint64_t clock_wall_usec(void) {
+        return fake_usec;
+}
+
+static int on_count(sd_event_source *s, uint64_t usec, void *userdata) {
+        ++*(int *)userdata;
+        return 0;
+}
+
+static int on_deferred(sd_event_source *s, void *userdata) {
+        ++*(int *)userdata;
+        return 0;
+}
+
+static void a_timer_is_set_on_our_own_clock(void **state) {
+        AUTO_LOOP sd_event *e = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *past = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *future = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *never = NULL;
+        int n_past = 0;
+        int n_future = 0;
+        int n_never = 0;
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(loop_timer(e, fake_usec - 1, on_count, &n_past, "past", &past), 0);
+        assert_int_equal(loop_timer(e, fake_usec + 3600 * USEC_PER_SEC, on_count, &n_future,
+                                    "future", &future),
+                         0);
+        assert_int_equal(loop_timer(e, UINT64_MAX, on_count, &n_never, "never", &never), 0);
+        assert_true(sd_event_run(e, 5 * USEC_PER_SEC) > 0);
+        assert_int_equal(n_past, 1);
+        assert_int_equal(sd_event_run(e, 0), 0);
+        assert_int_equal(n_past, 1); /* once */
+        assert_int_equal(n_future, 0);
+
+        /* An hour later by our clock. */
+        fake_usec += 3600 * USEC_PER_SEC;
+        assert_int_equal(loop_timer_set(future, fake_usec), 0);
+        assert_true(sd_event_run(e, 5 * USEC_PER_SEC) > 0);
+        assert_int_equal(n_future, 1);
+        assert_int_equal(loop_timer_set(past, fake_usec), 0);
+        assert_int_equal(loop_timer_stop(past), 0);
+        assert_int_equal(sd_event_run(e, 0), 0);
+        assert_int_equal(n_past, 1);
+        assert_int_equal(n_never, 0);
+}
+
+static void what_is_deferred_comes_from_the_loop_once(void **state) {
+        AUTO_LOOP sd_event *e = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *s = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *dropped = NULL;
+        int n = 0;
+        int n_dropped = 0;
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(loop_defer(e, on_deferred, &n, "later", &s), 0);
+        assert_int_equal(loop_defer(e, on_deferred, &n_dropped, "dropped", &dropped), 0);
+        assert_int_equal(n, 0);
+        dropped = loop_source_free(dropped);
+        assert_true(sd_event_run(e, USEC_PER_SEC) > 0);
+        assert_int_equal(sd_event_run(e, 0), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(n_dropped, 0);
+        assert_null(loop_source_free(NULL));
+        assert_null(loop_free(NULL));
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_timer_is_set_on_our_own_clock),
+                cmocka_unit_test(what_is_deferred_comes_from_the_loop_once),
+        };
+
+        return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
