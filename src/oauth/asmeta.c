@@ -65,7 +65,12 @@ static bool flag_is(const struct as_metadata *as, size_t i) {
         return *(const bool *)(const void *)((const char *)as + flags[i].offset);
 }
 
-int as_issuer_check(const char *issuer, unsigned allow, struct error *err) {
+int as_issuer_check(const char *issuer, struct error *err) {
+        return as_issuer_check_within(issuer, ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK,
+                                      err);
+}
+
+int as_issuer_check_within(const char *issuer, unsigned allow, struct error *err) {
         AUTO_URL struct url u = URL_INIT;
         int r = remote_url_check(issuer, "issuer", allow, MCPB_ISSUER_ERROR, err);
 

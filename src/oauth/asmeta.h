@@ -60,9 +60,10 @@ enum as_use {
         AS_USE_COUNT,
 };
 
-/* A59: https (http to loopback), no query, no fragment; no address outside the classes of
- * @allow. ISSUER_ERROR, ADDRESS_REFUSED. */
-int as_issuer_check(const char *issuer, unsigned allow, struct error *err) MUST_CHECK;
+/* A59: https (http to loopback), no query, no fragment. ISSUER_ERROR. */
+int as_issuer_check(const char *issuer, struct error *err) MUST_CHECK;
+/* The same, and no address outside the classes of @allow (A226). ADDRESS_REFUSED. */
+int as_issuer_check_within(const char *issuer, unsigned allow, struct error *err) MUST_CHECK;
 /* The @index-th place to look (A55, A56): 1 and *@ret (caller frees), 0 if there are no more,
  * -errno. */
 int as_metadata_location(const char *issuer, unsigned index, char **ret) MUST_CHECK;

@@ -437,7 +437,7 @@ static int on_prm(struct discover *d, struct error *err) {
                 r = prm_choose_issuer(&d->prm, d->configured_issuer, (const char *const *)d->known,
                                       d->n_known, &issuer, err);
         if (r == 0)
-                r = as_issuer_check(issuer, mask_for(d, issuer), err);
+                r = as_issuer_check_within(issuer, mask_for(d, issuer), err);
         if (r < 0)
                 return r;
         res->issuer = strdup(issuer);
