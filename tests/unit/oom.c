@@ -24,10 +24,15 @@ char *__wrap_strndup(const char *s, size_t n);
 static struct {
         unsigned fail_at; /* 0: never */
         unsigned count;
+        bool paused;
 } oom;
 
 static int fails(void) {
-        return oom.fail_at > 0 && ++oom.count == oom.fail_at;
+        return oom.fail_at > 0 && !oom.paused && ++oom.count == oom.fail_at;
+}
+
+void oom_pause(bool on) {
+        oom.paused = on;
 }
 
 void *__wrap_malloc(size_t size) {

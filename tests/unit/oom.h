@@ -21,6 +21,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * Calls fn(userdata) with its first allocation failing, then its second, and so on, until it meets no failure. Each run that met one must
  * return -ENOMEM (a cmocka assertion), the last one 0. Returns how many allocations there are.
@@ -29,3 +31,6 @@ unsigned oom_sweep(int (*fn)(void *userdata), void *userdata);
 
 /* The same for functions that say something else when out of memory, or get by: only the last run must return 0. */
 unsigned oom_sweep_any(int (*fn)(void *userdata), void *userdata);
+
+/* Between oom_pause(true) and oom_pause(false) nothing fails or is counted: for the test's own. */
+void oom_pause(bool on);
