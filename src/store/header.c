@@ -40,7 +40,8 @@ static bool is_word(const char *text) {
                strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(text);
 }
 
-static bool slot_valid(const json_t *header, const json_t *slot, json_int_t next) {
+/* 0, -EBADMSG, -ENOMEM; so are the two below. */
+static int slot_check(const json_t *header, const json_t *slot, json_int_t next) {
         const char *id = json_get_string(slot, "id");
         const char *type = json_get_string(slot, "type");
         const char *wrapped = json_get_string(slot, "wrapped");
@@ -50,15 +51,16 @@ static bool slot_valid(const json_t *header, const json_t *slot, json_int_t next
 
         if (!id || !is_word(type) || !wrapped || strlen(wrapped) > WRAPPED_TEXT_MAX ||
             !json_is_object(params))
-                return false;
+                return -EBADMSG;
+        /* header_slot() finds the first of that id: ids are unique. */
         if (id[0] == '0' || number_parse(id, SLOT_ID_MAX, &number) < 0 ||
             number >= (uint64_t)next || header_slot(header, id) != slot)
-                return false; /* header_slot() finds the first of that id: ids are unique */
+                return -EBADMSG;
         known = slot_type_find(type);
-        return !known || known->check(params) == 0;
+        return known ? known->check(params) : 0;
 }
 
-static bool header_valid(const json_t *header) {
+static int header_check(const json_t *header) {
         const json_t *slots = json_object_get(header, "slots");
         json_int_t next = json_get_int(header, "next_slot", 0);
         const json_t *slot;
@@ -68,12 +70,14 @@ static bool header_valid(const json_t *header) {
             !is_lower_hex(json_get_string(header, "mac"), 2 * HASH_BYTES) ||
             !json_is_array(slots) || json_array_size(slots) == 0 ||
             json_array_size(slots) > LIMIT_STORE_SLOTS || next < 1 || next > SLOT_ID_MAX)
-                return false;
+                return -EBADMSG;
         json_array_foreach(slots, i, slot) {
-                if (!slot_valid(header, slot, next))
-                        return false;
+                int r = slot_check(header, slot, next);
+
+                if (r < 0)
+                        return r;
         }
-        return true;
+        return 0;
 }
 
 int header_parse(const void *data, size_t len, json_t **ret, struct error *err) {
@@ -84,15 +88,17 @@ int header_parse(const void *data, size_t len, json_t **ret, struct error *err) 
 
         r = len > LIMIT_STORE_HEADER_BYTES ? -EBADMSG
                                            : json_parse(data, len, HEADER_DEPTH, &header, &why);
-        if (r == -ENOMEM)
-                return error_oom(err);
         format = json_get_int(header, "format", 0);
         if (r == 0 && format > HEADER_FORMAT)
                 return error_set(err, MCPB_UNSUPPORTED, EPROTONOSUPPORT,
                                  "Install that version, or move the store away and log in again",
                                  "The store was made by a later version (format %" PRIdMAX ")",
                                  (intmax_t)format);
-        if (r < 0 || format != HEADER_FORMAT || !header_valid(header))
+        if (r == 0)
+                r = format == HEADER_FORMAT ? header_check(header) : -EBADMSG;
+        if (r == -ENOMEM)
+                return error_oom(err);
+        if (r < 0)
                 return error_set(err, MCPB_STORE_CORRUPT, EBADMSG,
                                  "Restore the file \"" STORE_HEADER_NAME "\" from a backup",
                                  "The header of the store is damaged: %s", why);
@@ -185,11 +191,13 @@ int header_slot_add(json_t *header, const char *type, const json_t *params, json
         AUTO_JSON json_t *copy = params ? json_deep_copy(params) : json_object();
         AUTO_JSON json_t *slot = NULL;
         char id[24];
+        int r;
 
         if (!copy)
                 return -ENOMEM;
-        if (!known || known->check(copy) < 0)
-                return -EINVAL;
+        r = known ? known->check(copy) : -EBADMSG;
+        if (r < 0)
+                return r == -EBADMSG ? -EINVAL : r;
         if (json_array_size(header_slots(header)) >= LIMIT_STORE_SLOTS || next >= SLOT_ID_MAX)
                 return -ENOSPC;
         (void)snprintf(id, sizeof(id), "%" PRIdMAX, (intmax_t)next);

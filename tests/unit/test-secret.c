@@ -81,8 +81,8 @@ static void without_init_there_are_no_secrets(void **state) {
 }
 
 /*
- * What secret_slab_locked() says in a process with that limit on locked memory: 0 or 1; 2 if secrets do not work. As
- * nobody, because root may lock without limit.
+ * What secret_slab_locked() says in a process with that limit on locked memory: 0 or 1; 2 if
+ * secrets do not work. As nobody, because root may lock without limit.
  */
 static int locked_in_child(rlim_t limit) {
         pid_t pid = fork();
@@ -108,20 +108,18 @@ static int locked_in_child(rlim_t limit) {
         return WEXITSTATUS(status);
 }
 
+#ifndef MCPB_SANITIZED /* the sanitizers make mlock() do nothing and succeed */
 static void memory_that_could_not_be_locked_is_told(void **state) {
-#ifdef MCPB_SANITIZED
-        skip(); /* the sanitizers make mlock() do nothing and succeed */
-#endif
         assert_int_equal(locked_in_child(0), 0);
 }
+#endif
 
 static void the_slab_fits_into_the_smallest_usual_limit(void **state) {
         struct rlimit l;
 
         assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &l), 0);
-        if (l.rlim_max < 65536)
-                skip();
-        assert_int_equal(locked_in_child(65536), 1);
+        if (l.rlim_max >= 65536)
+                assert_int_equal(locked_in_child(65536), 1);
 }
 
 /* S1 */
@@ -150,7 +148,9 @@ int main(void) {
                 cmocka_unit_test(sizes_have_bounds),
                 cmocka_unit_test(random_secrets_differ),
                 cmocka_unit_test(without_init_there_are_no_secrets),
+#ifndef MCPB_SANITIZED
                 cmocka_unit_test(memory_that_could_not_be_locked_is_told),
+#endif
                 cmocka_unit_test(the_slab_fits_into_the_smallest_usual_limit),
                 cmocka_unit_test(a_secret_used_after_its_end_stops_the_process),
         };
