@@ -9,11 +9,12 @@
  */
 #pragma once
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "crypto/hash.h"
 
-/* constant, name, has it to do with one request */
+/* constant, name */
 #define AUDIT_EVENT_TABLE(X)                                \
         X(BROKER_START, "broker.start")                     \
         X(BROKER_STOP, "broker.stop")                       \
@@ -111,8 +112,8 @@ struct audit_keys *audit_keys_free(struct audit_keys *k);
 /* All new; -ENOBUFS: the slab is full; -ENOMEM. */
 int audit_keys_new(struct audit_keys **ret) MUST_CHECK;
 /*
- * The record for the store (STORE_AUDIT_KEYS): it is secret. To be stored once after audit_keys_new() and after each
- * checkpoint; from it the key is brought forward over the lines written since. Members we do not know are not kept here.
+ * The record for the store (STORE_AUDIT_KEYS): it is secret. To be stored after audit_keys_new(), after audit_open() and after
+ * each checkpoint; from it the key is brought forward over the lines written since. Members we do not know are not kept here.
  */
 int audit_keys_to_json(const struct audit_keys *k, json_t **ret) MUST_CHECK;
 int audit_keys_from_json(struct audit_keys **ret, const json_t *value) MUST_CHECK; /* -EBADMSG */
@@ -177,7 +178,7 @@ uint64_t audit_dropped(const struct audit *a);
 struct audit_checkpoint {
         uint64_t seq; /* of the last line */
         uint8_t hash[HASH_BYTES];
-        uint64_t time_usec;
+        char time[CLOCK_TEXT_MAX];
         uint8_t signature[64];
 };
 

@@ -61,3 +61,6 @@
 #define LIMIT_STORE_KEY_BYTES 4096 /* the natural key of a record: URLs in it are at most 2048 */
 #define LIMIT_STORE_OPS 65536      /* under way and queued */
 #define LIMIT_PASSPHRASE_BYTES 1024
+
+/* The audit trail */
+#define LIMIT_AUDIT_LINE_BYTES (128 * 1024)
