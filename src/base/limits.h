@@ -52,6 +52,8 @@
 #define LIMIT_FRAME_BODY_BYTES (8 * 1024 * 1024)
 #define LIMIT_FRAME_FDS 4
 #define LIMIT_CHAN_OUT_BYTES (64 * 1024 * 1024)
+#define LIMIT_HELPERS 8     /* one-shot children of session at once */
+#define LIMIT_HELPER_SEC 60 /* from its start to its end */
 
 /* The store */
 #define LIMIT_RECORD_BYTES (1024 * 1024)
