@@ -9,9 +9,9 @@
 
 #define STAT_MAX 4096 /* real ones have some 300 bytes */
 
-enum { FIELD_STATE = 3, FIELD_PPID = 4, FIELD_START = 22 };
+enum { FIELD_STATE = 3, FIELD_PPID = 4, FIELD_SESSION = 6, FIELD_START = 22 };
 
-/* The next field, without its blank; false at the end. */
+/* The next field, without its blank; false at the end. One that nothing follows may have been cut: it is none. */
 static bool next_field(const char **p, const char *end, char *field, size_t size) {
         size_t n = 0;
 
@@ -23,7 +23,7 @@ static bool next_field(const char **p, const char *end, char *field, size_t size
                 field[n++] = **p;
         }
         field[n] = '\0';
-        return n > 0;
+        return n > 0 && *p < end;
 }
 
 int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret) {
@@ -49,6 +49,10 @@ int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret) {
                         if (number_parse(field, INT32_MAX, &n) < 0)
                                 return -EBADMSG;
                         st.ppid = (int)n;
+                } else if (i == FIELD_SESSION) {
+                        if (number_parse(field, INT32_MAX, &n) < 0)
+                                return -EBADMSG;
+                        st.session = (int)n;
                 } else if (i == FIELD_START &&
                            number_parse(field, UINT64_MAX, &st.start_ticks) < 0) {
                         return -EBADMSG;

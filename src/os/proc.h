@@ -7,7 +7,8 @@
 #include "base/util.h"
 
 struct proc_stat {
-        int ppid;
+        int ppid;             /* 0: the parent is not visible from here */
+        int session;          /* its leader's pid; 0: not visible */
         char state;           /* 'R', 'S', 'Z', ... */
         uint64_t start_ticks; /* since boot, in clock ticks (field 22) */
 };

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "test.h"
 
-#define BEHIND " S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3\n"
+#define BEHIND " S 42 43 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3\n"
 
 static void the_name_may_hold_anything(void **state) {
         static const char *const names[] = { "x", "a b", ")", ") R 1 (", "((", ") S 1 2 3", "" };
@@ -19,6 +19,7 @@ static void the_name_may_hold_anything(void **state) {
 
                 assert_int_equal(proc_stat_parse(text, (size_t)n, &st), 0);
                 assert_int_equal(st.ppid, 42);
+                assert_int_equal(st.session, 41);
                 assert_int_equal(st.state, 'S');
                 assert_int_equal(st.start_ticks, 987654);
         }
@@ -26,8 +27,8 @@ static void the_name_may_hold_anything(void **state) {
 
 static void a_cut_line_is_refused(void **state) {
         static const char text[] = "7 (x)" BEHIND;
-        /* Behind the start time nothing is missed; within it, it is another number. */
-        size_t end = (size_t)(strstr(text, "987654") - text);
+        /* Behind the start time nothing is missed. */
+        size_t end = (size_t)(strstr(text, "987654 ") - text) + strlen("987654");
 
         for (size_t len = 0; len <= end; len++) {
                 struct proc_stat st = { .ppid = -1 };
@@ -41,6 +42,7 @@ static void nonsense_is_refused(void **state) {
         static const char *const bad[] = {
                 "7 (x) SS 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1",
                 "7 (x) S -42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1",
+                "7 (x) S 42 1 -1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1",
                 "7 (x) S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98x654 1",
                 "7 (x) S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 99999999999999999999999 1",
                 "7 x S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1",
