@@ -957,6 +957,55 @@ static void a_writer_that_dies_loses_nothing_that_was_told(void **state) {
         assert_int_equal(get(rig, STORE_GRANT, KEY, NULL), 1);
 }
 
+/* A file of the store that is kept in the source tree (tests/store/v1). */
+static void take_file(struct memory *m, const char *name) {
+        const char *top = getenv("top_srcdir");
+        char path[1024];
+        char data[1024];
+        size_t len;
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "%s/tests/store/v1/%s", top ? top : ".", name);
+        f = fopen(path, "re");
+        assert_non_null(f);
+        len = fread(data, 1, sizeof(data), f);
+        (void)fclose(f);
+        memory_put_file(m, name, data, len);
+}
+
+static void a_store_of_the_first_format_opens_by_each_slot(void **state) {
+        static const char *const names[] = {
+                STORE_HEADER_NAME, STORE_KEY_NAME,
+                "18dcce1174dd4b1c96f44558f40c0db3555b91b40563ddad301d0b84ba2f365d",
+                "e4cf94b7d974a07c4636a3a1c7da75167316aadfb61aaad29f213f24d5ee4e08"
+        };
+        struct rig *rig = *state;
+        const struct buf *file;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                take_file(rig->memory, names[i]);
+        file = memory_file(rig->memory, STORE_KEY_NAME);
+        assert_int_equal(load(rig), 0);
+        for (size_t i = 0; i < 2; i++) {
+                AUTO_SECRET struct secret *wrapping = NULL;
+                struct store_slot slot;
+                struct kdf_params kdf;
+
+                assert_true(store_slot_at(rig->store, i, &slot));
+                if (streq(slot.type, SLOT_FILE)) {
+                        assert_int_equal(slot_file_key(file->data, file->len, &wrapping), 0);
+                } else {
+                        assert_int_equal(slot_passphrase_params(slot.params, &kdf), 0);
+                        assert_int_equal(kdf_derive(&kdf, "correct horse", 13, &wrapping), 0);
+                }
+                assert_int_equal(store_unlock(rig->store, slot.id, wrapping, NULL), 0);
+                assert_int_equal(walk(rig, STORE_KIND_COUNT), 0);
+                assert_int_equal(n_each, 2);
+                assert_int_equal(n_each_bad, 0);
+                store_lock(rig->store);
+        }
+}
+
 static void every_answer_has_a_text(void **state) {
         static const int all[] = { -ENOENT, -ESTALE,    -EBADMSG, -ENOKEY, -EINVAL, -EMSGSIZE,
                                    -EBUSY,  -ECANCELED, -ENOSPC,  -EPIPE,  -EIO,    -ENOMEM };
@@ -1019,6 +1068,7 @@ int main(void) {
                 T(a_write_under_way_survives_the_lock_and_what_waits_does_not),
                 T(a_store_that_is_freed_ends_everything_once),
                 T(a_writer_that_dies_loses_nothing_that_was_told),
+                T_EMPTY(a_store_of_the_first_format_opens_by_each_slot),
                 T(every_answer_has_a_text),
         };
 
