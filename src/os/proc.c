@@ -18,7 +18,7 @@ static bool next_field(const char **p, const char *end, char *field, size_t size
         while (*p < end && **p == ' ')
                 (*p)++;
         for (; *p < end && **p != ' ' && **p != '\n'; (*p)++) {
-                if (n + 1 >= size)
+                if (n + 1 >= size || **p == '\0') /* behind a NUL no text would be looked at */
                         return false;
                 field[n++] = **p;
         }

@@ -55,6 +55,25 @@ static void nonsense_is_refused(void **state) {
         }
 }
 
+static void a_nul_in_a_field_hides_nothing(void **state) {
+        static const char text[] = "7 (x)" BEHIND;
+        static const char *const fields[] = { "S ", "42 ", "41 ", "987654 " };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                size_t n = strlen(fields[i]) - 1;
+                size_t at = (size_t)(strstr(text, fields[i]) - text);
+                struct proc_stat st;
+
+                for (size_t j = 0; j < n; j++) {
+                        char bad[sizeof(text)];
+
+                        memcpy(bad, text, sizeof(text));
+                        bad[at + j] = '\0';
+                        assert_int_equal(proc_stat_parse(bad, sizeof(text) - 1, &st), -EBADMSG);
+                }
+        }
+}
+
 static void our_own_start_lies_in_the_past_and_stays(void **state) {
         AUTO_CLOSE int dir = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct proc_stat st;
@@ -103,6 +122,7 @@ int main(void) {
                 cmocka_unit_test(the_name_may_hold_anything),
                 cmocka_unit_test(a_cut_line_is_refused),
                 cmocka_unit_test(nonsense_is_refused),
+                cmocka_unit_test(a_nul_in_a_field_hides_nothing),
                 cmocka_unit_test(our_own_start_lies_in_the_past_and_stays),
                 cmocka_unit_test(a_process_that_is_gone_is_gone),
                 cmocka_unit_test(ticks_become_microseconds),
