@@ -105,8 +105,8 @@ static bool path_means_the_same_here(const char *path, const struct inode *inode
 }
 
 static int same_mounts(const struct pinned *p) {
-        struct inode theirs;
-        struct inode own;
+        struct inode theirs = { 0 };
+        struct inode own = { 0 };
         int r = inode_at(p->dir, "ns/mnt", &theirs);
 
         if (r == 0)
