@@ -2,7 +2,7 @@
 /*
  * The audit trail: one line a record, chained by hash and sealed by a key that is thrown away after each line, so that
  * who breaks in later can forge what comes, never what was. A record is written before what it tells of is done;
- * what cannot be written is not done (S4). The format stands in doc/ARCHITECTURE.md, "Audit".
+ * what cannot be written is not done (S4). The format stands in audit/line.h.
  *
  * A record has typed fields only. Tokens, codes, verifiers, assertions and query strings have no field; foreign text is cleaned,
  * bounded, and freed of what looks like a token.
