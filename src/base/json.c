@@ -30,7 +30,7 @@ static bool too_deep(const char *data, size_t len, unsigned depth_max) {
 }
 
 int json_parse(const char *data, size_t len, unsigned depth_max, json_t **ret, const char **why) {
-        json_error_t error;
+        json_error_t error = { 0 }; /* jansson leaves the code unset where it gives none */
         const char *unused;
         json_t *value;
 
