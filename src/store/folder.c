@@ -3,6 +3,7 @@
 
 #include "store/folder.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -268,10 +269,12 @@ static int walk(const struct folder *f, int (*fn)(const char *name, void *userda
 
         if (r < 0)
                 return r;
+        assert(dir);
         for (;;) {
                 const struct dirent *e;
 
                 errno = 0;
+                /* cppcheck-suppress readdirCalled */
                 e = readdir(dir); /* one thread, and a stream of our own */
                 if (!e) {
                         if (errno != 0)

@@ -109,24 +109,14 @@ int header_parse(const void *data, size_t len, json_t **ret, struct error *err) 
 /* Over the canonical form of all members but "mac" itself, also those that are not known here. */
 static int compute_mac(const json_t *header, const struct secret *mac_key,
                        char ret_text[static 2 * HASH_BYTES + 1]) {
-        AUTO_JSON json_t *bare = NULL;
+        AUTO_JSON json_t *bare = json_deep_copy(header);
         AUTO_BUF struct buf text = BUF_INIT;
         uint8_t mac[HASH_BYTES];
-        const char *name;
-        json_t *value;
         int r;
 
-        bare = json_object();
         if (!bare)
                 return -ENOMEM;
-        /* jansson's iterators want no const, but change nothing. */
-        for (void *i = json_object_iter((json_t *)(uintptr_t)header); i;
-             i = json_object_iter_next((json_t *)(uintptr_t)header, i)) {
-                name = json_object_iter_key(i);
-                value = json_object_iter_value(i);
-                if (!streq(name, "mac") && json_object_set(bare, name, value) < 0)
-                        return -ENOMEM;
-        }
+        (void)json_object_del(bare, "mac"); /* a new header has none */
         r = json_write_canonical(&text, bare);
         if (r < 0)
                 return r;

@@ -10,12 +10,12 @@
 /*
  * Names are keyed hashes: any part of them is as good as random, and nobody outside can choose it.
  */
-static struct list *bucket_of(const struct list *buckets, size_t n_buckets, const char *name) {
+static struct list *bucket_of(struct list *buckets, size_t n_buckets, const char *name) {
         size_t h = 0;
 
         for (size_t i = 0; i < 8; i++)
                 h = h * 16 + (size_t)(name[i] <= '9' ? name[i] - '0' : name[i] - 'a' + 10);
-        return (struct list *)(uintptr_t)&buckets[h & (n_buckets - 1)];
+        return &buckets[h & (n_buckets - 1)];
 }
 
 static struct list *new_buckets(size_t n) {

@@ -39,7 +39,9 @@ static const char *const kind_names[STORE_KIND_COUNT] = {
 };
 
 const char *store_kind_name(enum store_kind kind) {
-        return (unsigned)kind < STORE_KIND_COUNT ? kind_names[kind] : "record";
+        const char *name = (unsigned)kind < STORE_KIND_COUNT ? kind_names[kind] : NULL;
+
+        return name ? name : "record";
 }
 
 static int kind_from_name(const char *name, enum store_kind *ret) {
@@ -85,27 +87,28 @@ bool record_name_valid(const char *name) {
 }
 
 int record_plain_read(const char *plain, size_t len, struct record *ret) {
-        AUTO_RECORD struct record rec = RECORD_INIT;
         AUTO_JSON json_t *object = NULL;
-        const char *kind;
+        enum store_kind kind = STORE_KIND_COUNT;
+        const char *kind_name;
         const char *key;
+        char *copy;
         int r;
 
         /* The value of a record may be as deep as a request: one more for what stands around it. */
         r = json_parse(plain, len, LIMIT_JSON_DEPTH + 1, &object, NULL);
         if (r < 0)
                 return r;
-        kind = json_get_string(object, "kind");
+        kind_name = json_get_string(object, "kind");
         key = json_get_string(object, "key");
-        if (!kind || kind_from_name(kind, &rec.kind) < 0 || !key || !record_key_valid(key) ||
+        if (!kind_name || kind_from_name(kind_name, &kind) < 0 || !key || !record_key_valid(key) ||
             !json_is_object(json_object_get(object, "value")))
                 return -EBADMSG;
-        rec.key = strdup(key);
-        if (!rec.key)
+        copy = strdup(key);
+        if (!copy)
                 return -ENOMEM;
-        rec.value = json_incref(json_object_get(object, "value"));
-        *ret = rec;
-        rec = RECORD_INIT;
+        *ret = (struct record){ .kind = kind,
+                                .key = copy,
+                                .value = json_incref(json_object_get(object, "value")) };
         return 0;
 }
 
@@ -126,7 +129,7 @@ int record_plain_write(struct buf *ret, enum store_kind kind, const char *key, c
                        json_t **ret_value) {
         AUTO_BUF struct buf plain = BUF_INIT;
         AUTO_JSON json_t *object = json_object();
-        AUTO_RECORD struct record back = RECORD_INIT;
+        struct record back = RECORD_INIT;
         int r;
 
         if (!json_is_object(value))
@@ -148,6 +151,7 @@ int record_plain_write(struct buf *ret, enum store_kind kind, const char *key, c
                 return r == -EBADMSG ? -EINVAL : r;
         if (ret_value)
                 *ret_value = TAKE(back.value);
+        record_done(&back);
         buf_move(ret, &plain);
         return 0;
 }
@@ -181,7 +185,7 @@ int record_seal(const struct record_keys *k, const char *name, uint64_t generati
 
 int record_open(const struct record_keys *k, const char *name, const void *data, size_t len,
                 struct record *ret) {
-        AUTO_RECORD struct record rec = RECORD_INIT;
+        struct record rec = RECORD_INIT;
         AUTO_BUF struct buf plain = BUF_INIT;
         char real_name[RECORD_NAME_SIZE];
         struct head head;
@@ -205,10 +209,11 @@ int record_open(const struct record_keys *k, const char *name, const void *data,
                 return r;
         /* The name is bound to the contents twice: sealed with it, and made of what is inside. */
         record_name(k, rec.kind, rec.key, real_name);
-        if (!streq(real_name, name))
+        if (!streq(real_name, name)) {
+                record_done(&rec);
                 return -EBADMSG;
+        }
         rec.generation = le64toh(head.generation);
         *ret = rec;
-        rec = RECORD_INIT;
         return 0;
 }
