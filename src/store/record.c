@@ -207,6 +207,7 @@ int record_open(const struct record_keys *k, const char *name, const void *data,
                 r = record_plain_read(plain.data, plain.len, &rec);
         if (r < 0)
                 return r;
+        assert(rec.key);
         /* The name is bound to the contents twice: sealed with it, and made of what is inside. */
         record_name(k, rec.kind, rec.key, real_name);
         if (!streq(real_name, name)) {
