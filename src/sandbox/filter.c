@@ -196,6 +196,15 @@ static const int build_calls[] = {
 };
 #endif
 
+/* The library's own macros leave a field out, which clang does not like. */
+static struct scmp_arg_cmp arg_is(unsigned arg, uint64_t value) {
+        return (struct scmp_arg_cmp){ arg, SCMP_CMP_EQ, value, 0 };
+}
+
+static struct scmp_arg_cmp arg_masked(unsigned arg, uint64_t mask, uint64_t value) {
+        return (struct scmp_arg_cmp){ arg, SCMP_CMP_MASKED_EQ, mask, value };
+}
+
 static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n_calls) {
         int r = 0;
 
@@ -207,8 +216,7 @@ static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n_calls) {
 /* One argument masked: allowed if (arg & mask) == value. */
 static int allow_masked(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask,
                         uint64_t value) {
-        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                                SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value));
+        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, arg_masked(arg, mask, value));
 }
 
 static int allow_values(scmp_filter_ctx ctx, int call, unsigned arg, const uint64_t *values,
@@ -216,8 +224,7 @@ static int allow_values(scmp_filter_ctx ctx, int call, unsigned arg, const uint6
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < n_values; i++)
-                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                                     SCMP_CMP(arg, SCMP_CMP_EQ, values[i]));
+                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, arg_is(arg, values[i]));
         return r;
 }
 
@@ -242,17 +249,15 @@ static int add_base(scmp_filter_ctx ctx) {
                 r = allow_values(ctx, SYS(prctl), 0, prctls, ARRAY_SIZE(prctls));
         /* Limits may be read, not set. */
         if (r == 0)
-                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(prlimit64), 1,
-                                     SCMP_A2(SCMP_CMP_EQ, 0));
+                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(prlimit64), 1, arg_is(2, 0));
         /* abort() signals itself, and nobody else. */
         if (r == 0)
                 r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(tgkill), 1,
-                                     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                                     arg_is(0, (uint64_t)getpid()));
         /* A stream pair reaches nobody else; a datagram one could name any address. */
         if (r == 0)
-                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(socketpair), 2,
-                                     SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
-                                     SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK, SOCK_STREAM));
+                r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(socketpair), 2, arg_is(0, AF_UNIX),
+                                     arg_masked(1, TYPE_MASK, SOCK_STREAM));
         return r;
 }
 
@@ -275,7 +280,7 @@ static int refuse_open(scmp_filter_ctx ctx) {
 
 /* send() is sendto() without an address on most machines: to whom a socket is connected already. */
 static int allow_send(scmp_filter_ctx ctx) {
-        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(sendto), 1, arg_is(4, 0));
 }
 
 static int add_net(scmp_filter_ctx ctx) {
@@ -285,10 +290,9 @@ static int add_net(scmp_filter_ctx ctx) {
 
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
                 for (size_t k = 0; r == 0 && k < ARRAY_SIZE(types); k++)
-                        r = seccomp_rule_add(
-                                ctx, SCMP_ACT_ALLOW, SYS(socket), 2,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
-                                SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK, (scmp_datum_t)types[k]));
+                        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(socket), 2,
+                                             arg_is(0, (uint64_t)families[i]),
+                                             arg_masked(1, TYPE_MASK, (uint64_t)types[k]));
 #if !defined(MCPB_SANITIZED) && !defined(MCPB_COVERAGE)
         if (r == 0)
                 r = allow_masked(ctx, SYS(open), 1, OPEN_WRITE_MASK, O_RDONLY);
@@ -300,12 +304,12 @@ static int add_net(scmp_filter_ctx ctx) {
         /* Name service modules are loaded late: code may be mapped from files, which Landlock keeps it from writing. */
         if (r == 0)
                 r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(mmap), 2,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
-                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+                                     arg_masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+                                     arg_masked(3, MAP_ANONYMOUS, 0));
         if (r == 0)
                 r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(mmap2), 2,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
-                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+                                     arg_masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+                                     arg_masked(3, MAP_ANONYMOUS, 0));
         return r;
 }
 
