@@ -96,9 +96,10 @@ static const char *parse_into(struct url *u, const char *text) {
         bool ipv6 = false;
         size_t n;
 
+        /* Whether char is signed differs by machine: bytes over 0x7e are refused on all. */
         for (const char *p = text; *p; p++)
-                if (*p <= 0x20 || *p == 0x7f || *p == '\\' || *p == '"' || *p == '<' || *p == '>' ||
-                    *p < 0)
+                if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f || *p == '\\' ||
+                    *p == '"' || *p == '<' || *p == '>')
                         return "has a character that a URL cannot have";
         if (!sep || sep == text)
                 return "is not an absolute URL";

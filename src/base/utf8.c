@@ -76,14 +76,23 @@ static size_t clean_into(char *dst, const char *src, size_t len, size_t max) {
         return used;
 }
 
-void utf8_clean(char *s) {
-        size_t len = strlen(s);
-        size_t used;
+/* The length without a character of which only the beginning is there. */
+static size_t without_cut_char(const char *s, size_t len) {
+        for (size_t n = 1; n <= 3 && n <= len; n++) {
+                unsigned char c = (unsigned char)s[len - n];
+                size_t whole = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
 
+                if ((c & 0xc0) != 0x80)
+                        return whole > n ? len - n : len;
+        }
+        return len;
+}
+
+void utf8_clean(char *s) {
         /* A message cut by its buffer may end within a character: that is no sign of foul play. */
-        while (len > 0 && !utf8_valid(s, len) && utf8_valid(s, len - 1))
-                len--;
-        used = clean_into(s, s, len, len);
+        size_t len = without_cut_char(s, strlen(s));
+        size_t used = clean_into(s, s, len, len);
+
         s[used] = '\0';
 }
 
