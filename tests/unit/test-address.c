@@ -226,7 +226,7 @@ static void text_that_is_no_address_has_no_class(void **state) {
 static void other_families_and_cut_addresses_are_never_connected_to(void **state) {
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x08080808) };
         struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-        struct sockaddr local = { .sa_family = AF_UNIX };
+        struct sockaddr local = { .sa_family = AF_UNSPEC };
         char text[ADDRESS_TEXT_MAX];
 
         assert_int_equal(address_classify((struct sockaddr *)&v4, sizeof(v4)), ADDRESS_PUBLIC);
