@@ -288,7 +288,12 @@ static int on_conn_ready(void *userdata, uint32_t revents) {
                 conn_read(c, hung_up);
         else if (hung_up || (revents & POLLPRI))
                 conn_fail(c, NULL); /* nobody is left to answer, or out-of-band bytes */
-        conn_turn(c);
+        if (c->has_line && !list_empty(&c->rpc->ready)) {
+                rpc_wake(c->rpc, c); /* others wait for their turn already */
+                conn_settle(c);
+        } else {
+                conn_turn(c);
+        }
         return 0;
 }
 

@@ -154,7 +154,7 @@ static short listener_events(void *userdata) {
 static const struct pump_ops listener_ops = {
         .on_ready = on_listener_ready,
         .events = listener_events,
-        .priority = LOOP_ACCEPT,
+        .priority = LOOP_CLIENT, /* below them it would starve while they are busy */
 };
 
 static void listener_free(struct listener *l) {
@@ -203,7 +203,10 @@ void rpc_wake(struct rpc *rpc, struct conn *c) {
         (void)sd_event_source_set_enabled(rpc->ready_source, SD_EVENT_ONESHOT);
 }
 
-/* One connection a time, then back to the loop: who sends much waits for who sends little. */
+/*
+ * One connection a time, then back to the loop: who sends much waits for who sends little. This comes after the sockets, where
+ * a connection only joins the queue as long as there is one: so the queue is fair, and cannot be kept waiting.
+ */
 static int on_ready(sd_event_source *s, void *userdata) {
         struct rpc *rpc = userdata;
         struct conn *c = LIST_FIRST(&rpc->ready, struct conn, ready);
@@ -266,6 +269,8 @@ int rpc_new(sd_event *event, const struct rpc_ops *ops, void *userdata, struct r
         list_init(&rpc->ready);
         buf_init(&rpc->line, LIMIT_LINE_BYTES + 1);
         r = loop_defer(event, on_ready, rpc, "rpc-ready", &rpc->ready_source);
+        if (r == 0)
+                r = sd_event_source_set_priority(rpc->ready_source, LOOP_CLIENT + 1);
         if (r < 0) {
                 (void)rpc_free(rpc);
                 return r;
