@@ -2,7 +2,9 @@
 #include "os/spawn.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "os/io.h"
@@ -179,18 +181,22 @@ static void the_pidfd_tells_the_end(void **state) {
         struct spawn_fd fds[1];
         struct spawn s = { .path = "cat", .argv = argv, .search = true, .fds = fds, .n_fds = 1 };
         AUTO_CLOSE int pidfd = -1;
-        siginfo_t info = { 0 };
+        struct pollfd end = { .events = POLLIN };
         int in[2];
         pid_t pid = -1;
 
+        pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        if (pidfd < 0 && errno == ENOSYS)
+                skip(); /* valgrind 3.19 */
+        (void)close(TAKE_FD(pidfd));
         assert_int_equal(pipe2(in, O_CLOEXEC), 0);
         fds[0] = (struct spawn_fd){ in[0], 0 };
         assert_int_equal(spawn(&s, &pid, &pidfd, &err), 0);
         assert_true(pidfd_alive(pidfd));
         assert_int_equal(close(in[0]), 0);
         assert_int_equal(close(in[1]), 0);
-        assert_int_equal(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOWAIT), 0);
-        assert_int_equal(info.si_pid, pid);
+        end.fd = pidfd;
+        assert_int_equal(poll(&end, 1, -1), 1);
         assert_false(pidfd_alive(pidfd));
         assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
