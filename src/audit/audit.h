@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: one line a record, chained by hash and sealed by a key that is thrown away after each line, so that
- * who breaks in later can forge what comes, never what was. A record is written before what it tells of is done;
- * what cannot be written is not done (S4). The format stands in audit/line.h.
+ * The audit trail: one line a record, chained by hash and sealed by a key that is thrown away after
+ * each line, so that who breaks in later can forge what comes, never what was. A record is written
+ * before what it tells of is done; what cannot be written is not done (S4). The format stands in
+ * audit/line.h.
  *
- * A record has typed fields only. Tokens, codes, verifiers, assertions and query strings have no field; foreign text is cleaned,
- * bounded, and freed of what looks like a token.
+ * A record has typed fields only. Tokens, codes, verifiers, assertions and query strings have no
+ * field; foreign text is cleaned, bounded, and freed of what looks like a token.
  */
 #pragma once
 
@@ -104,16 +105,20 @@ struct audit_record {
         struct audit_strings files; /* policy.load; metadata.change: what changed */
 };
 
-/* --- Keys --------------------------------------------------------------------------------------------------- */
+/* --- Keys ----------------------------------------------------------------- */
 
-/* The current MAC key and what it follows on, the signing key, the fingerprint key. In the slab of secrets. */
+/*
+ * The current MAC key and what it follows on, the signing key, the fingerprint key. In the slab of
+ * secrets.
+ */
 struct audit_keys;
 struct audit_keys *audit_keys_free(struct audit_keys *k);
 /* All new; -ENOBUFS: the slab is full; -ENOMEM. */
 int audit_keys_new(struct audit_keys **ret) MUST_CHECK;
 /*
- * The record for the store (STORE_AUDIT_KEYS): it is secret. To be stored after audit_keys_new(), after audit_open() and after
- * each checkpoint; from it the key is brought forward over the lines written since. Members we do not know are not kept here.
+ * The record for the store (STORE_AUDIT_KEYS): it is secret. To be stored after audit_keys_new(),
+ * after audit_open() and after each checkpoint; from it the key is brought forward over the lines
+ * written since. Members we do not know are not kept here.
  */
 int audit_keys_to_json(const struct audit_keys *k, json_t **ret) MUST_CHECK;
 int audit_keys_from_json(struct audit_keys **ret, const json_t *value) MUST_CHECK; /* -EBADMSG */
@@ -126,7 +131,7 @@ void audit_keys_public(const struct audit_keys *k, uint8_t out[static AUDIT_PUBL
 void audit_fingerprint(const struct audit_keys *k, const char *token, size_t len,
                        struct audit_token *ret);
 
-/* --- The log ------------------------------------------------------------------------------------------------ */
+/* --- The log -------------------------------------------------------------- */
 
 struct audit;
 
@@ -148,21 +153,26 @@ enum audit_gap {
 };
 
 /*
- * Takes the log over: reads its tail, brings the key forward, cuts off a torn last line and writes audit.gap where something
- * was amiss (0 otherwise in *ret_gaps, which may be NULL). @fd was opened O_APPEND|O_RDWR and stays the caller's; @keys stay
- * the caller's too and are moved on with each record. @io may be NULL. Not for a folder on the network: it blocks.
+ * Takes the log over: reads its tail, brings the key forward, cuts off a torn last line and writes
+ * audit.gap where something was amiss (0 otherwise in *ret_gaps, which may be NULL). @fd was opened
+ * O_APPEND|O_RDWR and stays the caller's; @keys stay the caller's too and are moved on with each
+ * record. @io may be NULL. Not for a folder on the network: it blocks.
  */
 int audit_open(struct audit **ret, int fd, struct audit_keys *keys, const struct audit_io *io,
                unsigned *ret_gaps, struct error *err) MUST_CHECK;
 struct audit *audit_free(struct audit *a);
 
 /*
- * Writes one record: one write of one line. AUDIT_UNAVAILABLE (-EIO, -ENOSPC, ...) if it could not be written whole: then
- * what it tells of must not be done. A line that was chained is kept and written first when writing works again, and
- * a token.release among them is followed by a token.deny; further records are refused meanwhile and counted.
+ * Writes one record: one write of one line. AUDIT_UNAVAILABLE (-EIO, -ENOSPC, ...) if it could not
+ * be written whole: then what it tells of must not be done. A line that was chained is kept and
+ * written first when writing works again, and a token.release among them is followed by a
+ * token.deny; further records are refused meanwhile and counted.
  */
 int audit_append(struct audit *a, const struct audit_record *record, struct error *err) MUST_CHECK;
-/* fdatasync of all that was appended. After a failure it fails for ever: the kernel reports such an error only once. */
+/*
+ * fdatasync of all that was appended. After a failure it fails for ever: the kernel reports such an
+ * error only once.
+ */
 int audit_sync(struct audit *a, struct error *err) MUST_CHECK;
 
 /* Tries to write what is kept back; 0 if nothing is. */
@@ -185,8 +195,8 @@ struct audit_checkpoint {
 /* Is it time: so many records, or so long, since the last one (and any record since)? */
 bool audit_checkpoint_due(const struct audit *a);
 /*
- * States where the log ends, signs it, and records that (audit.checkpoint). Then store audit_keys_to_json(). -ENOENT: the
- * log is empty.
+ * States where the log ends, signs it, and records that (audit.checkpoint). Then store
+ * audit_keys_to_json(). -ENOENT: the log is empty.
  */
 int audit_checkpoint(struct audit *a, struct audit_checkpoint *ret, struct error *err) MUST_CHECK;
 /* {"seq":n,"hash":"hex","time":"...","signature":"hex"}: appended to @out; and back (-EBADMSG). */

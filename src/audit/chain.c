@@ -50,7 +50,9 @@ unsigned chain_step(struct chain *c, const char *line, size_t len, uint64_t *ret
         *ret_seq = c->next;
         if (!line || audit_line_parse(line, len, &l) < 0) {
                 pass_line(c);
-                /* Of a line that is too long there is no hash: the next one will not follow on it. */
+                /*
+                 * Of a line that is too long there is no hash: the next one will not follow on it.
+                 */
                 hash_plain(c->prev, line, line ? len : 0);
                 return CHAIN_FORMAT;
         }

@@ -156,7 +156,7 @@ void audit_fingerprint(const struct audit_keys *k, const char *token, size_t len
         hex_format(ret->text + strlen(prefix), hash, sizeof(hash));
 }
 
-/* --- Checkpoints ---------------------------------------------------------------------------------------------- */
+/* --- Checkpoints ---------------------------------------------------------- */
 
 static int format_statement(const struct audit_checkpoint *c, struct buf *out) {
         char hash[2 * HASH_BYTES + 1];

@@ -2,10 +2,12 @@
 /*
  * A line of the log, and the keys behind it; for the files of this folder only.
  *
- *     line = JSON {...,"seq":n,"prev":"<hash of line n-1 with its mac, without its LF>"} TAB hex(mac) LF
+ *     line = JSON {...,"seq":n,"prev":"<hash of line n-1>"} TAB hex(mac) LF
+ *     hash = BLAKE2b-256(line with its mac, without its LF)
  *     mac  = BLAKE2b-128(key_n, JSON bytes), key_{n+1} = BLAKE2b-256(key_n, "mcp-audit evolve")
  *
- * Hashes go over the bytes as written. The seq and the prev are read from the end of the JSON, never searched for.
+ * Hashes go over the bytes as written. The seq and the prev are read from the end of the JSON,
+ * never searched for.
  */
 #pragma once
 
@@ -31,7 +33,7 @@ bool audit_line_mac_ok(const char *line, const struct audit_line *l,
 void audit_key_evolve(uint8_t key[static HASH_KEY_BYTES]);
 int audit_hex_decode(const char *text, size_t n_bytes, uint8_t *ret) MUST_CHECK;
 
-/* --- chain.c: one line after the other ------------------------------------------------------------------------ */
+/* --- chain.c: one line after the other ------------------------------------ */
 
 /* Forged numbers must not keep us evolving for hours: so many steps beyond one a line, in all. */
 #define AUDIT_EVOLVE_MAX 4000000
@@ -55,8 +57,10 @@ struct chain {
 
 void chain_init(struct chain *c, const uint8_t *key, uint64_t key_seq);
 void chain_done(struct chain *c);
-/* Judges a line (NULL: one that was too long) and goes on behind it, whatever it is. *ret_seq: its number, or the one
- * expected. A mask of enum chain_fault. */
+/*
+ * Judges a line (NULL: one that was too long) and goes on behind it, whatever it is. *ret_seq: its
+ * number, or the one expected. A mask of enum chain_fault.
+ */
 unsigned chain_step(struct chain *c, const char *line, size_t len, uint64_t *ret_seq);
 /* Brings the key forward to line @seq; false if it is further ahead than is believed. */
 bool chain_evolve_to(struct chain *c, uint64_t seq);
@@ -74,7 +78,7 @@ int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_fn 
 bool splitter_pending(const struct splitter *s);
 void splitter_done(struct splitter *s);
 
-/* --- record.c, keys.c ------------------------------------------------------------------------------------------ */
+/* --- record.c, keys.c ----------------------------------------------------- */
 
 /* Begins the object of a record: everything but seq and prev. @c: only for audit.checkpoint. */
 int audit_record_format(struct buf *b, const struct audit_record *r,
@@ -93,9 +97,12 @@ struct audit_keys {
 /* Fills in the signature. 0 or -ENOMEM. */
 int audit_checkpoint_sign(struct audit_checkpoint *c, const struct audit_keys *k) MUST_CHECK;
 
-/* --- sign.c ------------------------------------------------------------------------------------------------- */
+/* --- sign.c --------------------------------------------------------------- */
 
-/* The one place of this folder that needs more of libsodium than crypto/ offers. @key: 64 bytes, @seed: 32. */
+/*
+ * The one place of this folder that needs more of libsodium than crypto/ offers. @key: 64 bytes,
+ * @seed: 32.
+ */
 void sign_keypair(uint8_t *key, const uint8_t *seed);
 void sign_detached(uint8_t signature[static AUDIT_SIGNATURE_BYTES], const void *data, size_t len,
                    const uint8_t *key);

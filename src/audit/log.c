@@ -49,9 +49,11 @@ struct audit *audit_free(struct audit *a) {
         return NULL;
 }
 
-/* --- Writing -------------------------------------------------------------------------------------------------- */
+/* --- Writing -------------------------------------------------------------- */
 
-/* Takes back what a short write has left. 0, or -errno: then the rest has to be written behind it. */
+/*
+ * Takes back what a short write has left. 0, or -errno: then the rest has to be written behind it.
+ */
 static int take_back(struct audit *a, size_t n_written) {
         struct stat st;
 
@@ -200,7 +202,7 @@ uint64_t audit_dropped(const struct audit *a) {
         return a->dropped;
 }
 
-/* --- Checkpoints ---------------------------------------------------------------------------------------------- */
+/* --- Checkpoints ---------------------------------------------------------- */
 
 bool audit_checkpoint_due(const struct audit *a) {
         return a->since_records >= AUDIT_CHECKPOINT_RECORDS ||
@@ -231,7 +233,7 @@ int audit_checkpoint(struct audit *a, struct audit_checkpoint *ret, struct error
         return 0;
 }
 
-/* --- Taking a log over ----------------------------------------------------------------------------------------- */
+/* --- Taking a log over ---------------------------------------------------- */
 
 struct opening {
         struct audit *a;
@@ -256,7 +258,9 @@ static int read_at(int fd, uint64_t offset, char *data, size_t len, size_t *ret)
         return 0;
 }
 
-/* Cuts off a torn line and looks at the last whole one. -EBADMSG: ends in something far too long. */
+/*
+ * Cuts off a torn line and looks at the last whole one. -EBADMSG: ends in something far too long.
+ */
 static int look_at_tail(struct opening *o) {
         size_t room = 2 * (LIMIT_AUDIT_LINE_BYTES + 1);
         AUTO_FREE char *data = malloc(room);
@@ -352,7 +356,10 @@ static int check_place(struct opening *o, bool *ret_walk) {
         return r;
 }
 
-/* Where to go on: never a number or a key that was used before, always behind the last line there is. */
+/*
+ * Where to go on: never a number or a key that was used before, always behind the last line there
+ * is.
+ */
 static void settle(struct opening *o, bool walked) {
         struct audit_keys *k = o->a->keys;
         struct chain *c = &o->chain;

@@ -31,14 +31,16 @@ const char *audit_event_name(enum audit_event e) {
         return (unsigned)e < AUDIT_EVENT_COUNT ? event_names[e] : "unknown";
 }
 
-/* --- Foreign text --------------------------------------------------------------------------------------------- */
+/* --- Foreign text --------------------------------------------------------- */
 
 static bool token_char(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-' || c == '_';
 }
 
-/* Could the run be a token? Long, and no mere words joined by hyphens; or the beginning of a JWT. */
+/*
+ * Could the run be a token? Long, and no mere words joined by hyphens; or the beginning of a JWT.
+ */
 static bool token_like(const char *run, size_t len) {
         bool mixed = false;
 
@@ -47,7 +49,10 @@ static bool token_like(const char *run, size_t len) {
         return (len >= TOKEN_RUN_MIN && mixed) || (len >= 8 && strncmp(run, "eyJ", 3) == 0);
 }
 
-/* Appends @text to @b as JSON string contents; with @redact, what looks like a token becomes "[redacted]". */
+/*
+ * Appends @text to @b as JSON string contents; with @redact, what looks like a token becomes
+ * "[redacted]".
+ */
 static int append_escaped(struct buf *b, const char *text, bool redact) {
         int r = 0;
 
@@ -92,7 +97,7 @@ static int append_string(struct buf *b, const char *text, size_t max, bool redac
         return r == 0 ? buf_append(b, "\"", 1) : r;
 }
 
-/* --- Members -------------------------------------------------------------------------------------------------- */
+/* --- Members -------------------------------------------------------------- */
 
 /* Names are ours: they need no escape. The error sticks, so that a caller looks once. */
 struct writer {

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a log and says what was done to it. Fed piece by piece; holds one line. Chain, MAC and tail are judged separately:
- * without a key the chain alone is checked, without a checkpoint a cut tail cannot be seen.
+ * Reads a log and says what was done to it. Fed piece by piece; holds one line. Chain, MAC and tail
+ * are judged separately: without a key the chain alone is checked, without a checkpoint a cut tail
+ * cannot be seen.
  */
 #pragma once
 
 #include "audit/audit.h"
 
 enum audit_fault {
-        AUDIT_FAULT_FORMAT, /* no line of ours */
-        AUDIT_FAULT_CHAIN,  /* "chain broken": does not follow on the line before it */
-        AUDIT_FAULT_SEQ,    /* chains, but numbers are missing: see the audit.gap there */
-        AUDIT_FAULT_MAC,    /* "MAC wrong": edited */
-        AUDIT_FAULT_TORN,   /* the last line has no end */
-        AUDIT_FAULT_CUT,    /* ends before the checkpoint: the tail was cut */
-        AUDIT_FAULT_CHECKPOINT, /* the line that the checkpoint names is another one: forked or edited */
+        AUDIT_FAULT_FORMAT,     /* no line of ours */
+        AUDIT_FAULT_CHAIN,      /* "chain broken": does not follow on the line before it */
+        AUDIT_FAULT_SEQ,        /* chains, but numbers are missing: see the audit.gap there */
+        AUDIT_FAULT_MAC,        /* "MAC wrong": edited */
+        AUDIT_FAULT_TORN,       /* the last line has no end */
+        AUDIT_FAULT_CUT,        /* ends before the checkpoint: the tail was cut */
+        AUDIT_FAULT_CHECKPOINT, /* the line that the checkpoint names is another one */
         AUDIT_FAULT_COUNT,
 };
 
@@ -29,8 +30,8 @@ typedef void (*audit_finding_fn)(const struct audit_finding *finding, void *user
 struct audit_verify {
         const uint8_t *key; /* 32 bytes, of line @key_seq; NULL: MACs are not checked */
         uint64_t key_seq;   /* lines before it are checked for their chain only */
-        const struct audit_checkpoint *
-                checkpoint; /* NULL: the tail is not checked. Its signature is the caller's to judge */
+        /* NULL: the tail is not checked. Its signature is the caller's to judge. */
+        const struct audit_checkpoint *checkpoint;
         audit_finding_fn fn;
         void *userdata;
 };

@@ -48,7 +48,7 @@ void config_done(struct config *c) {
         *c = (struct config){ 0 };
 }
 
-/* --- One function a key ------------------------------------------------------------------------------------- */
+/* --- One function a key --------------------------------------------------- */
 
 typedef int (*key_fn)(struct config *c, const struct conf_item *item, struct error *err);
 
@@ -230,7 +230,7 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(keys) <= 32, "parsing.seen is a mask of 32 bits");
 
-/* --- The whole ---------------------------------------------------------------------------------------------- */
+/* --- The whole ------------------------------------------------------------ */
 
 struct parsing {
         struct config c;
@@ -284,7 +284,7 @@ int config_parse(struct config *c, const struct config_files *files, struct erro
         return 0;
 }
 
-/* --- To the keeper -------------------------------------------------------------------------------------------- */
+/* --- To the keeper -------------------------------------------------------- */
 
 static int put_text(json_t *o, const char *key, const char *value) {
         if (!value)

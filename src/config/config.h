@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon's configuration: mcp-broker.conf of the vendor, the administrator and the user, read in this order; a later
- * value replaces an earlier one. Strict: what is not known is an error with file and line. The supervisor reads the
- * files, the keeper gets JSON. See mcp-broker.conf(5).
+ * The daemon's configuration: mcp-broker.conf of the vendor, the administrator and the user, read
+ * in this order; a later value replaces an earlier one. Strict: what is not known is an error with
+ * file and line. The supervisor reads the files, the keeper gets JSON. See mcp-broker.conf(5).
  */
 #pragma once
 
@@ -32,8 +32,10 @@ struct config {
 void config_init(struct config *c); /* the defaults; -ENOMEM shows as a NULL client_name */
 void config_done(struct config *c);
 
-/* Applies the files in order to the defaults. -EINVAL with BAD_CONFIG "file:line: ..." and a remedy; -ENOMEM. @c is set only
- * on success and needs config_done(); what it held is not freed. */
+/*
+ * Applies the files in order to the defaults. -EINVAL with BAD_CONFIG "file:line: ..." and a
+ * remedy; -ENOMEM. @c is set only on success and needs config_done(); what it held is not freed.
+ */
 int config_parse(struct config *c, const struct config_files *files, struct error *err) MUST_CHECK;
 
 int config_to_json(const struct config *c, json_t **ret) MUST_CHECK;

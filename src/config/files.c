@@ -120,7 +120,7 @@ int config_read_file(struct config_files *files, const char *path, uid_t owner, 
         return r == 0 ? check_owner(&st, dir, owner, err) : r;
 }
 
-/* --- Folders -------------------------------------------------------------------------------------------------- */
+/* --- Folders -------------------------------------------------------------- */
 
 static const char *base_name(const char *path) {
         const char *slash = strrchr(path, '/');
@@ -209,7 +209,7 @@ int config_read_dir(struct config_files *files, const char *dir, uid_t owner, un
         return config_read_dirs(files, &dir, 1, owner, layer, err);
 }
 
-/* --- To the keeper -------------------------------------------------------------------------------------------- */
+/* --- To the keeper -------------------------------------------------------- */
 
 static json_t *file_to_json(const struct config_file *f) {
         AUTO_JSON json_t *o = json_object();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading configuration and policy files by the rules of their folder: a regular file (no symbolic link), owned by the
- * layer's owner or root, not writable for group or others, in a folder for which the same holds. Anything else
- * is an error: who can write a policy file is who makes the policy.
+ * Reading configuration and policy files by the rules of their folder: a regular file (no symbolic
+ * link), owned by the layer's owner or root, not writable for group or others, in a folder for
+ * which the same holds. Anything else is an error: who can write a policy file is who makes the
+ * policy.
  */
 #pragma once
 
@@ -30,14 +31,15 @@ struct config_files {
 void config_files_done(struct config_files *f);
 
 /*
- * Appends one file. That it is not there is no error. @owner may own it besides root. -EPERM with BAD_CONFIG: owner or mode;
- * -EINVAL: not a regular file; -EFBIG; another -errno with BAD_CONFIG.
+ * Appends one file. That it is not there is no error. @owner may own it besides root. -EPERM with
+ * BAD_CONFIG: owner or mode; -EINVAL: not a regular file; -EFBIG; another -errno with BAD_CONFIG.
  */
 int config_read_file(struct config_files *files, const char *path, uid_t owner, unsigned layer,
                      struct error *err) MUST_CHECK;
 /*
- * Appends the files *.conf of all folders, sorted by name (bytes); of two with the same name the one of the later folder
- * counts. A folder that is not there is empty. Names that begin with '.' are passed over.
+ * Appends the files *.conf of all folders, sorted by name (bytes); of two with the same name the
+ * one of the later folder counts. A folder that is not there is empty. Names that begin with '.'
+ * are passed over.
  */
 int config_read_dirs(struct config_files *files, const char *const *dirs, size_t n_dirs,
                      uid_t owner, unsigned layer, struct error *err) MUST_CHECK;

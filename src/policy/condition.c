@@ -4,7 +4,9 @@
 #include "base/codec.h"
 #include "policy/rule.h"
 
-/* None of their facts is gathered by this version: Require= comes with the step that gathers them. */
+/*
+ * None of their facts is gathered by this version: Require= comes with the step that gathers them.
+ */
 static const struct condition_type types[] = {
         { "unlocked", CONDITION_FLAG, false },
         { "secure-boot", CONDITION_FLAG, false },

@@ -51,7 +51,7 @@ static PRINTF_LIKE(2, 3) void deny(struct deciding *s, const char *fmt, ...) {
         va_end(ap);
 }
 
-/* --- Which rule? -------------------------------------------------------------------------------------------- */
+/* --- Which rule? ---------------------------------------------------------- */
 
 static bool rule_is_for_server(const struct deciding *s, const struct rule *rule) {
         for (size_t i = 0; i < rule->n_servers; i++)
@@ -89,7 +89,7 @@ static const struct rule *find_rule(struct deciding *s, const struct layer *laye
         return NULL;
 }
 
-/* --- May it? ------------------------------------------------------------------------------------------------ */
+/* --- May it? -------------------------------------------------------------- */
 
 static void check_conditions(struct deciding *s, const struct rule *rule) {
         for (size_t i = 0; i < rule->n_conditions; i++) {
@@ -163,7 +163,10 @@ static enum item_state judge_excess(const struct deciding *s, const struct rule 
         return ITEM_GONE;
 }
 
-/* Applies a rule's ceiling to what the layers before have left; *ret_asks: a person has to confirm it. */
+/*
+ * Applies a rule's ceiling to what the layers before have left; *ret_asks: a person has to confirm
+ * it.
+ */
 static void check_scopes(struct deciding *s, const struct rule *rule, bool *ret_asks) {
         enum policy_on_excess mode = excess_mode(s, rule);
         AUTO_BUF struct buf above = BUF_INIT;
@@ -193,7 +196,7 @@ static void check_scopes(struct deciding *s, const struct rule *rule, bool *ret_
                      trimmed_before ? "layers share no scope" : "no requested scope is allowed");
 }
 
-/* --- Obligations -------------------------------------------------------------------------------------------- */
+/* --- Obligations ---------------------------------------------------------- */
 
 static void keep_least(uint64_t *to, uint64_t value) {
         if (value > 0 && (*to == 0 || value < *to))
@@ -267,7 +270,7 @@ static void decide_layer(struct deciding *s, const struct layer *layer, bool fir
         merge_obligations(s, rule, asks);
 }
 
-/* --- The whole ---------------------------------------------------------------------------------------------- */
+/* --- The whole ------------------------------------------------------------ */
 
 static void collect_items(struct deciding *s) {
         const struct policy_request *q = s->request;
@@ -290,7 +293,10 @@ static void collect_items(struct deciding *s) {
         }
 }
 
-/* A refusal says why and nothing else: no obligation or scope of it can be mistaken for a permission. */
+/*
+ * A refusal says why and nothing else: no obligation or scope of it can be mistaken for a
+ * permission.
+ */
 static void strip_denied(struct decision *d) {
         d->effect = POLICY_DENY;
         d->on_excess = POLICY_EXCESS_TRIM;

@@ -94,7 +94,7 @@ bool policy_uses_fact(const struct policy *p, const char *name) {
         return false;
 }
 
-/* --- The dump: everything that a decision depends on, once ---------------------------------------------------- */
+/* --- The dump: everything that a decision depends on, once ---------------- */
 
 static int put(json_t *object, const char *key, json_t *value) {
         return value ? json_object_set_new(object, key, value) : -1;

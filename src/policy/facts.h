@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known at the moment of a decision: a table of names, each with its values and the class of the evidence (how hard
- * it is to forge). What is not in the table, or is marked so, is unknown, and unknown is not "no". The decision
- * reads this table and never the host, so that it can be replayed.
+ * What is known at the moment of a decision: a table of names, each with its values and the class
+ * of the evidence (how hard it is to forge). What is not in the table, or is marked so, is unknown,
+ * and unknown is not "no". The decision reads this table and never the host, so that it can be
+ * replayed.
  *
- * Names: "agent.<selector>" for the peer ("agent.uid", "agent.exe", "agent.peer-exe", "agent.unit", "agent.user-unit", ...),
- * "self.uid" for the daemon's own uid, and the condition's name for all others ("unlocked", "idle"); "time@<zone>" is
- * the local time of a zone as "Mon 17:05".
+ * Names: "agent.<selector>" for the peer ("agent.uid", "agent.exe", "agent.peer-exe", "agent.unit",
+ * "agent.user-unit", ...), "self.uid" for the daemon's own uid, and the condition's name for all
+ * others ("unlocked", "idle"); "time@<zone>" is the local time of a zone as "Mon 17:05".
  */
 #pragma once
 
@@ -39,8 +40,8 @@ struct facts *facts_new(void) MUST_CHECK; /* NULL: out of memory */
 struct facts *facts_free(struct facts *f);
 
 /*
- * All replace what stood under @name. -E2BIG over a bound above, -EINVAL an empty name, -ENOMEM; the table is then
- * unchanged.
+ * All replace what stood under @name. -E2BIG over a bound above, -EINVAL an empty name, -ENOMEM;
+ * the table is then unchanged.
  */
 int facts_set(struct facts *f, const char *name, enum fact_class class, const char *value)
         MUST_CHECK;
@@ -50,7 +51,10 @@ int facts_set_number(struct facts *f, const char *name, enum fact_class class, u
         MUST_CHECK;
 int facts_unknown(struct facts *f, const char *name) MUST_CHECK;
 
-/* NULL if it never was set; a fact with known = false if it was marked so. Borrowed until the next change. */
+/*
+ * NULL if it never was set; a fact with known = false if it was marked so. Borrowed until the next
+ * change.
+ */
 const struct fact *facts_get(const struct facts *f, const char *name);
 size_t facts_count(const struct facts *f);
 const struct fact *facts_at(const struct facts *f, size_t i); /* in order of name */

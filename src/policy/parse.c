@@ -30,7 +30,7 @@ static int set_string(char **ret, const struct conf_item *item, struct error *er
         return *ret ? 0 : error_oom(err);
 }
 
-/* --- One function a key ------------------------------------------------------------------------------------- */
+/* --- One function a key --------------------------------------------------- */
 
 static const char *scope_fault(const char *word, size_t len) {
         for (size_t i = 0; i < len; i++) {
@@ -230,7 +230,7 @@ static int parse_audience(struct parser *ps, const struct conf_item *item, struc
         return set_string(&ps->rule->audience, item, err);
 }
 
-/* --- Sections ----------------------------------------------------------------------------------------------- */
+/* --- Sections ------------------------------------------------------------- */
 
 struct rule_key {
         const char *name;
@@ -385,7 +385,7 @@ static int on_item(const struct conf_item *item, void *userdata, struct error *e
                           "there is no section [%s]", item->section);
 }
 
-/* --- The whole ---------------------------------------------------------------------------------------------- */
+/* --- The whole ------------------------------------------------------------ */
 
 static void rule_done(struct rule *r) {
         for (size_t i = 0; i < r->n_agents; i++)

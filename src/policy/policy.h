@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * May this agent have a token for this server, with which scopes, under which obligations? A pure function of the policy's
- * text, a table of facts and the request: no clock, no host, no file. Default deny; the first rule of a layer
- * whose Agent= and Server= match decides for the layer; layers intersect, so that a user's file can only take away;
- * unknown is never yes. The language is described in mcp-broker-policy(5).
+ * May this agent have a token for this server, with which scopes, under which obligations? A pure
+ * function of the policy's text, a table of facts and the request: no clock, no host, no file.
+ * Default deny; the first rule of a layer whose Agent= and Server= match decides for the layer;
+ * layers intersect, so that a user's file can only take away; unknown is never yes. The language is
+ * described in mcp-broker-policy(5).
  *
  * What this version cannot enforce it refuses to load: a policy is never accepted and then ignored.
  */
@@ -35,14 +36,15 @@ struct policy_file {
 struct policy;
 
 /*
- * The files of a layer in the order in which their rules shall stand. -EINVAL with BAD_CONFIG "file:line: ..."; -ENOMEM. A
- * layer without a file takes no part; a layer with an empty file denies.
+ * The files of a layer in the order in which their rules shall stand. -EINVAL with BAD_CONFIG
+ * "file:line: ..."; -ENOMEM. A layer without a file takes no part; a layer with an empty file
+ * denies.
  */
 int policy_load(struct policy **ret, const struct policy_file *files, size_t n_files,
                 struct error *err) MUST_CHECK;
 /*
- * The same, but also with what this version cannot enforce: for tools that look at a policy or replay one. Never the
- * ground of a release.
+ * The same, but also with what this version cannot enforce: for tools that look at a policy or
+ * replay one. Never the ground of a release.
  */
 int policy_load_language(struct policy **ret, const struct policy_file *files, size_t n_files,
                          struct error *err) MUST_CHECK;
@@ -57,7 +59,9 @@ const char *policy_zone(const struct policy *p, enum policy_layer layer); /* Tim
 /* Does any rule look at this fact? Then the caller need not find out what nobody asks. */
 bool policy_uses_fact(const struct policy *p, const char *name);
 
-/* The class that a selector's evidence can have at best ("uid": kernel). -ENOENT: no such selector. */
+/*
+ * The class that a selector's evidence can have at best ("uid": kernel). -ENOENT: no such selector.
+ */
 int policy_selector_class(const char *selector, enum fact_class *ret) MUST_CHECK;
 
 /* What is asked. Nothing is copied. */
@@ -114,16 +118,18 @@ struct policy_strings {
 };
 
 /*
- * What was decided. On deny only effect, rules, why, unknown, facts and the two evidence fields mean anything.
+ * What was decided. On deny only effect, rules, why, unknown, facts and the two evidence fields
+ * mean anything.
  *
- * With on_excess LOGIN and n excess > 0 the effect is allow and @scopes holds what may be released at once (perhaps
- * nothing); the answer to the asker is login_required for scopes and excess together.
+ * With on_excess LOGIN and n excess > 0 the effect is allow and @scopes holds what may be released
+ * at once (perhaps nothing); the answer to the asker is login_required for scopes and excess
+ * together.
  */
 struct decision {
         enum policy_effect effect;
-        struct policy_strings scopes;  /* allowed, in the order asked */
-        struct policy_strings excess;  /* asked for and above the ceiling; for LOGIN: what a person
-                                         would have to grant (what was trimmed as well is in trimmed) */
+        struct policy_strings scopes; /* allowed, in the order asked */
+        /* Asked for and not granted yet: what a person would have to grant (LOGIN). */
+        struct policy_strings excess;
         struct policy_strings trimmed; /* taken away for good by some layer */
         enum policy_on_excess on_excess;
         uint64_t max_ttl_sec;  /* 0: no limit */
@@ -136,25 +142,33 @@ struct decision {
         char *identity; /* NULL: no opinion */
         char *present;
         char *audience;
-        struct policy_strings
-                rules;             /* "file:line name" of each layer that takes part, "(default)" */
-        struct policy_strings why; /* all reasons of all denying layers */
+        struct policy_strings rules;   /* "file:line name" or "(default)", of each layer */
+        struct policy_strings why;     /* all reasons of all denying layers */
         struct policy_strings unknown; /* tolerated unknown conditions */
         struct policy_strings facts;   /* names of the facts that were looked at */
-        /* Evidence that an exec of the peer can change was looked at: attest again before a release. */
+        /*
+         * Evidence that an exec of the peer can change was looked at: attest again before a
+         * release.
+         */
         bool uses_exec_evidence;
         enum fact_class evidence; /* what the selection rested on, the weakest of the layers */
 };
 #define DECISION_INIT ((struct decision){ 0 })
 #define AUTO_DECISION __attribute__((cleanup(decision_done)))
 
-/* 0 or -ENOMEM (then nothing is decided, which is a deny: @ret is DECISION_INIT). @ret is overwritten. */
+/*
+ * 0 or -ENOMEM (then nothing is decided, which is a deny: @ret is DECISION_INIT). @ret is
+ * overwritten.
+ */
 int policy_decide(const struct policy *p, const struct facts *facts,
                   const struct policy_request *request, struct decision *ret) MUST_CHECK;
 void decision_done(struct decision *d);
 
-/* The facts that were looked at, for the record and for replay: {"agent.uid":{"class":"kernel","values":["1000"]}}; an
- * unknown one is null. New reference, NULL: out of memory. */
+/*
+ * The facts that were looked at, for the record and for replay:
+ * {"agent.uid":{"class":"kernel","values":["1000"]}}; an unknown one is null. New reference, NULL:
+ * out of memory.
+ */
 json_t *decision_facts(const struct decision *d, const struct facts *facts) MUST_CHECK;
 
 const char *policy_effect_name(enum policy_effect effect);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a loaded policy is made of, for the files of this folder only: parsing builds it, deciding and dumping read it.
+ * What a loaded policy is made of, for the files of this folder only: parsing builds it, deciding
+ * and dumping read it.
  */
 #pragma once
 
@@ -12,7 +13,7 @@
 
 enum tri { TRI_FALSE, TRI_UNKNOWN, TRI_TRUE };
 
-/* --- text.c: lists that grow, patterns, small grammars ------------------------------------------------------ */
+/* --- text.c: lists that grow, patterns, small grammars -------------------- */
 
 /* A zeroed slot behind the @n items of @size bytes at *@items; NULL: out of memory. */
 void *list_push(void **items, size_t *n, size_t size);
@@ -43,7 +44,7 @@ int window_parse(const char *text, struct window *ret) MUST_CHECK;
 /* @local is "Tue 03:10". -EINVAL if it is not. */
 int window_contains(const struct window *w, const char *local, bool *ret) MUST_CHECK;
 
-/* --- selector.c --------------------------------------------------------------------------------------------- */
+/* --- selector.c ----------------------------------------------------------- */
 
 enum selector_test { SELECT_EQUAL, SELECT_GLOB, SELECT_MEMBER };
 
@@ -73,7 +74,7 @@ struct agent_line {
 
 const struct selector_type *selector_type_find(const char *name, size_t len);
 
-/* --- condition.c -------------------------------------------------------------------------------------------- */
+/* --- condition.c ---------------------------------------------------------- */
 
 enum condition_test {
         CONDITION_FLAG, /* name, or name:a,b */
@@ -107,7 +108,7 @@ struct condition {
         struct window window;
 };
 
-/* --- server.c ----------------------------------------------------------------------------------------------- */
+/* --- server.c ------------------------------------------------------------- */
 
 struct server_glob {
         char *text;    /* as written */
@@ -122,11 +123,14 @@ struct server_glob {
         struct in6_addr address;
 };
 
-/* 0 or -ENOMEM. *@ret_fault: NULL if the URI may match rules, else what is odd about it ("has a query"). */
+/*
+ * 0 or -ENOMEM. *@ret_fault: NULL if the URI may match rules, else what is odd about it ("has a
+ * query").
+ */
 int server_parse(const char *uri, struct url *u, const char **ret_fault) MUST_CHECK;
 bool server_matches(const struct server_glob *g, const struct url *u, bool added);
 
-/* --- rules -------------------------------------------------------------------------------------------------- */
+/* --- rules ---------------------------------------------------------------- */
 
 struct rule {
         char *name;
@@ -174,7 +178,7 @@ struct policy {
         char id[POLICY_ID_BYTES];
 };
 
-/* --- parsing: what parse.c, selector.c, condition.c and server.c share --------------------------------------- */
+/* --- parsing: what parse.c, selector.c, condition.c and server.c share ---- */
 
 struct parser {
         struct policy *policy;
@@ -197,7 +201,7 @@ void agent_line_done(struct agent_line *l);
 void condition_done(struct condition *c);
 void server_glob_done(struct server_glob *g);
 
-/* --- deciding: what decide.c, selector.c and condition.c share ----------------------------------------------- */
+/* --- deciding: what decide.c, selector.c and condition.c share ------------ */
 
 struct eval {
         const struct facts *facts;

@@ -144,7 +144,10 @@ void agent_line_done(struct agent_line *l) {
         *l = (struct agent_line){ 0 };
 }
 
-/* Of the daemon's own uid, unless it was launched under a label: then the label alone speaks for it. */
+/*
+ * Of the daemon's own uid, unless it was launched under a label: then the label alone speaks for
+ * it.
+ */
 static enum tri eval_self(struct eval *e, const struct fact *uid) {
         const struct fact *self = eval_fact(e, "self.uid");
         const struct fact *launched = eval_fact(e, "agent.launched");

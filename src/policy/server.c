@@ -6,8 +6,9 @@
 #include "policy/rule.h"
 
 /*
- * Server= is matched component by component: one pattern over the whole URI would let "https://X.home.arpa/" with a star for X
- * allow "https://evil.example/x.home.arpa/mcp". What two parsers could read differently matches nothing.
+ * Server= is matched component by component: one pattern over the whole URI would let
+ * "https://X.home.arpa/" with a star for X allow "https://evil.example/x.home.arpa/mcp". What two
+ * parsers could read differently matches nothing.
  */
 
 static bool host_is_odd(const char *host) {
@@ -16,7 +17,10 @@ static bool host_is_odd(const char *host) {
         return host[0] == '.' || host[len - 1] == '.' || strstr(host, "..") != NULL;
 }
 
-/* "." and ".." are resolved and "//" is folded by many servers: a rule about a path must not be got around so. */
+/*
+ * "." and ".." are resolved and "//" is folded by many servers: a rule about a path must not be got
+ * around so.
+ */
 static bool path_is_odd(const char *path) {
         while (*path == '/') {
                 size_t len = strcspn(path + 1, "/");

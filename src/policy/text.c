@@ -70,7 +70,9 @@ bool glob_match(const char *glob, const char *text) {
                         glob++;
                         text++;
                 } else if (star) {
-                        /* Only the last star has to give way: what stood before it matched already. */
+                        /*
+                         * Only the last star has to give way: what stood before it matched already.
+                         */
                         glob = star;
                         text = ++resume;
                 } else {

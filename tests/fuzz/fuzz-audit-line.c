@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verifier on any bytes: it ends, counts lines as they are, and finds the same whether it gets them at once or
- * in pieces.
+ * The verifier on any bytes: it ends, counts lines as they are, and finds the same whether it gets
+ * them at once or in pieces.
  */
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two policy files, parted by a line "%%", and a server's URI after another: whatever they say, a decision is made; what
- * it allows was asked for; and the user's file takes away and never adds.
+ * Two policy files, parted by a line "%%", and a server's URI after another: whatever they say, a
+ * decision is made; what it allows was asked for; and the user's file takes away and never adds.
  */
 #include <assert.h>
 

@@ -8,7 +8,7 @@
 #include "oom.h"
 #include "test.h"
 
-/* --- A folder ---------------------------------------------------------------------------------------------------- */
+/* --- A folder ------------------------------------------------------------- */
 
 struct folder {
         char path[64];
@@ -194,7 +194,7 @@ static void what_is_not_a_list_of_files_is_refused(void **state) {
         }
 }
 
-/* --- The configuration ---------------------------------------------------------------------------------------- */
+/* --- The configuration ---------------------------------------------------- */
 
 static int parse(struct config *c, const char *vendor, const char *user, struct error *err) {
         char vendor_path[] = "/usr/lib/v.conf";

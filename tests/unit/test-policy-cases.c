@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replays the cases of tests/policy: a table of facts, the folders that are the layers, and what must come out. Each case is
- * a test of its own. The whole language is loaded, also what this version would refuse to enforce.
+ * Replays the cases of tests/policy: a table of facts, the folders that are the layers, and what
+ * must come out. Each case is a test of its own. The whole language is loaded, also what this
+ * version would refuse to enforce.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -75,7 +76,7 @@ static size_t read_layer(const struct run *run, const char *name, size_t n_name,
         return n;
 }
 
-/* --- The table of facts --------------------------------------------------------------------------------------- */
+/* --- The table of facts --------------------------------------------------- */
 
 static bool is_list(const char *key) {
         static const char *const lists[] = { "agent.gid", "agent.ancestor", "disk-encrypted",
@@ -155,7 +156,7 @@ static void fill_facts(const struct run *run, const struct policy *p, struct fac
         }
 }
 
-/* --- Comparing ------------------------------------------------------------------------------------------------ */
+/* --- Comparing ------------------------------------------------------------ */
 
 static void join(struct buf *b, const struct policy_strings *s, const char *sep) {
         for (size_t i = 0; i < s->n; i++)
@@ -312,7 +313,7 @@ static void run_case(struct run *run) {
         printf("%s %u - %s\n", ok ? "ok" : "not ok", run->n, run->title);
 }
 
-/* --- Reading the cases ---------------------------------------------------------------------------------------- */
+/* --- Reading the cases ---------------------------------------------------- */
 
 static void end_case(struct run *run) {
         if (*run->title)

@@ -357,7 +357,9 @@ static void evidence_that_came_weaker_counts_weaker(void **state) {
         }
 }
 
-/* A rule above the deciding one that looked at the executable made the decision depend on it, too. */
+/*
+ * A rule above the deciding one that looked at the executable made the decision depend on it, too.
+ */
 static void a_rule_passed_over_by_its_executable_asks_for_a_second_look(void **state) {
         AUTO_POLICY struct policy *p = NULL;
         AUTO_FACTS struct facts *f = facts_new();
