@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "crypto/hash.h"
+#include "crypto/sign.h"
 
 /* constant, name */
 #define AUDIT_EVENT_TABLE(X)                                \
@@ -124,8 +125,7 @@ int audit_keys_to_json(const struct audit_keys *k, json_t **ret) MUST_CHECK;
 int audit_keys_from_json(struct audit_keys **ret, const json_t *value) MUST_CHECK; /* -EBADMSG */
 /* The current MAC key, for `mcp-audit init --escrow` before the first record, and for tests. */
 const uint8_t *audit_keys_mac(const struct audit_keys *k, uint64_t *ret_seq);
-#define AUDIT_PUBLIC_BYTES 32
-void audit_keys_public(const struct audit_keys *k, uint8_t out[static AUDIT_PUBLIC_BYTES]);
+void audit_keys_public(const struct audit_keys *k, uint8_t out[static SIGN_PUBLIC_BYTES]);
 
 /* Keyed: a token that was found can be looked up, the log cannot be searched by guessing. */
 void audit_fingerprint(const struct audit_keys *k, const char *token, size_t len,
@@ -189,7 +189,7 @@ struct audit_checkpoint {
         uint64_t seq; /* of the last line */
         uint8_t hash[HASH_BYTES];
         char time[CLOCK_TEXT_MAX];
-        uint8_t signature[64];
+        uint8_t signature[SIGNATURE_BYTES];
 };
 
 /* Is it time: so many records, or so long, since the last one (and any record since)? */
@@ -203,7 +203,7 @@ int audit_checkpoint(struct audit *a, struct audit_checkpoint *ret, struct error
 int audit_checkpoint_format(const struct audit_checkpoint *c, struct buf *out) MUST_CHECK;
 int audit_checkpoint_parse(struct audit_checkpoint *ret, const char *text, size_t len) MUST_CHECK;
 bool audit_checkpoint_verify(const struct audit_checkpoint *c,
-                             const uint8_t public_key[static AUDIT_PUBLIC_BYTES]);
+                             const uint8_t public_key[static SIGN_PUBLIC_BYTES]);
 
 const char *audit_event_name(enum audit_event e);
 

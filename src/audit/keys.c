@@ -6,9 +6,6 @@
 #include "base/codec.h"
 #include "crypto/rand.h"
 
-#define SEED_BYTES 32
-#define SIGN_KEY_BYTES 64
-
 struct audit_keys *audit_keys_free(struct audit_keys *k) {
         if (k) {
                 (void)secret_free(k->mac);
@@ -19,18 +16,9 @@ struct audit_keys *audit_keys_free(struct audit_keys *k) {
         return NULL;
 }
 
-static int set_sign_key(struct audit_keys *k, const uint8_t seed[static SEED_BYTES]) {
-        k->sign = secret_new(SIGN_KEY_BYTES);
-        if (!k->sign)
-                return -ENOBUFS;
-        sign_keypair(secret_data(k->sign), seed);
-        return 0;
-}
-
 int audit_keys_new(struct audit_keys **ret) {
         AUTO_AUDIT_KEYS struct audit_keys *k = calloc(1, sizeof(*k));
-        uint8_t seed[SEED_BYTES];
-        int r;
+        uint8_t seed[SIGN_SEED_BYTES];
 
         if (!k)
                 return -ENOMEM;
@@ -40,10 +28,10 @@ int audit_keys_new(struct audit_keys **ret) {
         if (!k->mac || !k->fingerprint)
                 return -ENOBUFS;
         random_bytes(seed, sizeof(seed));
-        r = set_sign_key(k, seed);
+        k->sign = sign_key_new(seed);
         mem_wipe(seed, sizeof(seed));
-        if (r < 0)
-                return r;
+        if (!k->sign)
+                return -ENOBUFS;
         *ret = TAKE(k);
         return 0;
 }
@@ -65,7 +53,7 @@ int audit_keys_to_json(const struct audit_keys *k, json_t **ret) {
             json_object_set_new(o, "fresh", json_boolean(k->fresh)) < 0 ||
             put_bytes(o, "prev", k->prev, sizeof(k->prev)) < 0 ||
             put_bytes(o, "mac", secret_peek(k->mac), HASH_KEY_BYTES) < 0 ||
-            put_bytes(o, "sign", secret_peek(k->sign), SEED_BYTES) < 0 ||
+            put_bytes(o, "sign", sign_key_seed(k->sign), SIGN_SEED_BYTES) < 0 ||
             put_bytes(o, "fingerprint", secret_peek(k->fingerprint), HASH_KEY_BYTES) < 0)
                 return -ENOMEM;
         *ret = TAKE(o);
@@ -99,15 +87,17 @@ static int get_secret(const json_t *object, const char *name, struct secret **re
 }
 
 static int get_keys(const json_t *value, struct audit_keys *k) {
-        uint8_t seed[SEED_BYTES];
+        uint8_t seed[SIGN_SEED_BYTES];
         int r = get_secret(value, "mac", &k->mac);
 
         if (r == 0)
                 r = get_secret(value, "fingerprint", &k->fingerprint);
         if (r == 0)
                 r = get_bytes(value, "sign", seed, sizeof(seed));
-        if (r == 0)
-                r = set_sign_key(k, seed);
+        if (r == 0) {
+                k->sign = sign_key_new(seed);
+                r = k->sign ? 0 : -ENOBUFS;
+        }
         mem_wipe(seed, sizeof(seed));
         return r;
 }
@@ -140,9 +130,8 @@ const uint8_t *audit_keys_mac(const struct audit_keys *k, uint64_t *ret_seq) {
         return secret_peek(k->mac);
 }
 
-void audit_keys_public(const struct audit_keys *k, uint8_t out[static AUDIT_PUBLIC_BYTES]) {
-        /* libsodium keeps the public half behind the seed. */
-        memcpy(out, secret_peek(k->sign) + SEED_BYTES, AUDIT_PUBLIC_BYTES);
+void audit_keys_public(const struct audit_keys *k, uint8_t out[static SIGN_PUBLIC_BYTES]) {
+        sign_key_public(k->sign, out);
 }
 
 void audit_fingerprint(const struct audit_keys *k, const char *token, size_t len,
@@ -172,23 +161,23 @@ int audit_checkpoint_sign(struct audit_checkpoint *c, const struct audit_keys *k
 
         if (r < 0)
                 return r;
-        sign_detached(c->signature, text.data, text.len, secret_peek(k->sign));
+        sign(c->signature, k->sign, text.data, text.len);
         return 0;
 }
 
 bool audit_checkpoint_verify(const struct audit_checkpoint *c,
-                             const uint8_t public_key[static AUDIT_PUBLIC_BYTES]) {
+                             const uint8_t public_key[static SIGN_PUBLIC_BYTES]) {
         AUTO_BUF struct buf text = BUF_INIT;
 
         return format_statement(c, &text) == 0 &&
-               sign_verify(c->signature, text.data, text.len, public_key);
+               sign_verify(c->signature, public_key, text.data, text.len);
 }
 
 int audit_checkpoint_format(const struct audit_checkpoint *c, struct buf *out) {
-        char signature[2 * AUDIT_SIGNATURE_BYTES + 1];
+        char signature[2 * SIGNATURE_BYTES + 1];
         int r = format_statement(c, out);
 
-        hex_format(signature, c->signature, AUDIT_SIGNATURE_BYTES);
+        hex_format(signature, c->signature, SIGNATURE_BYTES);
         return r < 0 ? r : buf_printf(out, ",\"signature\":\"%s\"}", signature);
 }
 
@@ -208,13 +197,13 @@ int audit_checkpoint_parse(struct audit_checkpoint *ret, const char *text, size_
         signature = json_get_string(o, "signature");
         when = json_get_string(o, "time");
         if (seq < 0 || !hash || strlen(hash) != 2 * HASH_BYTES || !signature ||
-            strlen(signature) != 2 * AUDIT_SIGNATURE_BYTES || !when ||
-            strlen(when) >= sizeof(c.time) || strpbrk(when, "\"\\"))
+            strlen(signature) != 2 * SIGNATURE_BYTES || !when || strlen(when) >= sizeof(c.time) ||
+            strpbrk(when, "\"\\"))
                 return -EBADMSG;
         c.seq = (uint64_t)seq;
         memcpy(c.time, when, strlen(when));
         if (audit_hex_decode(hash, HASH_BYTES, c.hash) < 0 ||
-            audit_hex_decode(signature, AUDIT_SIGNATURE_BYTES, c.signature) < 0)
+            audit_hex_decode(signature, SIGNATURE_BYTES, c.signature) < 0)
                 return -EBADMSG;
         *ret = c;
         return 0;

@@ -14,8 +14,6 @@
 #include "audit/audit.h"
 #include "crypto/secret.h"
 
-#define AUDIT_SIGNATURE_BYTES 64
-
 struct audit_line {
         size_t n_json;
         uint64_t seq;
@@ -86,7 +84,7 @@ int audit_record_format(struct buf *b, const struct audit_record *r,
 
 struct audit_keys {
         struct secret *mac;         /* of line @seq */
-        struct secret *sign;        /* Ed25519, as libsodium keeps it: seed and public key */
+        struct secret *sign;        /* Ed25519, see crypto/sign.h */
         struct secret *fingerprint; /* never changes */
         uint64_t seq;               /* the next line's */
         uint8_t prev[HASH_BYTES];   /* what it follows on */
@@ -96,15 +94,3 @@ struct audit_keys {
 
 /* Fills in the signature. 0 or -ENOMEM. */
 int audit_checkpoint_sign(struct audit_checkpoint *c, const struct audit_keys *k) MUST_CHECK;
-
-/* --- sign.c --------------------------------------------------------------- */
-
-/*
- * The one place of this folder that needs more of libsodium than crypto/ offers. @key: 64 bytes,
- * @seed: 32.
- */
-void sign_keypair(uint8_t *key, const uint8_t *seed);
-void sign_detached(uint8_t signature[static AUDIT_SIGNATURE_BYTES], const void *data, size_t len,
-                   const uint8_t *key);
-bool sign_verify(const uint8_t signature[static AUDIT_SIGNATURE_BYTES], const void *data,
-                 size_t len, const uint8_t public_key[static AUDIT_PUBLIC_BYTES]);

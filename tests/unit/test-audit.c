@@ -336,7 +336,7 @@ static void a_cut_tail_is_found_with_the_checkpoint(void **state) {
         struct audit_checkpoint c = { 0 };
         struct audit_checkpoint back = { 0 };
         struct audit_verified result;
-        uint8_t public_key[AUDIT_PUBLIC_BYTES];
+        uint8_t public_key[SIGN_PUBLIC_BYTES];
         struct findings f;
         struct world w;
 
