@@ -29,6 +29,13 @@ struct site {
         enum fetch_failure failure;
 };
 
+#define PAGE(url, body) \
+        { url, 200, body, NULL, FETCH_FAILURE_NONE }
+#define SAYS(url, status, body, header) \
+        { url, status, body, header, FETCH_FAILURE_NONE }
+#define DEAD(url, failure) \
+        { url, 0, NULL, NULL, failure }
+
 #define LOG_MAX 8
 struct run {
         struct site sites[8];
@@ -116,9 +123,9 @@ static void challenge_make(struct challenge *c, const char *value) {
 
 /* A8 A16 A24 A54 A157 */
 static void the_link_of_a_challenge_is_followed_and_no_well_known_place(void **state) {
-        struct run run = { .sites = { { "https://mcp.example.com/custom/meta.json", 200, PRM },
-                                      { PRM_ROOT, 200, PRM_OF("https://trap.example") },
-                                      { AS_OAUTH, 200, AS } } };
+        struct run run = { .sites = { PAGE("https://mcp.example.com/custom/meta.json", PRM),
+                                      PAGE(PRM_ROOT, PRM_OF("https://trap.example")),
+                                      PAGE(AS_OAUTH, AS) } };
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER, .challenge = &c };
         AUTO_DISCOVER struct discover *d = NULL;
@@ -142,9 +149,9 @@ static void the_link_of_a_challenge_is_followed_and_no_well_known_place(void **s
 
 /* A9 A25 A56 */
 static void without_a_link_the_places_are_tried_in_order(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 404 },
-                                      { PRM_ROOT, 200, PRM_OF("https://mcp.example.com") },
-                                      { AS_OPENID, 200, AS } } };
+        struct run run = { .sites = { SAYS(PRM_PATH, 404, NULL, NULL),
+                                      PAGE(PRM_ROOT, PRM_OF("https://mcp.example.com")),
+                                      PAGE(AS_OPENID, AS) } };
         AUTO_CHALLENGE struct challenge none = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER, .challenge = &none };
         AUTO_DISCOVER struct discover *d = NULL;
@@ -156,10 +163,8 @@ static void without_a_link_the_places_are_tried_in_order(void **state) {
 
 /* A27 A57 */
 static void html_with_200_counts_as_absent(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 200, "<html>" },
-                                      { PRM_ROOT, 200, PRM },
-                                      { AS_OAUTH, 200, "<html>" },
-                                      { AS_OPENID, 200, AS } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, "<html>"), PAGE(PRM_ROOT, PRM),
+                                      PAGE(AS_OAUTH, "<html>"), PAGE(AS_OPENID, AS) } };
         struct discover_params params = { .server_url = SERVER };
         AUTO_DISCOVER struct discover *d = NULL;
 
@@ -169,7 +174,7 @@ static void html_with_200_counts_as_absent(void **state) {
 
 /* A2 A8 */
 static void the_probe_asks_the_server_and_an_open_one_needs_no_more(void **state) {
-        struct run run = { .sites = { { SERVER, 200, "{}" } } };
+        struct run run = { .sites = { PAGE(SERVER, "{}") } };
         struct discover_params params = { .server_url = SERVER, .probe = true };
         AUTO_DISCOVER struct discover *d = NULL;
         AUTO_DISCOVER struct discover *one = NULL;
@@ -229,11 +234,10 @@ static void a_refused_probe_leads_on(void **state) {
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-                struct run run = { .sites = { { SERVER, table[i].status, "secret page",
-                                                table[i].header },
-                                              { PRM_PATH, 200, PRM },
-                                              { PRM_ROOT, 200, PRM },
-                                              { AS_OAUTH, 200, AS } } };
+                struct run run = {
+                        .sites = { SAYS(SERVER, table[i].status, "secret page", table[i].header),
+                                   PAGE(PRM_PATH, PRM), PAGE(PRM_ROOT, PRM), PAGE(AS_OAUTH, AS) }
+                };
                 struct discover_params params = { .server_url = SERVER, .probe = true };
                 AUTO_DISCOVER struct discover *d = NULL;
 
@@ -245,7 +249,7 @@ static void a_refused_probe_leads_on(void **state) {
 
 /* A3 */
 static void a_given_challenge_saves_the_probe(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 200, PRM }, { AS_OAUTH, 200, AS } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, PRM), PAGE(AS_OAUTH, AS) } };
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER, .challenge = &c, .probe = true };
         AUTO_DISCOVER struct discover *d = NULL;
@@ -271,13 +275,12 @@ static void a_peers_link_counts_only_if_the_server_could_have_said_it(void **sta
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-                struct run run = { .sites = { { "https://elsewhere.example/prm", 200, PRM },
-                                              { SERVER, 401, NULL,
-                                                "Bearer scope=x, resource_metadata=\"" PRM_PATH
-                                                "\"" },
-                                              { PRM_PATH, 200, PRM },
-                                              { PRM_ROOT, 200, PRM },
-                                              { AS_OAUTH, 200, AS } } };
+                struct run run = {
+                        .sites = { PAGE("https://elsewhere.example/prm", PRM),
+                                   SAYS(SERVER, 401, NULL,
+                                        "Bearer scope=x, resource_metadata=\"" PRM_PATH "\""),
+                                   PAGE(PRM_PATH, PRM), PAGE(PRM_ROOT, PRM), PAGE(AS_OAUTH, AS) }
+                };
                 AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
                 struct discover_params params = { .server_url = SERVER,
                                                   .challenge = &c,
@@ -299,9 +302,8 @@ static void a_peers_link_counts_only_if_the_server_could_have_said_it(void **sta
 
 /* A22 */
 static void an_open_answer_to_our_own_request_does_not_undo_a_peers_challenge(void **state) {
-        struct run run = {
-                .sites = { { SERVER, 200, "{}" }, { PRM_PATH, 200, PRM }, { AS_OAUTH, 200, AS } }
-        };
+        struct run run = { .sites = { PAGE(SERVER, "{}"), PAGE(PRM_PATH, PRM),
+                                      PAGE(AS_OAUTH, AS) } };
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER,
                                           .challenge = &c,
@@ -342,72 +344,39 @@ static void check_failures(const struct failure *table, size_t n) {
 /* A6 A38 A170 A229 */
 static void a_failing_server_ends_it_with_its_reason(void **state) {
         static const struct failure table[] = {
-                { { { SERVER, 500, "secret page", NULL, FETCH_FAILURE_NONE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  "500",
-                  1 },
-                { { { SERVER, 503, NULL, NULL, FETCH_FAILURE_NONE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  SERVER,
-                  1 },
-                { { { SERVER, 429, NULL, NULL, FETCH_FAILURE_NONE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  "429",
-                  1 },
-                { { { SERVER, 307, NULL, "https://evil.example/mcp", FETCH_FAILURE_NONE } },
+                { { SAYS(SERVER, 500, "secret page", NULL) }, true, MCPB_SERVER_ERROR, "500", 1 },
+                { { SAYS(SERVER, 503, NULL, NULL) }, true, MCPB_SERVER_ERROR, SERVER, 1 },
+                { { SAYS(SERVER, 429, NULL, NULL) }, true, MCPB_SERVER_ERROR, "429", 1 },
+                { { SAYS(SERVER, 307, NULL, "https://evil.example/mcp") },
                   true,
                   MCPB_SERVER_ERROR,
                   "https://evil.example/mcp",
                   1 },
-                { { { SERVER, 0, NULL, NULL, FETCH_FAILURE_RESOLVE } },
+                { { DEAD(SERVER, FETCH_FAILURE_RESOLVE) },
                   true,
                   MCPB_SERVER_UNREACHABLE,
                   SERVER,
                   1 },
-                { { { SERVER, 0, NULL, NULL, FETCH_FAILURE_TLS } },
-                  true,
-                  MCPB_SERVER_UNREACHABLE,
-                  SERVER,
-                  1 },
-                { { { SERVER, 0, NULL, NULL, FETCH_FAILURE_ADDRESS } },
-                  true,
-                  MCPB_ADDRESS_REFUSED,
-                  SERVER,
-                  1 },
-                { { { SERVER, 0, NULL, NULL, FETCH_FAILURE_TOO_LARGE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  SERVER,
-                  1 },
-                { { { PRM_PATH, 500, "secret page", NULL, FETCH_FAILURE_NONE },
-                    { PRM_ROOT, 200, PRM, NULL, FETCH_FAILURE_NONE } },
+                { { DEAD(SERVER, FETCH_FAILURE_TLS) }, true, MCPB_SERVER_UNREACHABLE, SERVER, 1 },
+                { { DEAD(SERVER, FETCH_FAILURE_ADDRESS) }, true, MCPB_ADDRESS_REFUSED, SERVER, 1 },
+                { { DEAD(SERVER, FETCH_FAILURE_TOO_LARGE) }, true, MCPB_SERVER_ERROR, SERVER, 1 },
+                { { SAYS(PRM_PATH, 500, "secret page", NULL), PAGE(PRM_ROOT, PRM) },
                   false,
                   MCPB_SERVER_ERROR,
                   PRM_PATH,
                   1 },
-                { { { PRM_PATH, 302, NULL, "https://evil.example/", FETCH_FAILURE_NONE } },
+                { { SAYS(PRM_PATH, 302, NULL, "https://evil.example/") },
                   false,
                   MCPB_SERVER_ERROR,
                   "https://evil.example/",
                   1 },
-                { { { PRM_PATH, 0, NULL, NULL, FETCH_FAILURE_TIMEOUT } },
+                { { DEAD(PRM_PATH, FETCH_FAILURE_TIMEOUT) },
                   false,
                   MCPB_SERVER_UNREACHABLE,
                   PRM_PATH,
                   1 },
-                { { { SERVER, 404, NULL, NULL, FETCH_FAILURE_NONE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  "404",
-                  3 },
-                { { { SERVER, 401, NULL, NULL, FETCH_FAILURE_NONE } },
-                  true,
-                  MCPB_SERVER_ERROR,
-                  PRM_ROOT,
-                  3 },
+                { { SAYS(SERVER, 404, NULL, NULL) }, true, MCPB_SERVER_ERROR, "404", 3 },
+                { { SAYS(SERVER, 401, NULL, NULL) }, true, MCPB_SERVER_ERROR, PRM_ROOT, 3 },
         };
 
         check_failures(table, ARRAY_SIZE(table));
@@ -416,60 +385,50 @@ static void a_failing_server_ends_it_with_its_reason(void **state) {
 /* A28 A32 A34 A35 A36 A45 */
 static void unusable_resource_metadata_ends_it_before_any_issuer_is_asked(void **state) {
         static const struct failure table[] = {
-                { { { PRM_PATH, 200, PRM_OF("https://evil.example.com/mcp"), NULL,
-                      FETCH_FAILURE_NONE },
-                    { PRM_ROOT, 200, PRM, NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM_OF("https://evil.example.com/mcp")), PAGE(PRM_ROOT, PRM) },
                   false,
                   MCPB_SERVER_ERROR,
                   "evil.example.com",
                   1 },
-                { { { PRM_PATH, 200, "{\"resource\":\"" SERVER "\",\"authorization_servers\":[]}",
-                      NULL, FETCH_FAILURE_NONE },
-                    { PRM_ROOT, 200, PRM, NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, "{\"resource\":\"" SERVER "\",\"authorization_servers\":[]}"),
+                    PAGE(PRM_ROOT, PRM) },
                   false,
                   MCPB_SERVER_ERROR,
                   PRM_PATH,
                   1 },
-                { { { PRM_PATH, 200,
-                      "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
-                      "\"],\"dpop_bound_access_tokens_required\":true}",
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH,
+                         "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
+                         "\"],\"dpop_bound_access_tokens_required\":true}") },
                   false,
                   MCPB_UNSUPPORTED,
                   "DPoP",
                   1 },
-                { { { PRM_PATH, 200,
-                      "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
-                      "\"],\"tls_client_certificate_bound_access_tokens\":true}",
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH,
+                         "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
+                         "\"],\"tls_client_certificate_bound_access_tokens\":true}") },
                   false,
                   MCPB_UNSUPPORTED,
                   "certificate",
                   1 },
-                { { { SERVER, 401, NULL, "DPoP algs=\"ES256\"", FETCH_FAILURE_NONE } },
+                { { SAYS(SERVER, 401, NULL, "DPoP algs=\"ES256\"") },
                   true,
                   MCPB_UNSUPPORTED,
                   "DPoP",
                   1 },
-                { { { PRM_PATH, 200,
-                      "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER "?x\"]}",
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, "{\"resource\":\"" SERVER
+                                   "\",\"authorization_servers\":[\"" ISSUER "?x\"]}") },
                   false,
                   MCPB_ISSUER_ERROR,
                   "query",
                   1 },
-                { { { PRM_PATH, 200,
-                      "{\"resource\":\"" SERVER
-                      "\",\"authorization_servers\":[\"http://127.0.0.1:1\"]}",
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, "{\"resource\":\"" SERVER
+                                   "\",\"authorization_servers\":[\"http://127.0.0.1:1\"]}") },
                   false,
                   MCPB_ADDRESS_REFUSED,
                   "127.0.0.1",
                   1 },
-                { { { PRM_PATH, 200,
-                      "{\"resource\":\"" SERVER
-                      "\",\"authorization_servers\":[\"http://as.example.com\"]}",
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, "{\"resource\":\"" SERVER
+                                   "\",\"authorization_servers\":[\"http://as.example.com\"]}") },
                   false,
                   MCPB_ISSUER_ERROR,
                   "not https",
@@ -482,56 +441,45 @@ static void unusable_resource_metadata_ends_it_before_any_issuer_is_asked(void *
 /* A45 A57 A58 A60 A62 A63 A240 */
 static void unusable_issuer_metadata_ends_it_without_guessing(void **state) {
         static const struct failure table[] = {
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE } },
-                  false,
-                  MCPB_ISSUER_ERROR,
-                  ISSUER,
-                  3 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 500, NULL, NULL, FETCH_FAILURE_NONE },
-                    { AS_OPENID, 200, AS, NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM) }, false, MCPB_ISSUER_ERROR, ISSUER, 3 },
+                { { PAGE(PRM_PATH, PRM), SAYS(AS_OAUTH, 500, NULL, NULL), PAGE(AS_OPENID, AS) },
                   false,
                   MCPB_ISSUER_ERROR,
                   "500",
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 0, NULL, NULL, FETCH_FAILURE_CONNECT } },
+                { { PAGE(PRM_PATH, PRM), DEAD(AS_OAUTH, FETCH_FAILURE_CONNECT) },
                   false,
                   MCPB_ISSUER_UNREACHABLE,
                   AS_OAUTH,
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 301, NULL, "https://x.example/", FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM), SAYS(AS_OAUTH, 301, NULL, "https://x.example/") },
                   false,
                   MCPB_ISSUER_ERROR,
                   "https://x.example/",
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 200, AS_BODY("https://attacker.example.com", ""), NULL,
-                      FETCH_FAILURE_NONE },
-                    { AS_OPENID, 200, AS, NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM),
+                    PAGE(AS_OAUTH, AS_BODY("https://attacker.example.com", "")),
+                    PAGE(AS_OPENID, AS) },
                   false,
                   MCPB_ISSUER_ERROR,
                   "attacker.example.com",
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 200, "{\"issuer\":\"" ISSUER "\"}", NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM), PAGE(AS_OAUTH, "{\"issuer\":\"" ISSUER "\"}") },
                   false,
                   MCPB_ISSUER_ERROR,
                   "token_endpoint",
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 200,
-                      AS_BODY(ISSUER, ",\"registration_endpoint\":\"http://as.example.com/r\""),
-                      NULL, FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM),
+                    PAGE(AS_OAUTH,
+                         AS_BODY(ISSUER,
+                                 ",\"registration_endpoint\":\"http://as.example.com/r\"")) },
                   false,
                   MCPB_ISSUER_ERROR,
                   "registration_endpoint",
                   2 },
-                { { { PRM_PATH, 200, PRM, NULL, FETCH_FAILURE_NONE },
-                    { AS_OAUTH, 200,
-                      AS_BODY(ISSUER, ",\"require_pushed_authorization_requests\":true"), NULL,
-                      FETCH_FAILURE_NONE } },
+                { { PAGE(PRM_PATH, PRM),
+                    PAGE(AS_OAUTH,
+                         AS_BODY(ISSUER, ",\"require_pushed_authorization_requests\":true")) },
                   false,
                   MCPB_UNSUPPORTED,
                   "pushed",
@@ -576,7 +524,7 @@ static void a_link_to_a_forbidden_place_is_not_fetched(void **state) {
 
 /* A16 */
 static void a_link_to_nothing_is_no_reason_to_look_elsewhere(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 200, PRM } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, PRM) } };
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER, .challenge = &c };
         AUTO_DISCOVER struct discover *d = NULL;
@@ -630,7 +578,7 @@ static void the_issuer_is_chosen_by_what_we_hold(void **state) {
         static const char two[] = "{\"resource\":\"" SERVER "\",\"authorization_servers\":["
                                   "\"https://first.example\",\"" ISSUER "\"]}";
         static const char *const known[] = { "https://other.example", ISSUER };
-        struct run run = { .sites = { { PRM_PATH, 200, two }, { AS_OAUTH, 200, AS } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, two), PAGE(AS_OAUTH, AS) } };
         struct discover_params params = { .server_url = SERVER,
                                           .known_issuers = known,
                                           .n_known = 2 };
@@ -649,7 +597,7 @@ static void the_issuer_is_chosen_by_what_we_hold(void **state) {
 
 /* A65 A22 */
 static void kept_issuer_metadata_saves_its_request_and_only_that(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 200, PRM }, { AS_OAUTH, 200, AS } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, PRM), PAGE(AS_OAUTH, AS) } };
         AUTO_AS_METADATA struct as_metadata kept;
         struct discover_params params = { .server_url = SERVER, .cached_as = &kept };
         AUTO_DISCOVER struct discover *d = NULL;
@@ -671,10 +619,10 @@ static void kept_issuer_metadata_saves_its_request_and_only_that(void **state) {
 /* A33 A14 A17 */
 static void oddities_are_warned_of_and_stop_nothing(void **state) {
         struct run run = {
-                .sites = { { PRM_PATH, 200, PRM },
-                           { AS_OAUTH, 200,
-                             AS_BODY(ISSUER,
-                                     ",\"protected_resources\":[\"https://o.example\"]") } }
+                .sites = { PAGE(PRM_PATH, PRM),
+                           PAGE(AS_OAUTH,
+                                AS_BODY(ISSUER,
+                                        ",\"protected_resources\":[\"https://o.example\"]")) }
         };
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
         struct discover_params params = { .server_url = SERVER, .challenge = &c };
@@ -693,10 +641,10 @@ static void oddities_are_warned_of_and_stop_nothing(void **state) {
 
 /* A62 A89 */
 static void a_grant_without_browser_needs_the_token_endpoint_only(void **state) {
-        struct run run = { .sites = { { PRM_PATH, 200, PRM },
-                                      { AS_OAUTH, 200,
-                                        "{\"issuer\":\"" ISSUER "\",\"token_endpoint\":\"" ISSUER
-                                        "/token\"}" } } };
+        struct run run = { .sites = { PAGE(PRM_PATH, PRM),
+                                      PAGE(AS_OAUTH,
+                                           "{\"issuer\":\"" ISSUER "\",\"token_endpoint\":\"" ISSUER
+                                           "/token\"}") } };
         struct discover_params params = { .server_url = SERVER, .use = AS_USE_TOKEN };
         AUTO_DISCOVER struct discover *d = NULL;
 
