@@ -86,7 +86,7 @@ static void found_all(struct login *l) {
         if (l->found.open) {
                 s->open = true;
                 server_clear_error(s);
-                record_save_soon(&s->record);
+                kept_save_soon(&s->record);
                 login_set_state(l, LOGIN_DONE);
                 login_finished(l);
                 return;

@@ -144,7 +144,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
                 return;
         }
         adopt(l, g);
-        r = record_save(&l->server->record, on_server_saved, l);
+        r = kept_save(&l->server->record, on_server_saved, l);
         if (r == 0) {
                 l->n_storing++;
                 return;

@@ -240,7 +240,7 @@ void login_fail(struct login *l, const struct error *err) {
                                                  .why = err });
         if (l->server && err->code != MCPB_LOGIN_CANCELLED) {
                 server_note_error(l->server, err);
-                record_save_soon(&l->server->record);
+                kept_save_soon(&l->server->record);
         }
         if (stored && store_remove(b->store, STORE_LOGIN, l->id, on_record_removed, l) == 0)
                 l->n_storing++;

@@ -78,7 +78,7 @@ static void on_added(int r, const struct error *err, void *userdata) {
 static void save_server(struct adding *a) {
         struct server *s = strmap_get(a->broker->servers, a->server_key);
         struct error err = ERROR_INIT;
-        int r = s ? record_save(&s->record, on_added, a) : -ENOENT;
+        int r = s ? kept_save(&s->record, on_added, a) : -ENOENT;
 
         if (r < 0) {
                 (void)error_fallback(&err, r, "keeping the server");

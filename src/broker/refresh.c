@@ -112,13 +112,11 @@ static int put_value(struct refresh *r, store_done_fn fn) {
         return s;
 }
 
-static void store_error(struct error *err, int r, const struct error *from) {
+static void storage_error(struct error *err, int r, const struct error *from) {
         if (from && from->code != MCPB_NO_ERROR)
                 *err = *from;
         else
-                (void)error_set(err, MCPB_STORE_UNAVAILABLE, -r,
-                                "Look at the disk and the log; nothing is lost",
-                                "The record of a grant cannot be written: %s", strerror(-r));
+                (void)store_error(err, r);
 }
 
 /* --- After the answer: the new record first ------------------------------------------------------------------- */
@@ -135,7 +133,7 @@ static void on_saved(int res, const struct store_item *item, const struct error 
         if (!g)
                 return;
         if (res < 0) {
-                store_error(&problem, res, err);
+                storage_error(&problem, res, err);
                 hold_unsaved(g, &problem);
                 return;
         }
@@ -179,7 +177,7 @@ static void on_reread(int res, const struct store_item *item, const struct error
                         return;
                 }
         }
-        store_error(&problem, res, err);
+        storage_error(&problem, res, err);
         hold_unsaved(g, &problem);
 }
 
@@ -197,7 +195,7 @@ static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
                 r->storing = true;
                 return 0;
         }
-        store_error(&problem, res, NULL);
+        storage_error(&problem, res, NULL);
         hold_unsaved(g, &problem);
         return 0;
 }
@@ -267,7 +265,7 @@ static void take_reply(struct refresh *r, const struct token_reply *reply) {
                 res = put_value(r, on_saved);
         if (res == 0)
                 return;
-        store_error(&err, res, NULL);
+        storage_error(&err, res, NULL);
         if (r->fresh)
                 hold_unsaved(g, &err);
         else
@@ -432,7 +430,7 @@ static void on_marked(int res, const struct store_item *item, const struct error
         if (!g)
                 return;
         if (res < 0) {
-                store_error(&problem, res, err);
+                storage_error(&problem, res, err);
                 refresh_failed(g, &problem);
                 return;
         }
@@ -470,7 +468,7 @@ static void on_record(int res, const struct store_item *item, const struct error
                 return;
         if (res == -ENOKEY)
                 g->has_refresh = false;
-        store_error(&problem, res, err);
+        storage_error(&problem, res, err);
         refresh_failed(g, &problem);
 }
 
@@ -496,7 +494,7 @@ static void on_registration(int res, const struct store_item *item, const struct
                                 "Log in again with mcp-add",
                                 "The registration at %s is not there any more", g->issuer);
         else
-                store_error(&problem, res, err);
+                storage_error(&problem, res, err);
         refresh_failed(g, &problem);
 }
 

@@ -111,7 +111,7 @@ int server_new(struct broker *b, const char *url, const char *account, const cha
                 (void)server_free(s);
                 return r;
         }
-        record_init(&s->record, b, STORE_SERVER, s->key, build_record, s);
+        kept_init(&s->record, b, STORE_SERVER, s->key, build_record, s);
         s->url = strdup(url);
         s->account = strdup(account);
         s->name = strdup(name);
@@ -141,7 +141,7 @@ struct server *server_free(struct server *s) {
         list_remove(&s->grant_link);
         if (s->login)
                 s->login->server = NULL;
-        record_done(&s->record);
+        kept_done(&s->record);
         scope_set_done(&s->user_scopes);
         scope_refusal_done(&s->refusal);
         scope_set_done(&s->last_requested);

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/list.h"
-#include "broker/record.h"
+#include "broker/kept.h"
 #include "oauth/select.h"
 
 struct broker;
@@ -16,7 +16,7 @@ struct login;
 
 struct server {
         struct broker *broker;
-        struct record record;
+        struct kept record;
         struct list list_link;  /* in broker->all_servers */
         struct list grant_link; /* in grant->servers */
         char *key;              /* url and account: what it is stored and found by */

@@ -12,9 +12,9 @@
 
 struct broker;
 
-typedef void (*record_done_fn)(int r, const struct error *err, void *userdata);
+typedef void (*kept_done_fn)(int r, const struct error *err, void *userdata);
 
-struct record {
+struct kept {
         struct broker *broker;
         enum store_kind kind;
         const char *key; /* the owner's */
@@ -24,16 +24,16 @@ struct record {
         bool busy;
         bool again;
         bool gone;           /* the owner is being freed: its last operation tells nobody */
-        struct list waiting; /* struct record_waiter: of the save under way */
+        struct list waiting; /* struct kept_waiter: of the save under way */
         struct list next;    /* of the one that follows */
-        struct record_job *job;
+        struct kept_job *job;
 };
 
-void record_init(struct record *r, struct broker *b, enum store_kind kind, const char *key,
+void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const char *key,
                  json_t *(*build)(const void *owner), const void *owner);
-void record_done(struct record *r);
+void kept_done(struct kept *r);
 
 /* @fn (may be NULL) is called once, after this call returned. */
-int record_save(struct record *r, record_done_fn fn, void *userdata) MUST_CHECK;
+int kept_save(struct kept *r, kept_done_fn fn, void *userdata) MUST_CHECK;
 /* Without anybody to tell: a failure is logged. */
-void record_save_soon(struct record *r);
+void kept_save_soon(struct kept *r);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/record.h"
+#include "broker/kept.h"
 
 #include "base/log.h"
 #include "broker/internal.h"
 
-struct record_waiter {
+struct kept_waiter {
         struct list link;
-        record_done_fn fn;
+        kept_done_fn fn;
         void *userdata;
 };
 
 /* The store's callback may come after the record is gone: it holds this instead. */
-struct record_job {
-        struct record *record;
+struct kept_job {
+        struct kept *record;
 };
 
-void record_init(struct record *r, struct broker *b, enum store_kind kind, const char *key,
+void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const char *key,
                  json_t *(*build)(const void *owner), const void *owner) {
-        *r = (struct record){
+        *r = (struct kept){
                 .broker = b, .kind = kind, .key = key, .build = build, .owner = owner
         };
         list_init(&r->waiting);
@@ -25,15 +25,15 @@ void record_init(struct record *r, struct broker *b, enum store_kind kind, const
 }
 
 static void drop_waiters(struct list *l) {
-        struct record_waiter *w;
+        struct kept_waiter *w;
 
-        LIST_FOREACH(w, l, struct record_waiter, link) {
+        LIST_FOREACH(w, l, struct kept_waiter, link) {
                 list_remove(&w->link);
                 free(w);
         }
 }
 
-void record_done(struct record *r) {
+void kept_done(struct kept *r) {
         if (!r->broker)
                 return;
         if (r->job)
@@ -42,14 +42,14 @@ void record_done(struct record *r) {
         drop_waiters(&r->next);
 }
 
-static int start_put(struct record *r);
+static int start_put(struct kept *r);
 
 static void tell_waiters(struct list *l, int r, const struct error *err) {
         struct list told = LIST_INIT(told);
-        struct record_waiter *w;
+        struct kept_waiter *w;
 
         list_splice(&told, l);
-        LIST_FOREACH(w, &told, struct record_waiter, link) {
+        LIST_FOREACH(w, &told, struct kept_waiter, link) {
                 list_remove(&w->link);
                 w->fn(r, err, w->userdata);
                 free(w);
@@ -57,8 +57,8 @@ static void tell_waiters(struct list *l, int r, const struct error *err) {
 }
 
 static void on_put(int r, const struct store_item *item, const struct error *err, void *userdata) {
-        struct record_job *job = userdata;
-        struct record *rec = job->record;
+        struct kept_job *job = userdata;
+        struct kept *rec = job->record;
         struct list told = LIST_INIT(told);
 
         free(job);
@@ -82,9 +82,9 @@ static void on_put(int r, const struct store_item *item, const struct error *err
         tell_waiters(&told, r, err);
 }
 
-static int start_put(struct record *r) {
+static int start_put(struct kept *r) {
         AUTO_JSON json_t *value = r->build(r->owner);
-        AUTO_FREE struct record_job *job = calloc(1, sizeof(*job));
+        AUTO_FREE struct kept_job *job = calloc(1, sizeof(*job));
         int s;
 
         if (!value || !job)
@@ -102,8 +102,8 @@ static int start_put(struct record *r) {
         return 0;
 }
 
-int record_save(struct record *r, record_done_fn fn, void *userdata) {
-        struct record_waiter *w = NULL;
+int kept_save(struct kept *r, kept_done_fn fn, void *userdata) {
+        struct kept_waiter *w = NULL;
         int s = 0;
 
         if (fn) {
@@ -130,8 +130,8 @@ static void on_saved_soon(int r, const struct error *err, void *userdata) {
                 log_failure(LOG_WARNING, err, "keeping a record");
 }
 
-void record_save_soon(struct record *r) {
-        int s = record_save(r, on_saved_soon, NULL);
+void kept_save_soon(struct kept *r) {
+        int s = kept_save(r, on_saved_soon, NULL);
 
         if (s < 0)
                 log_warning("A %s is not saved: %s", store_kind_name(r->kind), strerror(-s));

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mcp-add: makes the broker know an MCP server, and logs in. See mcp-add(1).
+ */
+#include "cli/common.h"
+#include "cli/loginwait.h"
+#include "os/process.h"
+
+static const char help_text[] =
+        "Usage: mcp-add [OPTION]... URL\n"
+        "       mcp-add -d NAME | -D | -x | -X\n"
+        "\n"
+        "Adds an MCP server and logs in to it, or logs in again to one that is known.\n"
+        "\n"
+        "      --name=N              what to call it (default: from its host name)\n"
+        "      --account=A           one of several logins at the same URL\n"
+        "      --scope=S             ask for this scope (may be repeated; default: what the server "
+        "asks for)\n"
+        "      --client-id=ID        a client that was registered by hand; needs --issuer\n"
+        "      --client-secret-file=F  its secret, on the first line of F (- for standard input)\n"
+        "      --issuer=I            the authorization server that must be used\n"
+        "      --client-metadata-url=U  our client ID metadata document\n"
+        "      --no-login            add only\n"
+        "      --browser=CMD         the browser to start (default: $BROWSER, then xdg-open)\n"
+        "      --no-browser          print the address only\n"
+        "  -q, --quiet               print the address and errors only\n"
+        "  -d, --delete=NAME         forget this server, and revoke its tokens\n"
+        "  -D, --delete-all          forget all servers\n"
+        "  -x, --lock                lock the broker\n"
+        "  -X, --unlock              unlock it\n"
+        "      --json                print what was done as JSON\n" COMMON_HELP "\n"
+        "Exit status: 0 done, 2 bad usage, 3 no daemon, 4 login failed, 5 denied, 6 network, 7 the "
+        "server or its\n"
+        "issuer misbehaved, 8 locked, 9 not found or exists, 10 storage, 11 busy or timed out, 130 "
+        "cancelled.\n";
+
+enum {
+        OPTION_NAME = OPTION_OWN,
+        OPTION_ACCOUNT,
+        OPTION_SCOPE,
+        OPTION_CLIENT_ID,
+        OPTION_SECRET_FILE,
+        OPTION_ISSUER,
+        OPTION_METADATA_URL,
+        OPTION_NO_LOGIN,
+        OPTION_BROWSER,
+        OPTION_NO_BROWSER,
+        OPTION_JSON,
+};
+
+struct arguments {
+        mcpb_server_request request;
+        char *scopes;
+        const char *secret_file;
+        const char *remove;
+        bool remove_all;
+        bool lock;
+        bool unlock;
+        bool json;
+        struct login_ui ui;
+};
+
+static int set_option(struct program *p, struct arguments *a, int c) {
+        const struct {
+                int option;
+                const char **member;
+        } texts[] = {
+                { OPTION_NAME, &a->request.name },
+                { OPTION_ACCOUNT, &a->request.account },
+                { OPTION_CLIENT_ID, &a->request.client_id },
+                { OPTION_SECRET_FILE, &a->secret_file },
+                { OPTION_ISSUER, &a->request.issuer },
+                { OPTION_METADATA_URL, &a->request.client_metadata_url },
+                { OPTION_BROWSER, &a->ui.browser },
+                { 'd', &a->remove },
+        };
+        const struct {
+                int option;
+                bool *member;
+        } flags[] = {
+                { OPTION_NO_BROWSER, &a->ui.no_browser },
+                { OPTION_JSON, &a->json },
+                { 'q', &a->ui.quiet },
+                { 'D', &a->remove_all },
+                { 'x', &a->lock },
+                { 'X', &a->unlock },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                if (texts[i].option != c)
+                        continue;
+                *texts[i].member = optarg;
+                return -1;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+                if (flags[i].option != c)
+                        continue;
+                *flags[i].member = true;
+                return -1;
+        }
+        if (c == OPTION_SCOPE) {
+                a->scopes = scopes_join(a->scopes, optarg);
+                return a->scopes ? -1 : 1;
+        }
+        if (c == OPTION_NO_LOGIN) {
+                a->request.login = 0;
+                return -1;
+        }
+        return program_option(p, c, optarg);
+}
+
+static int check_arguments(struct program *p, struct arguments *a, int argc, char **argv) {
+        int modes = (a->remove != NULL) + a->remove_all + a->lock + a->unlock;
+
+        if (modes > 1)
+                return program_usage(p, "choose one of -d, -D, -x and -X");
+        if (modes == 1)
+                return optind < argc ? program_usage(p, "'%s' is too much here", argv[optind]) : -1;
+        if (optind + 1 != argc)
+                return program_usage(p, "give the URL of one server");
+        a->request.url = argv[optind];
+        a->request.scopes = a->scopes;
+        if (!strstr(a->request.url, "://"))
+                return program_usage(p,
+                                     "'%s' is no URL; give one such as https://mcp.example.com/mcp",
+                                     a->request.url);
+        return -1;
+}
+
+static int parse_arguments(struct program *p, struct arguments *a, int argc, char **argv) {
+        static const struct option table[] = {
+                COMMON_OPTIONS,
+                { "name", required_argument, NULL, OPTION_NAME },
+                { "account", required_argument, NULL, OPTION_ACCOUNT },
+                { "scope", required_argument, NULL, OPTION_SCOPE },
+                { "client-id", required_argument, NULL, OPTION_CLIENT_ID },
+                { "client-secret-file", required_argument, NULL, OPTION_SECRET_FILE },
+                { "issuer", required_argument, NULL, OPTION_ISSUER },
+                { "client-metadata-url", required_argument, NULL, OPTION_METADATA_URL },
+                { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
+                { "browser", required_argument, NULL, OPTION_BROWSER },
+                { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },
+                { "json", no_argument, NULL, OPTION_JSON },
+                { "quiet", no_argument, NULL, 'q' },
+                { "delete", required_argument, NULL, 'd' },
+                { "delete-all", no_argument, NULL, 'D' },
+                { "lock", no_argument, NULL, 'x' },
+                { "unlock", no_argument, NULL, 'X' },
+                { 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "d:DxXqhV", table, NULL)) >= 0) {
+                int r = set_option(p, a, c);
+
+                if (r >= 0)
+                        return r;
+        }
+        return check_arguments(p, a, argc, argv);
+}
+
+static int add(const struct program *p, struct arguments *a) {
+        AUTO_WIPE_STR char *secret = NULL;
+        mcpb_error err = MCPB_ERROR_INIT;
+        mcpb_client *c = NULL;
+        mcpb_login *login = NULL;
+        char *server = NULL;
+        int status = 0;
+        int r;
+
+        if (a->secret_file) {
+                secret = read_secret_file(p, a->secret_file);
+                if (!secret)
+                        return EXIT_USAGE;
+                a->request.client_secret = secret;
+        }
+        r = program_connect(p, &c, &err);
+        if (r == 0)
+                r = mcpb_server_add(c, &a->request, &server, &login, &err);
+        (void)mcpb_client_free(c);
+        if (r < 0)
+                return program_fail(p, &err);
+        if (a->json)
+                (void)printf("%s\n", server ? server : "{}");
+        if (login)
+                status = login_see_through(&a->ui, login);
+        else if (!a->ui.quiet && !a->json)
+                (void)fprintf(stderr,
+                              a->request.login ? "Added; it asks for no login: %s\n"
+                                               : "Added: %s\n",
+                              a->request.url);
+        (void)mcpb_text_free(server);
+        (void)mcpb_login_free(login);
+        return status;
+}
+
+static void print_removed(const char *text, bool quiet) {
+        AUTO_JSON json_t *result = NULL;
+        const char *warning;
+        json_t *name;
+        size_t i;
+
+        if (quiet || json_parse(text, strlen(text), 8, &result, NULL) < 0)
+                return;
+        json_array_foreach(json_object_get(result, "removed"), i, name)
+                (void)fprintf(stderr, "Removed: %s\n",
+                              json_string_value(name) ? json_string_value(name) : "?");
+        warning = json_get_string(result, "warning");
+        if (warning)
+                (void)fprintf(stderr, "Not revoked: %s\n", warning);
+}
+
+static int remove_servers(const struct program *p, const struct arguments *a) {
+        mcpb_error err = MCPB_ERROR_INIT;
+        mcpb_client *c = NULL;
+        char *text = NULL;
+        int r = program_connect(p, &c, &err);
+
+        if (r == 0)
+                r = a->remove_all ? mcpb_server_remove_all(c, &text, &err)
+                                  : mcpb_server_remove(c, a->remove, &text, &err);
+        (void)mcpb_client_free(c);
+        if (r < 0)
+                return program_fail(p, &err);
+        if (a->json)
+                (void)printf("%s\n", text);
+        else
+                print_removed(text, a->ui.quiet);
+        (void)mcpb_text_free(text);
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        struct program p;
+        struct arguments a = { .request = MCPB_SERVER_REQUEST_INIT };
+        int status;
+
+        if (process_harden(NULL) < 0)
+                return 1;
+        program_init(&p, "mcp-add", help_text);
+        a.request.login = 1;
+        a.ui = (struct login_ui){ .program = &p };
+        status = parse_arguments(&p, &a, argc, argv);
+        if (status < 0) {
+                if (a.remove || a.remove_all)
+                        status = remove_servers(&p, &a);
+                else if (a.lock || a.unlock)
+                        status = program_lock(&p, a.lock, NULL);
+                else
+                        status = add(&p, &a);
+        }
+        free(a.scopes);
+        return status;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/backend.h"
+
+#include "base/list.h"
+#include "daemon/link.h"
+
+struct request {
+        struct list link;
+        uint64_t id;
+        store_backend_read_fn on_read;
+        store_backend_done_fn on_done;
+        store_backend_list_fn on_list;
+        void *userdata;
+};
+
+struct backend {
+        struct link *link;
+        struct list requests; /* in the order of sending, which is that of the answers */
+        uint64_t last_id;
+        void (*on_lost)(void *userdata);
+        void *lost_userdata;
+        json_t *sandbox;
+};
+
+static void answer_list(struct request *q, int r, const json_t *names) {
+        size_t n = json_array_size(names);
+        const char **texts = NULL;
+
+        if (r == 0 && n > 0) {
+                texts = calloc(n, sizeof(*texts));
+                r = texts ? 0 : -ENOMEM;
+        }
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                texts[i] = json_string_value(json_array_get(names, i));
+                if (!texts[i])
+                        r = -EBADMSG;
+        }
+        q->on_list(r, r == 0 ? texts : NULL, r == 0 ? n : 0, q->userdata);
+        free(texts);
+}
+
+static void answer(struct request *q, int r, const json_t *head, struct buf *bytes) {
+        struct buf none = BUF_INIT;
+
+        list_remove(&q->link);
+        if (q->on_read)
+                q->on_read(r, bytes ? bytes : &none, q->userdata);
+        else if (q->on_list)
+                answer_list(q, r, head ? json_object_get(head, "names") : NULL);
+        else
+                q->on_done(r, q->userdata);
+        free(q);
+}
+
+static int on_frame(struct frame *f, void *userdata) {
+        struct backend *b = userdata;
+        const char *op = json_get_string(f->head, "op");
+        struct request *q = LIST_FIRST(&b->requests, struct request, link);
+        json_int_t r = json_get_int(f->head, "r", -EBADMSG);
+
+        if (op && streq(op, "sandbox")) {
+                json_decref(b->sandbox);
+                b->sandbox = json_incref(json_object_get(f->head, "sandbox"));
+                return 0;
+        }
+        if (!op || !streq(op, "done") || !q ||
+            json_get_int(f->head, "id", 0) != (json_int_t)q->id || r > 0 || r < -4096)
+                return -EBADMSG;
+        answer(q, (int)r, f->head, &f->body);
+        return 0;
+}
+
+static void fail_all(struct backend *b, int r) {
+        while (!list_empty(&b->requests))
+                answer(LIST_FIRST(&b->requests, struct request, link), r, NULL, NULL);
+}
+
+static void on_closed(void *userdata) {
+        struct backend *b = userdata;
+
+        b->on_lost(b->lost_userdata);
+}
+
+static const struct link_ops link_ops = { on_frame, on_closed };
+
+int backend_new(sd_event *event, int fd, void (*on_lost)(void *userdata), void *userdata,
+                struct backend **ret) {
+        struct backend *b = calloc(1, sizeof(*b));
+        int r;
+
+        if (!b) {
+                (void)close(fd);
+                return -ENOMEM;
+        }
+        list_init(&b->requests);
+        b->on_lost = on_lost;
+        b->lost_userdata = userdata;
+        r = link_new(event, fd, &link_ops, b, "writer", &b->link);
+        if (r < 0) {
+                free(b);
+                return r;
+        }
+        *ret = b;
+        return 0;
+}
+
+struct backend *backend_free(struct backend *b) {
+        if (!b)
+                return NULL;
+        fail_all(b, -ECANCELED);
+        b->link = link_free(b->link);
+        json_decref(b->sandbox);
+        free(b);
+        return NULL;
+}
+
+const json_t *backend_sandbox(const struct backend *b) {
+        return b->sandbox;
+}
+
+static int send_request(struct backend *b, json_t *head, struct buf *bytes, struct request *from) {
+        AUTO_JSON json_t *owned = head;
+        struct request *q = calloc(1, sizeof(*q));
+        int r;
+
+        if (!q || !owned ||
+            json_object_set_new(owned, "id", json_integer((json_int_t)(b->last_id + 1))) < 0) {
+                free(q);
+                return -ENOMEM;
+        }
+        *q = *from;
+        list_init(&q->link);
+        q->id = b->last_id + 1;
+        r = link_send(b->link, owned, bytes, NULL, 0);
+        if (r < 0) {
+                free(q);
+                return r;
+        }
+        b->last_id++;
+        list_append(&b->requests, &q->link);
+        return 0;
+}
+
+static int backend_read(void *backend, const char *name, size_t max, store_backend_read_fn fn,
+                        void *userdata) {
+        return send_request(
+                backend,
+                json_pack("{s:s, s:s, s:I}", "op", "read", "name", name, "max", (json_int_t)max),
+                NULL, &(struct request){ .on_read = fn, .userdata = userdata });
+}
+
+static int backend_write(void *backend, const char *name, struct buf *data,
+                         store_backend_done_fn fn, void *userdata) {
+        return send_request(backend, json_pack("{s:s, s:s}", "op", "write", "name", name), data,
+                            &(struct request){ .on_done = fn, .userdata = userdata });
+}
+
+static int backend_remove(void *backend, const char *name, store_backend_done_fn fn,
+                          void *userdata) {
+        return send_request(backend, json_pack("{s:s, s:s}", "op", "remove", "name", name), NULL,
+                            &(struct request){ .on_done = fn, .userdata = userdata });
+}
+
+static int backend_list(void *backend, store_backend_list_fn fn, void *userdata) {
+        return send_request(backend, json_pack("{s:s}", "op", "list"), NULL,
+                            &(struct request){ .on_list = fn, .userdata = userdata });
+}
+
+static const struct store_backend_ops ops = { backend_read, backend_write, backend_remove,
+                                              backend_list };
+
+const struct store_backend_ops *backend_ops(void) {
+        return &ops;
+}

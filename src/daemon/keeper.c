@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/keeper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/broker.h"
+#include "crypto/init.h"
+#include "daemon/backend.h"
+#include "daemon/hook.h"
+#include "daemon/link.h"
+#include "daemon/workers.h"
+#include "loop/loop.h"
+#include "os/alloc.h"
+#include "os/process.h"
+#include "policy/policy.h"
+#include "rpc/rpc.h"
+#include "sandbox/sandbox.h"
+
+struct keeper {
+        const struct keeper_options *options;
+        sd_event *event;
+        struct link *control;
+        struct backend *backend;
+        struct store *store;
+        struct workers *workers;
+        struct broker *broker;
+        struct rpc *rpc;
+        sd_event_source *alive;
+        sd_event_source *leave;
+        bool ready;
+        int status;
+};
+
+static void leave(struct keeper *k, int status) {
+        k->status = status;
+        (void)sd_event_exit(k->event, status);
+}
+
+static void say(struct keeper *k, json_t *head) {
+        if (link_send_head(k->control, head) < 0)
+                log_warning("The supervisor does not take messages");
+}
+
+static void say_failed(struct keeper *k, const struct error *err) {
+        say(k, json_pack("{s:s, s:s, s:s, s:s}", "op", "failed", "code", error_name(err->code),
+                         "message", err->message, "hint", err->hint));
+}
+
+/* --- Configuration and policy --------------------------------------------------------------------------------- */
+
+static int parse_files(const struct config_files *config, const struct config_files *policy,
+                       struct config **ret_config, struct policy **ret_policy, struct error *err) {
+        AUTO_FREE struct config *c = calloc(1, sizeof(*c));
+        AUTO_FREE struct policy_file *files = calloc(policy->n + 1, sizeof(*files));
+        int r;
+
+        if (!c || !files)
+                return error_oom(err);
+        for (size_t i = 0; i < policy->n; i++)
+                files[i] = (struct policy_file){ .layer = (enum policy_layer)policy->items[i].layer,
+                                                 .path = policy->items[i].path,
+                                                 .data = policy->items[i].data,
+                                                 .len = policy->items[i].len };
+        r = policy_load(ret_policy, files, policy->n, err);
+        if (r < 0)
+                return r;
+        r = config_parse(c, config, err);
+        if (r < 0) {
+                *ret_policy = policy_free(*ret_policy);
+                return r;
+        }
+        *ret_config = TAKE(c);
+        return 0;
+}
+
+/* A reload that does not parse changes nothing (S3: never a weaker policy by accident). */
+static int on_configure(struct keeper *k, struct frame *f) {
+        AUTO_CONFIG_FILES struct config_files config = CONFIG_FILES_INIT;
+        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
+        struct config *c = NULL;
+        struct policy *p = NULL;
+        struct error err = ERROR_INIT;
+        int r = config_files_from_json(&config, json_object_get(f->head, "config"));
+
+        if (r == 0)
+                r = config_files_from_json(&policy, json_object_get(f->head, "policy"));
+        if (r == 0)
+                r = parse_files(&config, &policy, &c, &p, &err);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "reading the new configuration");
+                log_failure(LOG_ERR, &err, "The old configuration stays");
+                return 0;
+        }
+        broker_reload(k->broker, p, c);
+        return 0;
+}
+
+/* --- The supervisor ------------------------------------------------------------------------------------------- */
+
+static void on_rpc_drained(void *userdata) {
+        leave(userdata, 0);
+}
+
+static int on_leave(sd_event_source *s, uint64_t usec, void *userdata) {
+        log_warning("Some clients did not take their last answer");
+        leave(userdata, 0);
+        return 0;
+}
+
+static void on_broker_drained(void *userdata) {
+        struct keeper *k = userdata;
+
+        if (rpc_drain(k->rpc, on_rpc_drained, k) < 0 ||
+            loop_timer(k->event, clock_boot_usec() + 2 * USEC_PER_SEC, on_leave, k, "leave",
+                       &k->leave) < 0)
+                leave(k, 0);
+}
+
+static int on_stop(struct keeper *k, struct frame *f) {
+        rpc_stop_accepting(k->rpc);
+        broker_drain(k->broker, on_broker_drained, k);
+        return 0;
+}
+
+static int on_worker(struct keeper *k, struct frame *f) {
+        const char *name = json_get_string(f->head, "name");
+        enum worker_kind kind;
+
+        if (!name || worker_from_name(name, &kind) < 0 || f->n_fds != 1)
+                return -EBADMSG;
+        return workers_attach(k->workers, kind, TAKE_FD(f->fds[0])) < 0 ? -EIO : 0;
+}
+
+static int on_processes(struct keeper *k, struct frame *f) {
+        workers_set_processes(k->workers, json_incref(json_object_get(f->head, "list")));
+        return 0;
+}
+
+static int on_control_frame(struct frame *f, void *userdata) {
+        static const struct {
+                const char *op;
+                int (*fn)(struct keeper *k, struct frame *f);
+        } table[] = {
+                { "configure", on_configure },
+                { "worker", on_worker },
+                { "processes", on_processes },
+                { "stop", on_stop },
+        };
+        const char *op = json_get_string(f->head, "op");
+
+        for (size_t i = 0; op && i < ARRAY_SIZE(table); i++)
+                if (streq(table[i].op, op))
+                        return table[i].fn(userdata, f);
+        return -EBADMSG;
+}
+
+static void on_control_closed(void *userdata) {
+        /* Without a supervisor nobody starts the workers again and nobody stops us: leave. */
+        leave(userdata, 1);
+}
+
+static const struct link_ops control_ops = { on_control_frame, on_control_closed };
+
+static void on_worker_control(const char *what, void *userdata) {
+        say(userdata, json_pack("{s:s, s:s}", "op", "control", "what", what));
+}
+
+static int on_alive(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct keeper *k = userdata;
+
+        say(k, json_pack("{s:s}", "op", "alive"));
+        if (loop_timer_set(s, clock_boot_usec() + k->options->alive_usec) < 0)
+                log_warning("The watchdog is not fed any more");
+        return 0;
+}
+
+static void on_writer_lost(void *userdata) {
+        log_error("The writer has ended: nothing can be kept any more");
+        leave(userdata, 1);
+}
+
+/* --- The public socket ---------------------------------------------------------------------------------------- */
+
+struct attestation {
+        rpc_attested_fn done;
+        void *ctx;
+};
+
+static void on_attested(int r, const struct evidence *e, const struct error *err, void *userdata) {
+        struct attestation *a = userdata;
+
+        a->done(r, e, a->ctx);
+        free(a);
+}
+
+static int attest_peer(void *userdata, pid_t pid, int pidfd, rpc_attested_fn done, void *ctx) {
+        struct keeper *k = userdata;
+        struct attestation *a = calloc(1, sizeof(*a));
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        a->done = done;
+        a->ctx = ctx;
+        r = workers_attest(k->workers, pid, pidfd, on_attested, a);
+        if (r < 0)
+                free(a);
+        return r;
+}
+
+static int call_broker(void *userdata, const struct caller *who, enum method m,
+                       const json_t *params, broker_reply_fn fn, void *fn_userdata,
+                       struct broker_call **ret) {
+        struct keeper *k = userdata;
+
+        return broker_call(k->broker, who, m, params, fn, fn_userdata, ret);
+}
+
+static void abandon_call(void *userdata, struct broker_call *call) {
+        broker_call_abandon(call);
+}
+
+static const struct rpc_ops rpc_ops = { attest_peer, call_broker, abandon_call };
+
+static void on_broker_ready(int r, const struct error *err, void *userdata) {
+        struct keeper *k = userdata;
+
+        for (size_t i = 0; r == 0 && i < k->options->n_listeners; i++)
+                r = rpc_add_listener(k->rpc, k->options->listener_fds[i], RPC_MAIN);
+        if (r < 0) {
+                struct error problem = err ? *err : ERROR_INIT;
+
+                (void)error_fallback(&problem, r, "starting");
+                say_failed(k, &problem);
+                leave(k, error_exit_status(problem.code));
+                return;
+        }
+        k->ready = true;
+        say(k, json_pack("{s:s}", "op", "ready"));
+}
+
+/* --- Its life ------------------------------------------------------------------------------------------------- */
+
+static int make_broker(struct keeper *k, struct error *err) {
+        struct broker_options options = {
+                .event = k->event,
+                .workers = workers_ops(),
+                .workers_userdata = k->workers,
+                .store = k->store,
+                .backend_ops = backend_ops(),
+                .backend = k->backend,
+                .audit_fd = k->options->audit_fd,
+                .passphrase = k->options->passphrase,
+        };
+        int r = parse_files(k->options->config, k->options->policy, &options.config,
+                            &options.policy, err);
+
+        if (r == 0)
+                r = broker_new(&options, &k->broker, err);
+        return r;
+}
+
+static int connect_all(struct keeper *k, struct error *err) {
+        const struct keeper_options *o = k->options;
+        int r = loop_new(&k->event);
+
+        if (r == 0)
+                r = link_new(k->event, o->control_fd, &control_ops, k, "supervisor", &k->control);
+        if (r == 0)
+                r = backend_new(k->event, o->writer_fd, on_writer_lost, k, &k->backend);
+        if (r == 0) {
+                k->store = store_new(backend_ops(), k->backend);
+                r = k->store ? 0 : -ENOMEM;
+        }
+        if (r == 0)
+                r = workers_new(&(struct workers_options){ k->event, on_worker_control, k },
+                                &k->workers);
+        for (int i = 0; r == 0 && i < WORKER_KIND_COUNT; i++)
+                r = workers_attach(k->workers, (enum worker_kind)i, o->worker_fds[i]);
+        if (r == 0)
+                r = rpc_new(k->event, &rpc_ops, k, &k->rpc);
+        if (r == 0 && o->alive_usec > 0)
+                r = loop_timer(k->event, clock_boot_usec(), on_alive, k, "alive", &k->alive);
+        return error_fallback(err, r, "preparing the keeper");
+}
+
+static int confine(struct keeper *k, struct error *err) {
+        struct sandbox_profile profile = sandbox_keeper();
+        struct sandbox_report report = { 0 };
+        json_t *status = NULL;
+        int r = sandbox_enter(&profile, &report, err);
+
+        if (r < 0)
+                return r;
+        hook_confined("keeper");
+        for (size_t i = 0; i < report.n_missing; i++)
+                log_warning("This kernel does not grant %s: the sandbox is weaker",
+                            report.missing[i]);
+        if (sandbox_status_json(&report, &status) == 0)
+                workers_set_sandbox(k->workers, "keeper", status);
+        return 0;
+}
+
+static void keeper_free(struct keeper *k) {
+        k->alive = loop_source_free(k->alive);
+        k->leave = loop_source_free(k->leave);
+        k->rpc = rpc_free(k->rpc);
+        /* The store tells everybody who waits for it, so the domain must still be there. */
+        k->store = store_free(k->store);
+        k->broker = broker_free(k->broker);
+        k->workers = workers_free(k->workers);
+        k->backend = backend_free(k->backend);
+        k->control = link_free(k->control);
+        k->event = loop_free(k->event);
+}
+
+int keeper_main(const struct keeper_options *o) {
+        struct keeper k = { .options = o };
+        struct error err = ERROR_INIT;
+        int r;
+
+        log_open("mcp-brokerd[keeper]", LOG_INFO);
+        json_use_wiping_allocator();
+        r = process_harden(&err);
+        if (r == 0)
+                r = error_fallback(&err, process_ignore_signals(), "ignoring signals");
+        if (r == 0)
+                r = crypto_init(&err);
+        if (r == 0)
+                r = connect_all(&k, &err);
+        if (r == 0)
+                r = make_broker(&k, &err);
+        if (r == 0)
+                r = confine(&k, &err);
+        if (r == 0)
+                r = error_fallback(&err, broker_start(k.broker, on_broker_ready, &k),
+                                   "opening the store");
+        if (r < 0) {
+                if (k.control)
+                        say_failed(&k, &err);
+                k.status = err.code != MCPB_NO_ERROR ? error_exit_status(err.code) : 1;
+        } else {
+                r = sd_event_loop(k.event);
+                if (r < 0)
+                        log_error("The keeper's loop failed: %s", strerror(-r));
+        }
+        keeper_free(&k);
+        return r < 0 && k.status == 0 ? 1 : k.status;
+}

@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/keeper.h"
+#include "daemon/link.h"
+#include "daemon/workers.h"
+#include "daemon/writer.h"
+#include "loop/loop.h"
+#include "os/sock.h"
+#include "os/spawn.h"
+
+#define RESTART_MIN_USEC (50 * USEC_PER_MSEC)
+#define RESTART_MAX_USEC (10 * USEC_PER_SEC)
+#define STOP_SEC 40 /* a little more than the keeper takes at most */
+
+struct supervisor;
+
+struct process {
+        struct supervisor *supervisor;
+        const char *name;
+        pid_t pid; /* 0: not running */
+        sd_event_source *child;
+        sd_event_source *again;
+        uint64_t started_boot;
+        uint64_t delay_usec;
+        unsigned n_restarts;
+};
+
+struct supervisor {
+        const struct options *options;
+        struct supervisor_files *files;
+        char **environment;
+        void (*on_ready)(pid_t pid, const char *socket);
+        sd_event *event;
+        struct link *keeper_link;
+        struct process keeper;
+        struct process writer;
+        struct process workers[WORKER_KIND_COUNT];
+        struct process command;
+        sd_event_source *give_up;
+        bool ready;
+        bool stopping;
+        bool reload; /* asked for before it was ready */
+        int status;
+        int command_status; /* -1: none has ended */
+};
+
+static void tell_keeper(struct supervisor *s, json_t *head) {
+        if (!s->keeper_link || link_send_head(s->keeper_link, head) < 0)
+                log_debug("the keeper does not take messages");
+}
+
+static json_t *describe(const struct process *p) {
+        return json_pack("{s:s, s:I, s:i}", "name", p->name, "pid", (json_int_t)p->pid, "restarts",
+                         (int)p->n_restarts);
+}
+
+static void tell_processes(struct supervisor *s) {
+        AUTO_JSON json_t *list = json_array();
+        int r = list ? 0 : -ENOMEM;
+
+        if (r == 0)
+                r = json_array_append_new(list,
+                                          json_pack("{s:s, s:I, s:i}", "name", "supervisor", "pid",
+                                                    (json_int_t)getpid(), "restarts", 0));
+        if (r == 0)
+                r = json_array_append_new(list, describe(&s->keeper));
+        if (r == 0)
+                r = json_array_append_new(list, describe(&s->writer));
+        for (int i = 0; r == 0 && i < WORKER_KIND_COUNT; i++)
+                r = json_array_append_new(list, describe(&s->workers[i]));
+        if (r == 0)
+                tell_keeper(s, json_pack("{s:s, s:O}", "op", "processes", "list", list));
+}
+
+/* --- Stopping ------------------------------------------------------------------------------------------------- */
+
+static int on_give_up(sd_event_source *src, uint64_t usec, void *userdata) {
+        struct supervisor *s = userdata;
+
+        log_error("The keeper does not end: it is killed");
+        if (s->keeper.pid > 0)
+                (void)kill(s->keeper.pid, SIGKILL);
+        return 0;
+}
+
+static void stop(struct supervisor *s) {
+        if (s->stopping)
+                return;
+        s->stopping = true;
+        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping when what is under way is done");
+        if (!s->ready) {
+                if (s->keeper.pid > 0)
+                        (void)kill(s->keeper.pid, SIGKILL);
+                return;
+        }
+        tell_keeper(s, json_pack("{s:s}", "op", "stop"));
+        if (loop_timer(s->event, clock_boot_usec() + STOP_SEC * USEC_PER_SEC, on_give_up, s,
+                       "give up", &s->give_up) < 0)
+                log_warning("No timer for the stop: out of memory");
+}
+
+static void reload(struct supervisor *s) {
+        AUTO_CONFIG_FILES struct config_files config = CONFIG_FILES_INIT;
+        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
+        struct error err = ERROR_INIT;
+        json_t *config_json = NULL;
+        json_t *policy_json = NULL;
+        char text[96];
+
+        s->reload = !s->ready;
+        if (!s->ready)
+                return;
+        (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                       (unsigned long long)clock_boot_usec());
+        (void)sd_notify(0, text);
+        if (supervisor_read_config(s->options, &config, &policy, &err) < 0 ||
+            config_files_to_json(&config, &config_json) < 0 ||
+            config_files_to_json(&policy, &policy_json) < 0) {
+                (void)error_fallback(&err, -ENOMEM, "reading the configuration again");
+                log_failure(LOG_ERR, &err, "The old configuration stays");
+                json_decref(config_json);
+        } else {
+                tell_keeper(s, json_pack("{s:s, s:o, s:o}", "op", "configure", "config",
+                                         config_json, "policy", policy_json));
+        }
+        (void)sd_notify(0, "READY=1");
+}
+
+/* --- Children ------------------------------------------------------------------------------------------------- */
+
+static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err);
+
+static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
+        struct process *p = userdata;
+        struct supervisor *s = p->supervisor;
+        enum worker_kind kind = (enum worker_kind)(p - s->workers);
+        AUTO_JSON json_t *head = NULL;
+        struct error err = ERROR_INIT;
+        int fds[2] = { -1, -1 };
+        int r;
+
+        p->again = loop_source_free(p->again);
+        r = sock_pair(fds);
+        if (r == 0)
+                r = start_worker(s, kind, fds[0], &err);
+        if (r == 0) {
+                head = json_pack("{s:s, s:s}", "op", "worker", "name", p->name);
+                r = head ? link_send(s->keeper_link, head, NULL, &fds[1], 1) : -ENOMEM;
+        }
+        if (fds[0] >= 0)
+                (void)close(fds[0]);
+        if (fds[1] >= 0)
+                (void)close(fds[1]);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "starting a worker again");
+                log_failure(LOG_ERR, &err, p->name);
+                if (loop_timer(s->event, clock_boot_usec() + RESTART_MAX_USEC, on_start_again, p,
+                               p->name, &p->again) < 0)
+                        (void)sd_event_exit(s->event, 1);
+        }
+        tell_processes(s);
+        return 0;
+}
+
+static void start_again(struct process *p) {
+        uint64_t lived = clock_boot_usec() - p->started_boot;
+
+        p->n_restarts++;
+        if (lived > 10 * USEC_PER_SEC || p->delay_usec == 0)
+                p->delay_usec = RESTART_MIN_USEC;
+        else if (p->delay_usec < RESTART_MAX_USEC)
+                p->delay_usec *= 2;
+        if (loop_timer(p->supervisor->event, clock_boot_usec() + p->delay_usec, on_start_again, p,
+                       p->name, &p->again) < 0)
+                (void)sd_event_exit(p->supervisor->event, 1);
+}
+
+static int exit_status(const siginfo_t *si) {
+        return si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
+}
+
+static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
+        struct process *p = userdata;
+        struct supervisor *s = p->supervisor;
+        bool is_worker = p >= s->workers && p < s->workers + WORKER_KIND_COUNT;
+
+        p->pid = 0;
+        p->child = loop_source_free(p->child);
+        if (p == &s->command) {
+                s->command_status = exit_status(si);
+                stop(s);
+                return 0;
+        }
+        if (is_worker) {
+                if (!s->stopping) {
+                        log_warning("%s ended (%s %d); it is started again", p->name,
+                                    si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+                        start_again(p);
+                }
+                return 0;
+        }
+        /* Without keeper or writer there is nothing to supervise. */
+        if (!s->stopping || exit_status(si) != 0)
+                log_error("The %s ended (%s %d)", p->name,
+                          si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+        if (s->status == 0)
+                s->status = s->stopping && p == &s->keeper ? exit_status(si)
+                            : exit_status(si)              ? exit_status(si)
+                                                           : 1;
+        if (p == &s->writer && s->keeper.pid > 0) {
+                if (s->stopping)
+                        s->status = 0; /* it left at the end of its stream, as it should */
+                return 0;              /* the keeper notices, and leaves with its own status */
+        }
+        (void)sd_event_exit(s->event, s->status);
+        return 0;
+}
+
+static int watch(struct supervisor *s, struct process *p, pid_t pid) {
+        int r = sd_event_add_child(s->event, &p->child, pid, WEXITED, on_child, p);
+
+        if (r < 0)
+                return r;
+        p->pid = pid;
+        p->started_boot = clock_boot_usec();
+        (void)sd_event_source_set_priority(p->child, LOOP_CHILD);
+        return 0;
+}
+
+/* What a worker's environment may hold: where the person's session is, and what test tools need. */
+static const char *const passed_on[] = { "PATH=",
+                                         "HOME=",
+                                         "USER=",
+                                         "LOGNAME=",
+                                         "LANG=",
+                                         "LC_ALL=",
+                                         "TERM=",
+                                         "DISPLAY=",
+                                         "WAYLAND_DISPLAY=",
+                                         "XAUTHORITY=",
+                                         "XDG_RUNTIME_DIR=",
+                                         "DBUS_SESSION_BUS_ADDRESS=",
+                                         "ASAN_OPTIONS=",
+                                         "UBSAN_OPTIONS=",
+                                         "LSAN_OPTIONS=",
+                                         "GCOV_PREFIX=",
+                                         "GCOV_PREFIX_STRIP=" };
+
+static char **worker_environment(char **all) {
+        size_t n = 0;
+        char **env = calloc(ARRAY_SIZE(passed_on) + 1, sizeof(*env));
+
+        for (size_t i = 0; env && all[i] && n < ARRAY_SIZE(passed_on); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(passed_on); k++)
+                        if (strncmp(all[i], passed_on[k], strlen(passed_on[k])) == 0 &&
+                            n < ARRAY_SIZE(passed_on))
+                                env[n++] = all[i];
+        return env;
+}
+
+static int add_option(char **argv, size_t *n, const char *name, const char *value) {
+        AUTO_BUF struct buf b = BUF_INIT;
+        int r = value ? buf_printf(&b, "--%s=%s", name, value) : -ENOENT;
+
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        argv[*n] = buf_steal(&b);
+        return argv[(*n)++] ? 0 : -ENOMEM;
+}
+
+static int worker_argv(struct supervisor *s, enum worker_kind kind, char **argv, char *path) {
+        struct config config = { 0 };
+        struct error err = ERROR_INIT;
+        size_t n = 1;
+        int r;
+
+        argv[0] = path;
+        if (kind == WORKER_SESSION)
+                return 0;
+        r = config_parse(&config, &s->files->config, &err);
+        if (r == 0)
+                r = add_option(argv, &n, "role", worker_name(kind));
+        if (r == 0)
+                r = add_option(argv, &n, "ca-file", config.ca_file);
+        if (r == 0)
+                r = add_option(argv, &n, "proxy", config.proxy);
+        config_done(&config);
+        return r;
+}
+
+static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err) {
+        struct process *p = &s->workers[kind];
+        AUTO_BUF struct buf path = BUF_INIT;
+        char *argv[8] = { 0 };
+        AUTO_FREE char **env = worker_environment(s->environment);
+        const struct spawn_fd fds[] = { { fd, 3 }, { STDERR_FILENO, STDERR_FILENO } };
+        pid_t pid = 0;
+        int r;
+
+        r = buf_printf(&path, "%s/%s", s->options->libexec_dir,
+                       kind == WORKER_SESSION ? "mcp-broker-session" : "mcp-broker-net");
+        if (r == 0)
+                r = worker_argv(s, kind, argv, path.data);
+        if (r == 0 && !env)
+                r = -ENOMEM;
+        if (r == 0)
+                r = spawn(&(struct spawn){ .path = path.data,
+                                           .argv = argv,
+                                           .envp = env,
+                                           .fds = fds,
+                                           .n_fds = ARRAY_SIZE(fds),
+                                           .die_with_us = true },
+                          &pid, NULL, err);
+        for (size_t i = 1; i < ARRAY_SIZE(argv); i++)
+                free(argv[i]);
+        if (r == 0)
+                r = watch(s, p, pid);
+        return error_fallback(err, r, "starting a worker");
+}
+
+static int start_command(struct supervisor *s, struct error *err) {
+        char **env;
+        size_t n = 0;
+        AUTO_BUF struct buf variable = BUF_INIT;
+        pid_t pid = 0;
+        int r = buf_printf(&variable, "MCP_BROKER_SOCK=%s", s->files->socket);
+
+        while (s->environment[n])
+                n++;
+        env = calloc(n + 2, sizeof(*env));
+        if (!env || r < 0) {
+                free(env);
+                return error_oom(err);
+        }
+        n = 0;
+        for (size_t i = 0; s->environment[i]; i++)
+                if (strncmp(s->environment[i], "MCP_BROKER_SOCK=", 16) != 0)
+                        env[n++] = s->environment[i];
+        env[n] = variable.data;
+        r = spawn(&(struct spawn){ .path = s->options->command[0],
+                                   .argv = s->options->command,
+                                   .envp = env,
+                                   .search = true,
+                                   .keep_stdio = true },
+                  &pid, NULL, err);
+        free(env);
+        return r < 0 ? r : error_fallback(err, watch(s, &s->command, pid), "watching the command");
+}
+
+/* --- What the keeper says ------------------------------------------------------------------------------------- */
+
+static void on_keeper_ready(struct supervisor *s) {
+        struct error err = ERROR_INIT;
+
+        if (s->ready)
+                return;
+        s->ready = true;
+        (void)sd_notify(0, "READY=1\nSTATUS=Serving");
+        log_info("Listening on %s", s->files->socket);
+        if (s->on_ready)
+                s->on_ready(getpid(), s->files->socket);
+        if (s->stopping) {
+                s->stopping = false;
+                stop(s);
+        }
+        if (s->reload)
+                reload(s);
+        if (s->options->command && start_command(s, &err) < 0) {
+                log_failure(LOG_ERR, &err, "starting the command");
+                s->command_status = err.code == MCPB_NOT_FOUND ? 127 : 126;
+                stop(s);
+        }
+}
+
+static void on_keeper_failed(struct supervisor *s, const json_t *head) {
+        const char *message = json_get_string(head, "message");
+        const char *hint = json_get_string(head, "hint");
+        const char *code = json_get_string(head, "code");
+
+        s->status = error_exit_status(error_from_name(code ? code : ""));
+        log_error("%s%s%s", message ? message : "The keeper failed", hint && hint[0] ? ". " : "",
+                  hint ? hint : "");
+}
+
+static int on_keeper_frame(struct frame *f, void *userdata) {
+        struct supervisor *s = userdata;
+        const char *op = json_get_string(f->head, "op");
+        const char *what = json_get_string(f->head, "what");
+
+        if (!op)
+                return -EBADMSG;
+        if (streq(op, "ready"))
+                on_keeper_ready(s);
+        else if (streq(op, "failed"))
+                on_keeper_failed(s, f->head);
+        else if (streq(op, "alive"))
+                (void)sd_notify(0, "WATCHDOG=1");
+        else if (streq(op, "control") && what && streq(what, "stop"))
+                stop(s);
+        else if (streq(op, "control") && what && streq(what, "reload"))
+                reload(s);
+        else
+                return -EBADMSG;
+        return 0;
+}
+
+static void on_keeper_closed(void *userdata) {
+        /* Its end as a child follows. */
+}
+
+static const struct link_ops keeper_ops = { on_keeper_frame, on_keeper_closed };
+
+/* --- Starting ------------------------------------------------------------------------------------------------- */
+
+static int on_signal(sd_event_source *src, const struct signalfd_siginfo *si, void *userdata) {
+        struct supervisor *s = userdata;
+
+        if (si->ssi_signo == SIGHUP)
+                reload(s);
+        else
+                stop(s);
+        return 0;
+}
+
+/* The ends of the streams between our processes; -1 where handed over. */
+struct streams {
+        int control[2];
+        int writer[2];
+        int workers[WORKER_KIND_COUNT][2]; /* [0] the worker's, [1] the keeper's */
+};
+
+static void close_streams(struct streams *t) {
+        int *all = (int *)t;
+
+        for (size_t i = 0; i < sizeof(*t) / sizeof(int); i++)
+                if (all[i] >= 0)
+                        (void)close(all[i]);
+}
+
+static int open_streams(struct streams *t) {
+        int r;
+
+        *t = (struct streams){ { -1, -1 }, { -1, -1 }, { { -1, -1 }, { -1, -1 }, { -1, -1 } } };
+        r = sock_pair(t->control);
+        if (r == 0)
+                r = sock_pair(t->writer);
+        for (int i = 0; r == 0 && i < WORKER_KIND_COUNT; i++)
+                r = sock_pair(t->workers[i]);
+        return r;
+}
+
+/* In the child: closes what is not its own, so that S2 holds by what is open, too. */
+static void keep_only(const int *keep, size_t n_keep) {
+        for (int fd = 3; fd < 256; fd++) {
+                bool kept = false;
+
+                for (size_t i = 0; i < n_keep; i++)
+                        kept = kept || keep[i] == fd;
+                if (!kept)
+                        (void)close(fd);
+        }
+}
+
+static pid_t fork_quietly(pid_t parent) {
+        pid_t pid = fork();
+        sigset_t none;
+
+        if (pid != 0)
+                return pid;
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        /* Nothing of ours outlives its supervisor. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(1);
+        return 0;
+}
+
+static void run_writer(struct streams *t, struct supervisor_files *f) {
+        const int keep[] = { t->writer[0], f->store_fd };
+
+        keep_only(keep, ARRAY_SIZE(keep));
+        _exit(writer_main(t->writer[0], f->store_fd));
+}
+
+static void run_keeper(struct streams *t, struct supervisor_files *f, const struct options *o,
+                       uint64_t watchdog_usec) {
+        struct keeper_options k = {
+                .control_fd = t->control[1],
+                .writer_fd = t->writer[1],
+                .worker_fds = { t->workers[0][1], t->workers[1][1], t->workers[2][1] },
+                .audit_fd = f->audit_fd,
+                .n_listeners = f->n_listeners,
+                .config = &f->config,
+                .policy = &f->policy,
+                .passphrase = o->passphrase,
+                .alive_usec = watchdog_usec / 3,
+        };
+        int keep[6 + KEEPER_LISTENERS_MAX] = { k.control_fd,    k.writer_fd,     k.worker_fds[0],
+                                               k.worker_fds[1], k.worker_fds[2], k.audit_fd };
+
+        for (size_t i = 0; i < f->n_listeners; i++)
+                keep[6 + i] = k.listener_fds[i] = f->listener_fds[i];
+        keep_only(keep, 6 + f->n_listeners);
+        _exit(keeper_main(&k));
+}
+
+static int start_forked(struct supervisor *s, struct streams *t, uint64_t watchdog_usec) {
+        pid_t me = getpid();
+        pid_t writer;
+        pid_t keeper;
+
+        writer = fork_quietly(me);
+        if (writer == 0)
+                run_writer(t, s->files);
+        if (writer < 0)
+                return -errno;
+        keeper = fork_quietly(me);
+        if (keeper == 0)
+                run_keeper(t, s->files, s->options, watchdog_usec);
+        if (keeper < 0) {
+                (void)kill(writer, SIGKILL);
+                return -errno;
+        }
+        s->writer.pid = writer;
+        s->keeper.pid = keeper;
+        return 0;
+}
+
+static int block_signals(void) {
+        sigset_t set;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigaddset(&set, SIGINT);
+        (void)sigaddset(&set, SIGHUP);
+        (void)sigaddset(&set, SIGCHLD);
+        return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int prepare_loop(struct supervisor *s, struct streams *t) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        int r = loop_new(&s->event);
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
+                /* A command in our foreground gets the terminal's signals itself: only TERM ends us then. */
+                if (s->options->command && signals[i] == SIGINT)
+                        continue;
+                r = sd_event_add_signal(s->event, NULL, signals[i], on_signal, s);
+        }
+        if (r >= 0)
+                r = link_new(s->event, TAKE_FD(t->control[0]), &keeper_ops, s, "keeper",
+                             &s->keeper_link);
+        if (r >= 0)
+                r = watch(s, &s->writer, s->writer.pid);
+        if (r >= 0)
+                r = watch(s, &s->keeper, s->keeper.pid);
+        return r < 0 ? r : 0;
+}
+
+static int start_all(struct supervisor *s, struct error *err) {
+        struct streams t;
+        uint64_t watchdog = 0;
+        int r = open_streams(&t);
+
+        if (sd_watchdog_enabled(0, &watchdog) <= 0)
+                watchdog = 0;
+        if (r == 0)
+                r = block_signals();
+        if (r == 0)
+                r = start_forked(s, &t, watchdog);
+        if (r == 0)
+                r = prepare_loop(s, &t);
+        for (int i = 0; r == 0 && i < WORKER_KIND_COUNT; i++)
+                r = start_worker(s, (enum worker_kind)i, t.workers[i][0], err);
+        close_streams(&t);
+        if (r == 0)
+                tell_processes(s);
+        return error_fallback(err, r, "starting");
+}
+
+static void name_processes(struct supervisor *s) {
+        s->keeper = (struct process){ .supervisor = s, .name = "keeper" };
+        s->writer = (struct process){ .supervisor = s, .name = "writer" };
+        s->command = (struct process){ .supervisor = s, .name = "command" };
+        for (int i = 0; i < WORKER_KIND_COUNT; i++)
+                s->workers[i] = (struct process){ .supervisor = s,
+                                                  .name = worker_name((enum worker_kind)i) };
+}
+
+static void end_process(struct process *p) {
+        p->child = loop_source_free(p->child);
+        p->again = loop_source_free(p->again);
+        if (p->pid > 0)
+                (void)kill(p->pid, SIGKILL);
+        p->pid = 0;
+}
+
+int supervisor_run(const struct options *o, struct supervisor_files *f,
+                   void (*on_ready)(pid_t pid, const char *socket), char **environment) {
+        struct supervisor s = { .options = o,
+                                .files = f,
+                                .on_ready = on_ready,
+                                .environment = environment,
+                                .command_status = -1 };
+        struct error err = ERROR_INIT;
+        int r;
+
+        name_processes(&s);
+        r = start_all(&s, &err);
+        if (r < 0) {
+                log_failure(LOG_ERR, &err, "starting");
+                s.status = error_exit_status(err.code);
+        } else {
+                r = sd_event_loop(s.event);
+                if (r < 0)
+                        log_error("The supervisor's loop failed: %s", strerror(-r));
+        }
+        end_process(&s.keeper);
+        end_process(&s.writer);
+        for (int i = 0; i < WORKER_KIND_COUNT; i++)
+                end_process(&s.workers[i]);
+        s.give_up = loop_source_free(s.give_up);
+        s.keeper_link = link_free(s.keeper_link);
+        s.event = loop_free(s.event);
+        if (s.status == 0 && s.command_status >= 0)
+                return s.command_status;
+        return r < 0 && s.status == 0 ? 1 : s.status;
+}

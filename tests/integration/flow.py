@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A real token, brokered end to end: add, log in, hand out, refresh, step up, remove."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Broker, Demo, Rpc, Tap, mcp_call, until  # noqa: E402
+
+
+def walk(stack, *options):
+    demo = Demo(stack, "--auto-consent", *options)
+    broker = Broker(stack)
+    status, headers, _ = mcp_call(demo.mcp, None)
+    assert status == 401, status
+    scheme = headers["WWW-Authenticate"].split()[0]
+    broker.add(demo.mcp)
+    token = broker.token(demo.mcp)
+    status, _, answer = mcp_call(demo.mcp, token)
+    assert status == 200, (status, answer)
+    assert "result" in answer, answer
+    return demo, broker, scheme
+
+
+# A8 A16 A24 A95 A96
+def a_tool_is_called_with_a_brokered_token(stack):
+    demo, broker, scheme = walk(stack)
+    assert scheme == "Bearer"
+    request = demo.requests("token")[0]
+    form = dict(request["form"])
+    assert form["resource"] == demo.mcp, form
+    assert form["grant_type"] == "authorization_code"
+
+
+# A40 A43
+def the_shapes_of_the_article_work_as_well(stack):
+    _, _, scheme = walk(stack, "--shapes", "article")
+    assert scheme == "MCP"
+
+
+# A40
+def a_link_in_the_resource_parameter_works_as_well(stack):
+    walk(stack, "--shapes", "article-resource")
+
+
+# A55
+def an_issuer_with_a_path_is_found(stack):
+    walk(stack, "--issuer-path", "/tenant1")
+
+
+# A54
+def an_openid_provider_is_found(stack):
+    walk(stack, "--metadata", "oidc")
+
+
+# A2 A3
+def a_server_that_asks_for_nothing_gets_no_token_and_no_discovery(stack):
+    demo = Demo(stack, "--open")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    assert demo.count("prm") == 0 and demo.count("asmeta") == 0
+    result = broker.run("mcp-token", "--json", demo.mcp, check=0)
+    assert json.loads(result.stdout)["no_challenge"] is True
+    assert broker.servers()[0]["state"] == "open"
+
+
+# A3 S10
+def nothing_is_asked_of_a_server_before_it_is_added(stack):
+    demo = Demo(stack)
+    broker = Broker(stack)
+    result = broker.run("mcp-token", "--no-login", demo.mcp, check=9)
+    assert "mcp-add" in result.stderr
+    broker.run("mcp-add", "--no-login", demo.mcp, check=0)
+    assert demo.stats()["requests"].get("prm", 0) == 0 and demo.count("mcp") == 0
+
+
+def a_cached_token_is_the_same_for_all_who_ask(stack):
+    demo, broker, _ = walk(stack)
+    tokens = {broker.token(demo.mcp) for _ in range(5)}
+    assert len(tokens) == 1
+    assert demo.count("refresh") == 0
+
+
+# A145 A146 S6
+def an_expired_token_is_refreshed_and_the_refresh_token_rotates(stack):
+    demo, broker, _ = walk(stack, "--access-ttl", "3")
+    first = broker.token(demo.mcp)
+    until("the token is old", lambda: broker.token(demo.mcp) != first)
+    counters = demo.counters()
+    assert counters["refreshes"] >= 1 and counters["reuse_detected"] == 0, counters
+
+
+# A148 A145
+def a_restart_loses_no_grant(stack):
+    demo, broker, _ = walk(stack)
+    token = broker.token(demo.mcp)
+    assert broker.stop() == 0
+    broker.start()
+    assert broker.token(demo.mcp) == token
+    assert demo.count("refresh") == 0
+
+
+# A147
+def a_dead_refresh_token_asks_for_a_login_when_the_lease_is_over(stack):
+    demo, broker, _ = walk(stack, "--access-ttl", "4")
+    demo.ask("POST", "/revoke-all")
+    until("login_required", lambda: broker.run("mcp-token", "--no-login", demo.mcp).returncode == 4)
+    n = demo.count("refresh")
+    result = broker.run("mcp-token", "--no-login", demo.mcp, check=4)
+    assert "mcp-add" in result.stderr, result.stderr
+    assert demo.count("refresh") == n, "the dead token was tried again"
+    demo.clear()
+    broker.add(demo.mcp)
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+
+
+# A144 A143
+def two_agents_hold_different_scopes_of_one_grant(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--scope", "tools:generate_summary", "--scope", "tools:admin")
+    full = broker.token(demo.mcp)
+    narrow = broker.token(demo.mcp, "--scope", "tools:generate_summary")
+    assert full != narrow
+    assert mcp_call(demo.mcp, narrow, "admin_report", {})[0] == 403
+    assert mcp_call(demo.mcp, full, "admin_report", {})[0] == 200
+    assert broker.token(demo.mcp) != narrow
+    assert set(broker.servers()[0]["scopes"]) == {"tools:generate_summary", "tools:admin"}
+
+
+# A150 A160
+def more_scope_needs_a_login_for_the_union(stack):
+    demo, broker, _ = walk(stack)
+    broker.run("mcp-token", "--no-login", "--scope", "tools:admin", demo.mcp, check=4)
+    result = broker.run("mcp-token", "--scope", "tools:admin", "--scope", "tools:generate_summary", demo.mcp,
+                        env=broker.person(), check=0)
+    assert mcp_call(demo.mcp, result.stdout.strip(), "admin_report", {})[0] == 200
+    query = dict(demo.requests("authorize")[-1]["query"])
+    assert set(query["scope"].split()) == {"tools:generate_summary", "tools:admin"}, query
+
+
+# A152 A153
+def removing_a_server_revokes_its_tokens(stack):
+    demo, broker, _ = walk(stack)
+    token = broker.token(demo.mcp)
+    name = broker.servers()[0]["name"]
+    broker.run("mcp-add", "-d", name, check=0)
+    hints = [dict(r["form"]).get("token_type_hint") for r in demo.requests("revoke")]
+    assert hints == ["refresh_token", "access_token"], hints
+    assert mcp_call(demo.mcp, token)[0] == 401
+    assert broker.servers() == []
+    broker.run("mcp-token", "--no-login", name, check=9)
+
+
+# A152
+def removing_works_while_the_issuer_is_down(stack):
+    demo, broker, _ = walk(stack)
+    demo.fault("drop-before:revoke")
+    result = broker.run("mcp-add", "-d", demo.mcp, check=0)
+    assert "Not revoked" in result.stderr, result.stderr
+    assert broker.servers() == []
+
+
+# A68 A127 A129
+def a_registered_client_with_a_secret_needs_no_registration(stack):
+    demo = Demo(stack, "--auto-consent", "--client", "me:s3:cr%t+x", "--fault", "no-registration")
+    broker = Broker(stack)
+    secret = broker.dir / "secret"
+    secret.write_text("s3:cr%t+x\n")
+    secret.chmod(0o600)
+    broker.add(demo.mcp, "--client-id", "me", "--client-secret-file", str(secret), "--issuer", demo.issuer)
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    assert demo.count("register") == 0
+
+
+# A67 A72
+def a_client_metadata_document_is_used_where_offered(stack):
+    demo = Demo(stack, "--auto-consent", "--cimd")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--client-metadata-url", "https://example.com/mcp-broker/client.json")
+    assert demo.count("register") == 0
+    assert dict(demo.requests("authorize")[0]["query"])["client_id"] == "https://example.com/mcp-broker/client.json"
+
+
+def two_accounts_of_one_server_are_kept_apart(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--account", "work", "--name", "w")
+    broker.add(demo.mcp, "--account", "home", "--name", "h")
+    broker.run("mcp-token", "--no-login", demo.mcp, check=9)
+    one = broker.token("w")
+    two = broker.token(demo.mcp, "--account", "home")
+    assert one != two
+
+
+# A230 S5
+def two_servers_of_one_issuer_get_two_tokens(stack):
+    demo = Demo(stack, "--auto-consent", "--second-resource")
+    broker = Broker(stack)
+    second = demo.mcp + "2"
+    broker.add(demo.mcp)
+    broker.add(second)
+    one, two = broker.token(demo.mcp), broker.token(second)
+    assert one != two
+    assert mcp_call(second, one)[0] == 401 and mcp_call(second, two)[0] == 200
+
+
+# A99
+def a_pasted_address_completes_a_login(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    import pty
+    import urllib.request
+
+    class Stop(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args):
+            return None
+
+    master, slave = pty.openpty()
+    add = broker.popen("mcp-add", "--no-browser", demo.mcp, stdin=slave)
+    url = next(line.strip() for line in add.stderr if line.strip().startswith("http"))
+    try:
+        urllib.request.build_opener(Stop).open(url)
+        raise AssertionError("no redirect")
+    except urllib.error.HTTPError as answer:
+        target = answer.headers["Location"]
+    os.write(master, target.encode() + b"\n")
+    assert add.wait(60) == 0, add.stderr.read()
+    os.close(master)
+    os.close(slave)
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+
+
+# A94 A122
+def a_login_under_way_survives_a_restart(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    add = broker.popen("mcp-add", "--no-browser", demo.mcp)
+    url = next(line.strip() for line in add.stderr if line.strip().startswith("http"))
+    add.kill()
+    add.communicate()
+    broker.stop()
+    broker.start()
+    until("the login waits again", lambda: broker.servers()[0]["state"] == "login_pending")
+    subprocess.run([sys.executable, os.path.join(os.path.dirname(__file__), "person.py"), url], check=True,
+                   stdout=subprocess.DEVNULL)
+    until("the login is done", lambda: broker.servers()[0]["state"] == "ready")
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    assert demo.count("token") == 1
+
+
+def control_c_cancels_a_login(stack):
+    demo = Demo(stack)
+    broker = Broker(stack)
+    add = broker.popen("mcp-add", "--no-browser", demo.mcp)
+    next(line for line in add.stderr if line.strip().startswith("http"))
+    until("it waits", lambda: broker.servers()[0]["state"] == "login_pending")
+    add.send_signal(signal.SIGINT)
+    _, stderr = add.communicate(timeout=60)
+    assert add.returncode == 130, (add.returncode, stderr)
+    assert broker.servers()[0]["state"] == "login_required", broker.servers()
+
+
+# A121 A163
+def a_refused_consent_is_said_and_not_repeated(stack):
+    demo = Demo(stack, "--auto-deny")
+    broker = Broker(stack)
+    result = broker.add(demo.mcp, check=4)
+    assert "access_denied" in result.stderr or "refused" in result.stderr.lower(), result.stderr
+    assert demo.count("authorize") == 1
+
+
+def forms_of_a_token(stack):
+    demo, broker, _ = walk(stack)
+    token = broker.token(demo.mcp)
+    assert json.loads(broker.token(demo.mcp, "--header")) == {"Authorization": "Bearer " + token}
+    assert broker.token(demo.mcp, "--header-line") == "Authorization: Bearer " + token
+    assert json.loads(broker.token(demo.mcp, "--json"))["token"] == token
+    assert f"MCP_TOKEN='{token}'" in broker.token(demo.mcp, "--env")
+    broker.run("mcp-token", "--header", "--json", demo.mcp, check=2)
+    broker.run("mcp-token", check=2)
+
+
+# S4
+def every_release_has_its_record(stack):
+    demo, broker, _ = walk(stack)
+    before = sum(1 for r in broker.audit() if r["event"] == "token.release")
+    token = broker.token(demo.mcp)
+    records = [r for r in broker.audit() if r["event"] == "token.release"]
+    assert len(records) == before + 1
+    assert records[-1]["server"] == demo.mcp and records[-1]["agent"]["exe"]
+    text = (broker.state / "audit/audit.log").read_text()
+    assert token not in text
+
+
+# S9
+def a_token_that_the_server_refuses_is_replaced_once(stack):
+    demo, broker, _ = walk(stack)
+    rpc = Rpc(broker.socket)
+    got = rpc.call("token.get", server=demo.mcp)
+    demo.expire()
+    assert mcp_call(demo.mcp, got["token"])[0] == 401
+    assert rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"])["rejected"] is True
+    assert rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"])["stale"] is True
+    again = rpc.call("token.get", server=demo.mcp)
+    assert again["token"] != got["token"]
+    assert mcp_call(demo.mcp, again["token"])[0] == 200
+    assert demo.counters()["refreshes"] == 1
+    rpc.close()
+
+
+def lock_and_unlock_lose_nothing(stack):
+    demo, broker, _ = walk(stack)
+    token = broker.token(demo.mcp)
+    broker.run("mcp-brokerctl", "lock", check=0)
+    broker.run("mcp-token", "--no-login", demo.mcp, check=8)
+    broker.run("mcp-add", "-X", check=0)
+    assert broker.token(demo.mcp) == token
+
+
+def a_passphrase_opens_the_store(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack, "--key-slot=passphrase")
+    broker.run("mcp-token", "--no-login", demo.mcp, check=8)
+    broker.run("mcp-brokerctl", "unlock", "--passphrase-file=-", stdin="correct horse\n", check=0)
+    broker.add(demo.mcp)
+    token = broker.token(demo.mcp)
+    broker.stop()
+    broker.start()
+    broker.run("mcp-token", "--no-login", demo.mcp, check=8)
+    result = broker.run("mcp-brokerctl", "unlock", "--passphrase-file=-", stdin="wrong\n", check=8)
+    assert "passphrase" in result.stderr.lower(), result.stderr
+    broker.run("mcp-brokerctl", "unlock", "--passphrase-file=-", stdin="correct horse\n", check=0)
+    assert broker.token(demo.mcp) == token
+    assert not (broker.state / "store/key").exists()
+
+
+def a_worker_that_dies_is_started_again(stack):
+    demo, broker, _ = walk(stack)
+    for name in ("explore", "deal", "session"):
+        before = broker.pid(name)
+        os.kill(before, signal.SIGKILL)
+
+        def back():
+            result = broker.run("mcp-brokerctl", "status", "--json")
+            if result.returncode != 0:
+                return False
+            now = next(p["pid"] for p in json.loads(result.stdout)["processes"] if p["name"] == name)
+            return now not in (0, before)
+
+        until(f"{name} is back", back)
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    broker.run("mcp-add", "-d", demo.mcp, check=0)
+    broker.add(demo.mcp)
+
+
+def a_command_runs_under_the_daemon_and_gives_its_status(stack):
+    broker = Broker(stack, start=False)
+    command = [*broker.command(), "--", "sh", "-c", 'test -S "$MCP_BROKER_SOCK" && exit 7']
+    assert subprocess.run(command, env=broker.env, check=False, capture_output=True, timeout=60).returncode == 7
+
+
+def without_f_it_prints_the_variable_and_detaches(stack):
+    broker = Broker(stack, start=False)
+    command = [c for c in broker.command() if c != "-f"]
+    result = subprocess.run(command, env={**broker.env, "SHELL": "/bin/sh"}, capture_output=True, text=True, timeout=60, check=True)
+    assert f"MCP_BROKER_SOCK='{broker.socket}'; export MCP_BROKER_SOCK;" in result.stdout, result
+    pid = int(result.stdout.split("MCP_BROKER_PID=")[1].split(";")[0])
+    broker.run("mcp-brokerctl", "stop", check=0)
+    until("it has ended", lambda: not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+def a_second_daemon_on_the_same_state_is_refused(stack):
+    broker = Broker(stack)
+    other = [c if not c.startswith("--socket=") else f"--socket={broker.dir}/run/other/socket" for c in broker.command()]
+    result = subprocess.run(other, env=broker.env, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 9, result
+    same = subprocess.run(broker.command(), env=broker.env, capture_output=True, text=True, timeout=60, check=False)
+    assert same.returncode == 9, same
+
+
+def reload_keeps_the_old_policy_when_the_new_one_is_wrong(stack):
+    demo, broker, _ = walk(stack)
+    bad = broker.dir / "config/policy.d"
+    bad.mkdir(mode=0o700)
+    (bad / "50-me.conf").write_text("[Rule x]\nAgent=nonsense:1\n")
+    broker.process.send_signal(signal.SIGHUP)
+    until("the refusal is logged", lambda: "old configuration stays" in broker.log())
+    assert "50-me.conf:2" in broker.log(), broker.log()
+    broker.token(demo.mcp)
+    (bad / "50-me.conf").write_text("[Rule nobody]\nEffect=deny\nAgent=uid:any\n")
+    broker.run("mcp-brokerctl", "reload", check=0)
+    until("denied", lambda: broker.run("mcp-token", "--no-login", demo.mcp).returncode == 5)
+
+
+TESTS = [value for value in list(globals().values())
+         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk",)]
+
+if __name__ == "__main__":
+    sys.exit(Tap().run(TESTS))
