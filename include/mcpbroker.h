@@ -486,9 +486,9 @@ MCPB_API int mcpb_broker_status(mcpb_client *c, char **ret, mcpb_error *err) MCP
 MCPB_API int mcpb_broker_lock(mcpb_client *c, mcpb_error *err) MCPB_CHECK;
 
 /**
- * mcpb_broker_unlock() - unlock with a passphrase
+ * mcpb_broker_unlock() - open the store again
  * @c:          the client
- * @passphrase: a secret; the library's copy is wiped, the caller wipes its own
+ * @passphrase: a secret; the library's copy is wiped, the caller wipes its own. NULL where the store opens without one
  * @err:        filled on failure; may be NULL
  *
  * Return: as mcpb_call(). Codes of note: wrong_passphrase.

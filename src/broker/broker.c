@@ -10,6 +10,7 @@
 #include "broker/custody.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/login-steps.h"
 #include "broker/release.h"
 #include "broker/server.h"
@@ -47,6 +48,7 @@ int broker_new(const struct broker_options *o, struct broker **ret, struct error
         list_init(&b->all_logins);
         list_init(&b->all_cached_as);
         list_init(&b->calls);
+        list_init(&b->laters);
         list_init(&b->draining);
         b->started_boot = clock_boot_usec();
         b->servers = strmap_new();
@@ -109,6 +111,7 @@ static void drop_cached(struct broker *b, struct cached_as *cached) {
 struct broker *broker_free(struct broker *b) {
         if (!b)
                 return NULL;
+        later_cancel(b);
         if (b->custody)
                 broker_unload(b);
         while (!list_empty(&b->all_cached_as))

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/login-steps.h"
 #include "broker/release.h"
 #include "broker/server.h"
@@ -298,7 +299,7 @@ static void load(struct custody *c) {
                 load_all(c); /* the keys stay in memory while locked: refusals are recorded too */
                 return;
         }
-        r = store_get(c->broker->store, STORE_AUDIT_KEYS, AUDIT_KEYS_KEY, on_audit_keys, c);
+        r = later_get(c->broker, STORE_AUDIT_KEYS, AUDIT_KEYS_KEY, on_audit_keys, c);
         if (r < 0)
                 failed(c, r, NULL, "reading the audit keys");
 }

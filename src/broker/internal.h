@@ -40,6 +40,7 @@ struct broker {
         struct list all_grants;
         struct list all_logins;
         struct list calls;
+        struct list laters;   /* see later.h */
         struct list draining; /* calls of lock that wait for quiet */
 
         bool loaded; /* the store was read: requests can be answered */

@@ -16,10 +16,8 @@ struct kept_job {
 };
 
 void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const char *key,
-                 json_t *(*build)(const void *owner), const void *owner) {
-        *r = (struct kept){
-                .broker = b, .kind = kind, .key = key, .build = build, .owner = owner
-        };
+               json_t *(*build)(const void *owner), const void *owner) {
+        *r = (struct kept){ .broker = b, .kind = kind, .key = key, .build = build, .owner = owner };
         list_init(&r->waiting);
         list_init(&r->next);
 }

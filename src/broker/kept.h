@@ -30,7 +30,7 @@ struct kept {
 };
 
 void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const char *key,
-                 json_t *(*build)(const void *owner), const void *owner);
+               json_t *(*build)(const void *owner), const void *owner);
 void kept_done(struct kept *r);
 
 /* @fn (may be NULL) is called once, after this call returned. */

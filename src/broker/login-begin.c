@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/url.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/login-steps.h"
 #include "broker/release.h"
 #include "config/config.h"
@@ -81,8 +82,10 @@ static void found_all(struct login *l) {
 
         if (l->found.warning)
                 log_warning("%s: %s", s->name, l->found.warning);
-        if (s->allow == 0 && l->found.reached != 0)
+        if (s->allow == 0 && l->found.reached != 0) {
                 s->allow = metadata_allow(l->found.reached);
+                kept_save_soon(&s->record); /* a login that survives a restart needs it */
+        }
         if (l->found.open) {
                 s->open = true;
                 server_clear_error(s);
@@ -170,8 +173,8 @@ static void look_for_registration(struct login *l) {
         int r = registration_key_of(l);
 
         if (r == 0)
-                r = store_get(l->broker->store, STORE_REGISTRATION, l->registration_key,
-                              on_registration, l);
+                r = later_get(l->broker, STORE_REGISTRATION, l->registration_key, on_registration,
+                              l);
         if (r == 0)
                 l->n_storing++;
         else
@@ -563,8 +566,8 @@ int login_restore(struct broker *b, const struct store_item *item, struct error 
                 r = l->url ? login_arm_expiry(l) : -ENOMEM;
         }
         if (r == 0)
-                r = store_get(b->store, STORE_REGISTRATION, l->registration_key,
-                              on_restored_registration, l);
+                r = later_get(b, STORE_REGISTRATION, l->registration_key, on_restored_registration,
+                              l);
         if (r < 0) {
                 (void)login_free(l);
                 return r;

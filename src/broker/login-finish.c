@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/lease.h"
 #include "broker/login-steps.h"
 #include "broker/page.h"
@@ -229,7 +230,7 @@ static void on_old_grant(int r, const struct store_item *item, const struct erro
 /* The grant that this login replaces is quiet (S6): its record may be replaced. */
 void login_store_grant(struct login *l) {
         struct error err = ERROR_INIT;
-        int r = store_get(l->broker->store, STORE_GRANT, l->new_grant_key, on_old_grant, l);
+        int r = later_get(l->broker, STORE_GRANT, l->new_grant_key, on_old_grant, l);
 
         if (r == 0) {
                 l->n_storing++;
@@ -339,7 +340,7 @@ static void close_record(struct login *l) {
         int r;
 
         login_set_state(l, LOGIN_CLOSING);
-        r = store_remove(l->broker->store, STORE_LOGIN, l->id, on_record_gone, l);
+        r = later_remove(l->broker, STORE_LOGIN, l->id, on_record_gone, l);
         if (r == 0)
                 l->n_storing++;
         else

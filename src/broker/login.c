@@ -10,6 +10,7 @@
 #include "base/url.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/login-steps.h"
 #include "broker/release.h"
 #include "config/config.h"
@@ -242,7 +243,7 @@ void login_fail(struct login *l, const struct error *err) {
                 server_note_error(l->server, err);
                 kept_save_soon(&l->server->record);
         }
-        if (stored && store_remove(b->store, STORE_LOGIN, l->id, on_record_removed, l) == 0)
+        if (stored && later_remove(b, STORE_LOGIN, l->id, on_record_removed, l) == 0)
                 l->n_storing++;
         login_finished(l);
 }

@@ -7,6 +7,7 @@
 #include "base/url.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/login-steps.h"
 #include "broker/release.h"
 #include "broker/removal.h"
@@ -127,8 +128,7 @@ static void save_credentials(struct adding *a) {
         int r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
 
         if (r == 0)
-                r = store_get(a->broker->store, STORE_REGISTRATION, key.data,
-                              on_credentials_looked_up, a);
+                r = later_get(a->broker, STORE_REGISTRATION, key.data, on_credentials_looked_up, a);
         if (r < 0) {
                 (void)error_fallback(&err, r, "keeping the client's credentials");
                 adding_failed(a, &err);
@@ -187,7 +187,7 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
         if (r == 0)
                 r = call_scopes(c, &p->scopes, &p->has_scopes, err);
         if (r == 0)
-                r = call_bool(c, "login", true, &p->login, err);
+                r = call_bool(c, "login", false, &p->login, err);
         p->account = p->account ? p->account : "";
         return r < 0 ? r : check_add(p, err);
 }
@@ -359,15 +359,15 @@ static void removing_over(struct removing *r) {
                 json_decref(result);
                 result = NULL;
         }
+        if (c)
+                list_remove(&c->link);
         json_decref(r->removed);
         free(r->server_key);
         free(r);
-        if (!c) {
+        if (c)
+                call_reply(c, result);
+        else
                 json_decref(result);
-                return;
-        }
-        list_remove(&c->link);
-        call_reply(c, result);
 }
 
 static void on_server_gone(int res, const struct store_item *item, const struct error *err,
@@ -390,7 +390,7 @@ static void on_server_gone(int res, const struct store_item *item, const struct 
 }
 
 static void remove_server_record(struct removing *r) {
-        int res = store_remove(r->broker->store, STORE_SERVER, r->server_key, on_server_gone, r);
+        int res = later_remove(r->broker, STORE_SERVER, r->server_key, on_server_gone, r);
 
         if (res < 0) {
                 (void)error_fallback(&r->warning, res, "removing the server's record");

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/lease.h"
 #include "broker/release.h"
 #include "loop/loop.h"
@@ -190,7 +191,7 @@ static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
         r->retry = sd_event_source_disable_unref(r->retry);
         grant_set_state(g, GRANT_READY);
         grant_set_state(g, GRANT_REFRESHING);
-        res = store_get(g->broker->store, STORE_GRANT, g->key, on_reread, r);
+        res = later_get(g->broker, STORE_GRANT, g->key, on_reread, r);
         if (res == 0) {
                 r->storing = true;
                 return 0;
@@ -483,7 +484,7 @@ static void on_registration(int res, const struct store_item *item, const struct
         if (res == 0)
                 res = registration_from_json(&r->registration, item->value);
         if (res == 0) {
-                res = store_get(g->broker->store, STORE_GRANT, g->key, on_record, r);
+                res = later_get(g->broker, STORE_GRANT, g->key, on_record, r);
                 if (res == 0) {
                         r->storing = true;
                         return;
@@ -509,8 +510,8 @@ int refresh_start(struct grant *g, const struct scope_set *narrow) {
         r->full = narrow == NULL;
         res = narrow ? scope_set_copy(&r->narrow, narrow) : 0;
         if (res == 0)
-                res = store_get(g->broker->store, STORE_REGISTRATION, g->registration_key,
-                                on_registration, r);
+                res = later_get(g->broker, STORE_REGISTRATION, g->registration_key, on_registration,
+                                r);
         if (res < 0) {
                 r->grant = NULL;
                 refresh_free(r);

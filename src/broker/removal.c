@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 #include "broker/lease.h"
 #include "broker/refresh.h"
 #include "broker/release.h"
@@ -82,7 +83,7 @@ static void on_gone(int res, const struct store_item *item, const struct error *
 }
 
 static void remove_record(struct removal *r) {
-        int res = store_remove(r->broker->store, STORE_GRANT, r->grant->key, on_gone, r);
+        int res = later_remove(r->broker, STORE_GRANT, r->grant->key, on_gone, r);
 
         if (res == 0)
                 return;
@@ -164,13 +165,13 @@ static void on_record(int res, const struct store_item *item, const struct error
 
         if (token && buf_append_str(&r->refresh_token, token) < 0)
                 r->any_failed = true;
-        if (store_get(r->broker->store, STORE_REGISTRATION, r->grant->registration_key,
-                      on_registration, r) < 0)
+        if (later_get(r->broker, STORE_REGISTRATION, r->grant->registration_key, on_registration,
+                      r) < 0)
                 remove_record(r);
 }
 
 void removal_go(struct removal *r) {
-        if (store_get(r->broker->store, STORE_GRANT, r->grant->key, on_record, r) < 0)
+        if (later_get(r->broker, STORE_GRANT, r->grant->key, on_record, r) < 0)
                 remove_record(r);
 }
 

@@ -127,6 +127,7 @@ int server_new(struct broker *b, const char *url, const char *account, const cha
 
 struct server *server_free(struct server *s) {
         struct broker_call *c;
+        struct login *l;
 
         if (!s)
                 return NULL;
@@ -139,8 +140,9 @@ struct server *server_free(struct server *s) {
                 (void)strmap_remove(s->broker->servers_byname, s->name);
         list_remove(&s->list_link);
         list_remove(&s->grant_link);
-        if (s->login)
-                s->login->server = NULL;
+        LIST_FOREACH(l, &s->broker->all_logins, struct login, list_link)
+                if (l->server == s)
+                        l->server = NULL;
         kept_done(&s->record);
         scope_set_done(&s->user_scopes);
         scope_refusal_done(&s->refusal);

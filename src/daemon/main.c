@@ -2,6 +2,7 @@
 /*
  * mcp-brokerd: the credential agent of one user. See mcp-brokerd(8).
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -43,33 +44,72 @@ static void on_ready(pid_t pid, const char *socket) {
         arg_ready_fd = -1;
 }
 
+#define LOG_MAX (1024 * 1024)
+
+/* Nobody reads our stderr in the background: what is logged goes into the state folder. */
+static int open_log_file(int state_fd, off_t *ret_begin) {
+        struct stat st;
+        int fd = openat(state_fd, "daemon.log",
+                        O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0 || (st.st_size > LOG_MAX && ftruncate(fd, 0) < 0)) {
+                (void)close(fd);
+                return -EIO;
+        }
+        *ret_begin = st.st_size > LOG_MAX ? 0 : st.st_size;
+        return fd;
+}
+
+static void show_log(int fd, off_t begin) {
+        char text[4096];
+        ssize_t n = pread(fd, text, sizeof(text), begin);
+
+        if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
+                return;
+}
+
+static void become_background(int log_fd, int ready_fd) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        arg_ready_fd = ready_fd;
+        (void)setsid();
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+            dup2(log_fd, STDERR_FILENO) < 0)
+                _exit(1);
+        (void)close(null);
+        (void)close(log_fd);
+        log_open("mcp-brokerd", LOG_INFO);
+}
+
 /* As ssh-agent: the parent says where to reach the daemon once it can be reached, and ends. In the child: -1. */
-static int go_to_background(const struct options *o, const char *socket) {
+static int go_to_background(const struct options *o, const struct supervisor_files *f) {
         int fds[2];
+        off_t begin = 0;
+        int log_fd = open_log_file(f->state_fd, &begin);
         pid_t pid;
         pid_t said = 0;
         int status = 1;
 
-        if (pipe(fds) < 0)
+        if (log_fd < 0 || pipe2(fds, O_CLOEXEC) < 0)
                 return 1;
         pid = fork();
         if (pid < 0)
                 return 1;
         if (pid == 0) {
                 (void)close(fds[0]);
-                arg_ready_fd = fds[1];
-                if (setsid() < 0)
-                        log_debug("no session of our own");
+                become_background(log_fd, fds[1]);
                 return -1;
         }
         (void)close(fds[1]);
         if (read(fds[0], &said, sizeof(said)) == (ssize_t)sizeof(said)) {
-                print_variable(o, pid, socket);
+                print_variable(o, pid, f->socket);
                 return 0;
         }
-        if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-                return WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
-        return 1;
+        (void)waitpid(pid, &status, 0);
+        show_log(log_fd, begin);
+        return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
 }
 
 static bool under_systemd(void) {
@@ -94,7 +134,7 @@ int main(int argc, char **argv) {
                 return error_exit_status(err.code);
         }
         if (!o.foreground && !o.command && !under_systemd()) {
-                status = go_to_background(&o, files.socket);
+                status = go_to_background(&o, &files);
                 if (status >= 0)
                         return status;
         }

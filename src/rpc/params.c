@@ -57,7 +57,7 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
         [METHOD_LOGIN_COMPLETE] = { { "login", PARAM_TEXT, true, ID_BYTES },
                                     { "redirect_url", PARAM_SECRET, true, LIMIT_TOKEN_BYTES } },
         [METHOD_LOGIN_CANCEL] = { { "login", PARAM_TEXT, true, ID_BYTES } },
-        [METHOD_BROKER_UNLOCK] = { { "passphrase", PARAM_SECRET, true, LIMIT_SCOPE_BYTES } },
+        [METHOD_BROKER_UNLOCK] = { { "passphrase", PARAM_SECRET, false, LIMIT_SCOPE_BYTES } },
 };
 
 static int refuse(struct error *err, const struct param *p, const char *what) {

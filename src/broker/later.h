@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store tells at once what it knows at once: that a record is not there. These tell it like everything else, by the callback
+ * and later, so that whoever asks has one way to go on.
+ */
+#pragma once
+
+#include "store/store.h"
+
+struct broker;
+
+int later_get(struct broker *b, enum store_kind kind, const char *key, store_done_fn fn,
+              void *userdata) MUST_CHECK;
+int later_remove(struct broker *b, enum store_kind kind, const char *key, store_done_fn fn,
+                 void *userdata) MUST_CHECK;
+/* Ends what is still to be told with -ECANCELED. */
+void later_cancel(struct broker *b);
