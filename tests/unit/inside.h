@@ -61,7 +61,7 @@ static inline void inside(const struct sandbox_profile *p, struct scene *scene,
         assert_true(pid >= 0);
         if (pid == 0) {
                 (void)close(fds[0]);
-                _exit(run_attempts(p, scene, attempts, n_attempts, fds[1]));
+                child_exit(run_attempts(p, scene, attempts, n_attempts, fds[1]));
         }
         assert_int_equal(close(fds[1]), 0);
         for (size_t i = 0; i < n_attempts; i++) {

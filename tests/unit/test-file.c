@@ -138,7 +138,7 @@ static int lock_in_child(int dir) {
                 int fd = -1;
                 int r = file_lock(dir, "lock", &fd, &err);
 
-                _exit(r == 0 ? 0 : r == -EEXIST && err.code == MCPB_EXISTS ? 1 : 2);
+                child_exit(r == 0 ? 0 : r == -EEXIST && err.code == MCPB_EXISTS ? 1 : 2);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WEXITSTATUS(status);

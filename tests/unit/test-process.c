@@ -17,7 +17,7 @@ static int in_child(int (*fn)(void)) {
 
         assert_true(pid >= 0);
         if (pid == 0)
-                _exit(fn());
+                child_exit(fn());
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }

@@ -483,7 +483,7 @@ static void an_assertion_still_ends_the_process(void **state) {
                         (void)setrlimit(RLIMIT_CORE, &core);
                         (void)signal(SIGABRT, SIG_DFL);
                         if (sandbox_enter(&profiles[i], &report, NULL) < 0)
-                                _exit(1);
+                                child_exit(1);
                         abort();
                 }
                 assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -125,7 +125,7 @@ static int try_fork(struct scene *s) {
         pid_t pid = fork();
 
         if (pid == 0)
-                _exit(0);
+                child_exit(0);
         return result(pid);
 }
 
@@ -379,8 +379,8 @@ static struct sandbox_report granted(void) {
         pid = fork();
         if (pid == 0) {
                 if (sandbox_enter(&p, &report, NULL) < 0)
-                        _exit(1);
-                _exit(write(fds[1], &report, sizeof(report)) == sizeof(report) ? 0 : 1);
+                        child_exit(1);
+                child_exit(write(fds[1], &report, sizeof(report)) == sizeof(report) ? 0 : 1);
         }
         assert_int_equal(close(fds[1]), 0);
         assert_int_equal(read(fds[0], &report, sizeof(report)), sizeof(report));
@@ -520,11 +520,11 @@ static int landlock_attempts(struct scene *s, unsigned abi, const struct attempt
 
                 if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
                     landlock_enter(&p, abi, &report, NULL) < 0 || report.landlock_abi != abi)
-                        _exit(200);
+                        child_exit(200);
                 for (size_t i = 0; i < n_attempts; i++)
                         if (attempts[i].fn(s) != attempts[i].expect)
-                                _exit((int)i + 1);
-                _exit(0);
+                                child_exit((int)i + 1);
+                child_exit(0);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
@@ -609,7 +609,7 @@ static void a_kernel_that_lacks_a_layer_is_reported_and_the_other_holds(void **s
 
                 assert_true(pid >= 0);
                 if (pid == 0)
-                        _exit(entries[i]());
+                        child_exit(entries[i]());
                 assert_int_equal(waitpid(pid, &status, 0), pid);
                 assert_true(WIFEXITED(status));
 #if defined(MCPB_SANITIZED) || defined(MCPB_COVERAGE)
