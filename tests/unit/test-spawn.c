@@ -145,6 +145,7 @@ static void a_program_that_is_missing_is_said_at_once(void **state) {
         assert_non_null(strstr(err.message, "/nonexistent/program"));
         s.path = "/etc/passwd";
         assert_int_equal(spawn(&s, &pid, &pidfd, &err), -EACCES);
+        assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
         s.path = "no-such-command-anywhere";
         s.search = true;
         assert_int_equal(spawn(&s, &pid, &pidfd, &err), -ENOENT);
