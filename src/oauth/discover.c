@@ -430,7 +430,7 @@ static int begin_as(struct discover *d, unsigned index, struct error *err) {
 
 static int on_prm(struct discover *d, struct error *err) {
         struct discover_result *res = &d->result;
-        const char *issuer = NULL;
+        const char *issuer = "";
         int r = check_demands(d, err);
 
         if (r == 0)

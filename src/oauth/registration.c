@@ -431,7 +431,7 @@ int registration_answer(struct registration *reg, const struct as_metadata *as,
                                      as->registration_endpoint ? as->registration_endpoint : "" };
         AUTO_REGISTRATION struct registration read = REGISTRATION_INIT;
         AUTO_JSON json_t *json = NULL;
-        enum registration_failure unused;
+        enum registration_failure unused = REGISTRATION_FAILED;
         int r;
 
         ret_failure = ret_failure ? ret_failure : &unused;

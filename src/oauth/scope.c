@@ -51,8 +51,8 @@ static size_t text_bytes(const struct scope_set *s) {
 }
 
 static int add(struct scope_set *s, const char *token, size_t len) {
-        AUTO_FREE char *copy = NULL;
         bool there = false;
+        char *copy;
         size_t at;
 
         if (!scope_token_valid(token, len))
@@ -71,7 +71,7 @@ static int add(struct scope_set *s, const char *token, size_t len) {
         if (!copy)
                 return -ENOMEM;
         memmove(s->items + at + 1, s->items + at, (s->n - at) * sizeof(*s->items));
-        s->items[at] = TAKE(copy);
+        s->items[at] = copy;
         s->n++;
         return 0;
 }

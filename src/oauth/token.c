@@ -296,7 +296,7 @@ int token_answer(struct token_reply *reply, const struct as_metadata *as,
                  const struct fetch_answer *answer, struct token_fault *fault, struct error *err) {
         const struct remote from = { REMOTE_ISSUER, "token endpoint",
                                      as->token_endpoint ? as->token_endpoint : as->issuer };
-        struct token_fault unused;
+        struct token_fault unused = { .what = TOKEN_OTHER };
 
         fault = fault ? fault : &unused;
         *fault = (struct token_fault){ .what = TOKEN_OTHER };

@@ -71,6 +71,8 @@ static void several_challenges_in_one_field_are_told_apart(void **state) {
                 { "DPoP algs=\"ES256\", Bearer resource_metadata=\"u\"", "Bearer", "u", NULL,
                   NULL },
                 { "DPoP resource_metadata=\"u\", Bearer scope=a", "Bearer", "u", "a", NULL },
+                { "DPoP scope=d, resource_metadata=\"d\", Bearer scope=b, resource_metadata=\"b\"",
+                  "Bearer", "b", "b", NULL },
                 { "Bearer, Basic realm=x", "Bearer", NULL, NULL, NULL },
         };
 
