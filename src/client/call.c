@@ -47,7 +47,7 @@ static int await(mcpb_client *c, json_t **ret, mcpb_error *err) {
                 error = json_object_get(m, "error");
                 if (json_is_null(id) && json_is_object(error)) {
                         if (is_goodbye(error))
-                                return -EPIPE;
+                                continue; /* the end, which comes next, tells what became of the request */
                         r = client_error_remote(err, error);
                         client_disconnect(c);
                         return r;
@@ -70,6 +70,9 @@ static int attempt(mcpb_client *c, const char *method, json_t *params, bool *ret
         int r;
 
         *ret_sent = false;
+        r = client_wait(c, -1, 0, 0, err); /* cancelled before it began? */
+        if (r != -EAGAIN)
+                return r;
         r = client_connect(c, err);
         if (r == 0)
                 r = build(c, method, params, &line, err);
@@ -77,8 +80,9 @@ static int attempt(mcpb_client *c, const char *method, json_t *params, bool *ret
                 r = client_send(c, &line, err);
         if (r < 0)
                 return r;
-        *ret_sent = true;
-        return await(c, ret, err);
+        r = await(c, ret, err);
+        *ret_sent = r != -ECONNRESET;
+        return r == -ECONNRESET ? -EPIPE : r;
 }
 
 int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_msec, json_t **ret,
@@ -91,8 +95,8 @@ int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_
                 mcpb_error_done(err);
         client_set_deadline(c, c->timeout_msec ? c->timeout_msec : timeout_msec);
         /*
-         * What did not get there as a whole line was not acted upon, and may be sent again. Of what did, only token.get may: asked
-         * twice it gives the same answer.
+         * What the daemon did not read as a whole line was not acted upon, and may be sent again. Of what it may have read, only
+         * token.get may: asked twice it gives the same answer.
          */
         for (int i = 0; i < 2 && r == -EPIPE && (!sent || streq(method, TOKEN_GET)); i++) {
                 r = attempt(c, method, params, &sent, ret, err);

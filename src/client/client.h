@@ -53,7 +53,10 @@ int client_connect(mcpb_client *c, mcpb_error *err) MUST_CHECK;
 void client_disconnect(mcpb_client *c);
 /* -EPIPE: the daemon went away before the whole line was with it, so that it was not acted upon; @err is left alone. */
 int client_send(mcpb_client *c, const struct buf *line, mcpb_error *err) MUST_CHECK;
-/* The next line, as an object. -EPIPE: the end of the stream; @err is left alone. */
+/*
+ * The next line, as an object. -EPIPE: the end of the stream. -ECONNRESET: the same, and the daemon left bytes unread: the kernel says
+ * so, and as they are the last that were sent, the last request was not acted upon. Both leave @err alone.
+ */
 int client_receive(mcpb_client *c, json_t **ret, mcpb_error *err) MUST_CHECK;
 
 /* start.c */

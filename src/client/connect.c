@@ -59,8 +59,10 @@ static int fill(mcpb_client *c, mcpb_error *err) {
         n = recv(c->fd, c->in.data + c->in.len, 16 * 1024, MSG_DONTWAIT);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
                 return 0;
-        if (n <= 0)
-                return -EPIPE; /* a reset is an end as well: the daemon closed with bytes of ours unread */
+        if (n < 0)
+                return -ECONNRESET;
+        if (n == 0)
+                return -EPIPE;
         c->in.len += (size_t)n;
         c->in.data[c->in.len] = '\0';
         return 0;
@@ -232,7 +234,7 @@ int client_connect(mcpb_client *c, mcpb_error *err) {
         if (c->fd >= 0 && !is_stale(c))
                 return 0;
         /* Twice: a daemon that is just stopping closes in the middle of the greeting, and the next one takes over. */
-        for (int i = 0; i < 2 && r == -EPIPE; i++) {
+        for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
                 r = reach_or_start(c, err);
                 if (r == 0)
                         r = open_session(c, err);
@@ -240,7 +242,7 @@ int client_connect(mcpb_client *c, mcpb_error *err) {
         if (r == 0)
                 return 0;
         client_disconnect(c);
-        if (r == -EPIPE)
+        if (r == -EPIPE || r == -ECONNRESET)
                 return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, "Try again.",
                                     "The daemon closed the connection");
         return r;
