@@ -49,10 +49,13 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                 { "client_secret", PARAM_SECRET, false, LIMIT_TOKEN_BYTES },
                                 { "client_metadata_url", PARAM_TEXT, false, URL_MAX },
                                 { "login", PARAM_BOOL, false, 0 } },
-        [METHOD_SERVER_SHOW] = { { "server", PARAM_TEXT, true, URL_MAX } },
+        [METHOD_SERVER_SHOW] = { { "server", PARAM_TEXT, true, URL_MAX },
+                                 { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES } },
         [METHOD_SERVER_REMOVE] = { { "server", PARAM_TEXT, false, URL_MAX },
+                                   { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES },
                                    { "all", PARAM_TRUE, false, 0 } },
         [METHOD_LOGIN_START] = { { "server", PARAM_TEXT, true, URL_MAX },
+                                 { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES },
                                  { "scopes", PARAM_SCOPES, false, LIMIT_SCOPES } },
         [METHOD_LOGIN_COMPLETE] = { { "login", PARAM_TEXT, true, ID_BYTES },
                                     { "redirect_url", PARAM_SECRET, true, LIMIT_TOKEN_BYTES } },
@@ -180,7 +183,8 @@ int params_check(enum method m, const json_t *params, struct error *err) {
                 if (r < 0)
                         return r;
         }
-        if (m == METHOD_SERVER_REMOVE && n_known != 1)
+        if (m == METHOD_SERVER_REMOVE &&
+            !json_object_get(params, "server") == !json_object_get(params, "all"))
                 return error_set(err, MCPB_BAD_PARAMS, EINVAL, NULL,
                                  "either \"server\" or \"all\" must be given");
         if (json_object_size(params) == n_known)
