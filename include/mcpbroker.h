@@ -196,6 +196,8 @@ typedef struct mcpb_challenge {
  * @min_ttl:     seconds that the token must still live; 0: the daemon's own margin
  * @start_login: not 0: start a login where one is needed; the error login_required then carries it (mcpb_login_from_error())
  * @challenge:   what the server answered without a token or with the last one; NULL: nothing
+ * @helper:      not 0: asked on behalf of a client that takes headers from a command: a second call of the same program for the
+ *               same token may mean that the server refused it
  */
 typedef struct mcpb_token_request {
         size_t size;
@@ -205,10 +207,11 @@ typedef struct mcpb_token_request {
         long min_ttl;
         int start_login;
         const mcpb_challenge *challenge;
+        int helper;
 } mcpb_token_request;
 
 #define MCPB_TOKEN_REQUEST_INIT \
-        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL }
+        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0 }
 
 /**
  * struct mcpb_token - an access token and what is known of it

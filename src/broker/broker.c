@@ -335,3 +335,18 @@ void handle_broker_stop(struct broker_call *c) {
         call_reply(c, json_pack("{s:b}", "stopping", 1));
         b->workers->control(b->wud, "stop");
 }
+
+uint64_t broker_idle_timeout_usec(const struct broker *b) {
+        return b->config->idle_timeout_sec * USEC_PER_SEC;
+}
+
+bool broker_is_busy(const struct broker *b) {
+        const struct grant *g;
+
+        if (b->n_operations > 0 || !list_empty(&b->calls) || store_pending(b->store) > 0)
+                return true;
+        LIST_FOREACH(g, &b->all_grants, struct grant, list_link)
+                if (g->state != GRANT_READY)
+                        return true;
+        return false;
+}

@@ -37,6 +37,10 @@ struct broker *broker_free(struct broker *b);
 typedef void (*broker_ready_fn)(int r, const struct error *err, void *userdata);
 int broker_start(struct broker *b, broker_ready_fn ready, void *userdata) MUST_CHECK;
 
+/* IdleTimeoutSec=, 0: never. Is anything under way that a stop would cut, or wait for? */
+uint64_t broker_idle_timeout_usec(const struct broker *b);
+bool broker_is_busy(const struct broker *b);
+
 /* New policy and configuration, both handed over. */
 void broker_reload(struct broker *b, struct policy *policy, struct config *config);
 

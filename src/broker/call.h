@@ -34,6 +34,7 @@ struct broker_call {
         bool has_wanted;
         uint64_t min_ttl_usec;
         bool start_login;
+        bool helper; /* mcp-token --header: a second call may mean that the first token was refused */
         bool has_challenge;
         struct challenge challenge;
         unsigned challenge_status;

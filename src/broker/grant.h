@@ -62,6 +62,7 @@ struct grant {
         unsigned n_failures;
         uint64_t forced_boot; /* when token.reject last forced a refresh: the brake */
         unsigned n_forced;
+        uint64_t helped_boot; /* when a helper's second call last forced one */
         uint64_t n_refreshes;
 };
 

@@ -11,6 +11,8 @@
 #include "oauth/token.h"
 
 /* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
+/* A client that starts several connections runs its helper several times at once: that says nothing. */
+#define HELPER_AGE_SEC 5
 #define LIFETIME_MAX_SEC ((uint64_t)100 * 365 * 86400)
 
 struct lease *lease_free(struct lease *l) {
@@ -153,4 +155,17 @@ bool lease_is_old(const struct lease *l, uint64_t margin_usec) {
         if (margin_usec > life / 5)
                 margin_usec = life / 5;
         return left <= margin_usec;
+}
+
+bool lease_note_helper(struct lease *l, int pid, uint64_t start_ticks, uint64_t now_boot) {
+        struct lease_helper *h;
+
+        for (size_t i = 0; i < LEASE_HELPERS; i++) {
+                h = &l->helpers[i];
+                if (h->pid == pid && h->start_ticks == start_ticks && h->first_boot != 0)
+                        return now_boot - h->first_boot > HELPER_AGE_SEC * USEC_PER_SEC;
+        }
+        h = &l->helpers[l->next_helper++ % LEASE_HELPERS];
+        *h = (struct lease_helper){ pid, start_ticks, now_boot };
+        return false;
 }

@@ -14,6 +14,13 @@ struct grant;
 struct token_reply;
 
 #define LEASE_ID_MAX 32
+#define LEASE_HELPERS 16
+
+struct lease_helper {
+        int pid;
+        uint64_t start_ticks;
+        uint64_t first_boot;
+};
 
 struct lease {
         struct list link;        /* in grant->leases */
@@ -27,8 +34,11 @@ struct lease {
         uint64_t expires_boot;
         uint64_t expires_wall;
         uint64_t used_boot; /* when it was last handed out; 0: never */
-        bool full;          /* all scopes of the grant: stored with it */
-        bool dead;          /* refused by the server, or revoked */
+        struct lease_helper
+                helpers[LEASE_HELPERS]; /* who got it by mcp-token --header, oldest out */
+        unsigned next_helper;
+        bool full; /* all scopes of the grant: stored with it */
+        bool dead; /* refused by the server, or revoked */
 };
 
 /* From the issuer's answer; @requested are its scopes where the answer names none (A134). */
@@ -39,6 +49,9 @@ struct lease *lease_free(struct lease *l);
 /* The lease as the grant's record keeps it; the token is in clear, so the value goes nowhere but the store. */
 json_t *lease_to_json(struct grant *g, const struct lease *l) MUST_CHECK;
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) MUST_CHECK;
+
+/* A helper of this process asks. True: it had this very lease before, and not just now. */
+bool lease_note_helper(struct lease *l, int pid, uint64_t start_ticks, uint64_t now_boot);
 
 /* Time left in microseconds; UINT64_MAX where the issuer gave no lifetime (A133); 0 when it is over or dead. */
 uint64_t lease_left(const struct lease *l);

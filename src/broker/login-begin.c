@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "broker/ask.h"
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/login-steps.h"
@@ -43,7 +44,7 @@ int login_discover(struct login *l, struct error *err) {
         fetch_request_init(&f);
         r = discover_next(l->discover, &f);
         if (r == 1) {
-                r = b->workers->fetch(b->wud, FETCH_EXPLORE, &f, on_discovered, l, &l->fetch_id);
+                r = ask_network(b, FETCH_EXPLORE, &f, on_discovered, l, &l->fetch_id);
                 l->fetching = r == 0;
                 fetch_request_done(&f);
                 return error_fallback(err, r, "asking the server");
@@ -58,7 +59,7 @@ int login_discover(struct login *l, struct error *err) {
 }
 
 /* Another issuer than the one that the grant is of (A22, A70): nothing of the old one is used any more. */
-static void note_issuer(struct server *s, const char *issuer) {
+void login_note_issuer(struct server *s, const char *issuer) {
         struct error why = ERROR_INIT;
 
         if (!s->issuer || streq(s->issuer, issuer))
@@ -69,6 +70,8 @@ static void note_issuer(struct server *s, const char *issuer) {
         release_note(s->broker, &(struct release_event){
                                         .event = AUDIT_METADATA_CHANGE, .server = s, .why = &why });
         s->issuer_changed = true;
+        server_note_error(s, &why);
+        kept_save_soon(&s->record);
 }
 
 static unsigned metadata_allow(unsigned reached) {
@@ -95,7 +98,7 @@ static void found_all(struct login *l) {
                 return;
         }
         s->open = false;
-        note_issuer(s, l->found.issuer);
+        login_note_issuer(s, l->found.issuer);
         broker_cache_as(l->broker, &l->found.as);
         login_set_state(l, LOGIN_LOOKING);
         look_for_registration(l);
@@ -375,7 +378,7 @@ void login_register(struct login *l) {
         r = registration_request(&f, &l->found.as, &ask, &err);
         if (r == 0) {
                 f.allow = l->server->allow;
-                r = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_registered, l, &l->fetch_id);
+                r = ask_network(b, FETCH_DEAL, &f, on_registered, l, &l->fetch_id);
                 l->fetching = r == 0;
         }
         fetch_request_done(&f);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "broker/ask.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/later.h"
@@ -300,7 +301,7 @@ static void redeem(struct login *l) {
         l->code = str_wipe_free(l->code);
         if (r == 0) {
                 f.allow = l->server->allow;
-                r = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_redeemed, l, &l->fetch_id);
+                r = ask_network(b, FETCH_DEAL, &f, on_redeemed, l, &l->fetch_id);
                 l->fetching = r == 0;
         }
         fetch_request_done(&f);

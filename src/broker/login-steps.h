@@ -18,6 +18,8 @@ bool login_take_redirect(struct login *l, uint64_t request, const char *query, s
 void login_join(struct login *l, struct broker_call *c);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
 void login_register(struct login *l);
+/* The server names this issuer now: another than before is recorded, and needs a person. */
+void login_note_issuer(struct server *s, const char *issuer);
 void login_listen(struct login *l);
 void login_on_redirect(uint64_t request, const char *query, void *userdata);
 /* The grant of the same key has no operation under way: the new record may be written. Called from grant_when_quiet(). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/refresh.h"
+#include "broker/ask.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -294,7 +295,7 @@ static int send_request(struct refresh *r) {
         res = token_request_refresh(&f, &params, &r->registration, &g->as, &err);
         if (res == 0) {
                 f.allow = broker_grant_allow(g);
-                res = b->workers->fetch(b->wud, FETCH_DEAL, &f, on_answer, r, &r->fetch_id);
+                res = ask_network(b, FETCH_DEAL, &f, on_answer, r, &r->fetch_id);
         }
         fetch_request_done(&f);
         if (res == 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/removal.h"
+#include "broker/ask.h"
 
 #include "base/log.h"
 #include "broker/grant.h"
@@ -133,8 +134,7 @@ static void revoke_next(struct removal *r) {
                 res = revoke_request(&f, &r->registration, &r->grant->as, kind, token.data, &err);
                 if (res == 0) {
                         f.allow = broker_grant_allow(r->grant);
-                        res = r->broker->workers->fetch(r->broker->wud, FETCH_DEAL, &f, on_revoked,
-                                                        r, &r->fetch_id);
+                        res = ask_network(r->broker, FETCH_DEAL, &f, on_revoked, r, &r->fetch_id);
                 }
                 fetch_request_done(&f);
                 if (res == 0) {

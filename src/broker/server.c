@@ -9,6 +9,7 @@
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/login.h"
+#include "broker/recheck.h"
 
 static json_t *build_record(const void *owner) {
         return server_to_json(owner);
@@ -143,6 +144,7 @@ struct server *server_free(struct server *s) {
         LIST_FOREACH(l, &s->broker->all_logins, struct login, list_link)
                 if (l->server == s)
                         l->server = NULL;
+        recheck_cancel(s);
         kept_done(&s->record);
         scope_set_done(&s->user_scopes);
         scope_refusal_done(&s->refusal);

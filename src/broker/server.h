@@ -13,6 +13,7 @@
 struct broker;
 struct grant;
 struct login;
+struct recheck;
 
 struct server {
         struct broker *broker;
@@ -43,6 +44,8 @@ struct server {
         struct scope_set last_requested; /* what the last login asked for (A162) */
         bool issuer_changed; /* the server names another issuer than the one it was granted by */
         bool removing;
+        struct recheck *recheck; /* its metadata is looked at again */
+        uint64_t rechecked_boot;
 };
 
 int server_new(struct broker *b, const char *url, const char *account, const char *name,

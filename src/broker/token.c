@@ -7,12 +7,14 @@
 #include "broker/internal.h"
 #include "broker/lease.h"
 #include "broker/login.h"
+#include "broker/recheck.h"
 #include "broker/release.h"
 #include "broker/server.h"
 
 #define MIN_TTL_DEFAULT_SEC 10
 /* token.reject: how often a peer can make us ask the issuer. */
-#define FORCE_FREE 2       /* so many at once, */
+#define FORCE_FREE 2 /* so many at once, */
+#define HELPER_EVERY_SEC 60
 #define FORCE_EVERY_SEC 30 /* and then one in this time */
 
 static int parse_challenge(struct broker_call *c, struct error *err) {
@@ -64,6 +66,8 @@ static int parse_get(struct broker_call *c, struct error *err) {
         if (r == 0 && login && !streq(login, "never") && !streq(login, "start"))
                 r = error_set(err, MCPB_BAD_PARAMS, EINVAL, "Say \"never\" or \"start\"",
                               "login: '%s' is neither", login);
+        if (r == 0)
+                r = call_bool(c, "helper", false, &c->helper, err);
         if (r == 0)
                 r = parse_challenge(c, err);
         if (r == 0)
@@ -136,6 +140,31 @@ static int set_wanted(struct broker_call *c, const struct decision *d) {
         return scope_set_copy(&c->wanted, &allowed);
 }
 
+static void kill_lease(struct server *s, struct lease *l) {
+        l->dead = true;
+        log_info("%s refused a token before its time; another will be fetched", s->name);
+}
+
+/*
+ * Clients that take headers from a command cannot say that the last ones were refused: they run the command again. The same
+ * program asking again within the life of a lease is taken for that, now and then (DESIGN 12.9).
+ */
+static void note_helper(struct broker_call *c, struct grant *g) {
+        bool full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
+        struct lease *l = grant_find_lease(g, &c->wanted, full);
+        uint64_t now = clock_boot_usec();
+
+        if (!c->helper || !l || l->dead || !c->evidence.anchor_known)
+                return;
+        if (!lease_note_helper(l, c->evidence.anchor_pid, c->evidence.anchor_start_ticks, now))
+                return;
+        if (!g->has_refresh || g->refresh_dead ||
+            (g->helped_boot && now - g->helped_boot < HELPER_EVERY_SEC * USEC_PER_SEC))
+                return;
+        g->helped_boot = now;
+        kill_lease(c->server, l);
+}
+
 /* Policy has said which scopes may leave at once; the rest of the request follows from that. */
 static void go_on_with_grant(struct broker_call *c, struct grant *g) {
         AUTO_DECISION struct decision d = DECISION_INIT;
@@ -166,7 +195,16 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g) {
                 release_refused(c, &err);
                 return;
         }
+        note_helper(c, g);
         grant_wait(g, c);
+}
+
+/* The server refused the token that this request had, and without a refresh token no other can be fetched. */
+static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
+        enum challenge_meaning meaning = challenge_judge(&c->challenge, c->challenge_status);
+
+        return c->has_challenge && meaning == CHALLENGE_TOKEN_DEAD &&
+               (!g->has_refresh || g->refresh_dead);
 }
 
 void handle_token_get(struct broker_call *c) {
@@ -182,7 +220,9 @@ void handle_token_get(struct broker_call *c) {
         }
         s = c->server;
         if (s->grant && !s->issuer_changed) {
-                if (!step_up(c, s->grant))
+                if (cannot_replace(c, s->grant))
+                        release_needs_login(c, NULL);
+                else if (!step_up(c, s->grant))
                         go_on_with_grant(c, s->grant);
                 return;
         }
@@ -237,6 +277,8 @@ void handle_token_reject(struct broker_call *c) {
         if (r == 0)
                 r = call_string(c, "token_id", true, &id, &err);
         if (r == 0)
+                r = parse_challenge(c, &err);
+        if (r == 0)
                 r = broker_check_open(c->broker, &err);
         if (r == 0)
                 r = server_find(c->broker, server, account, &c->server, &err);
@@ -263,8 +305,13 @@ void handle_token_reject(struct broker_call *c) {
                                         FORCE_EVERY_SEC));
                 return;
         }
-        l->dead = true;
-        log_info("The server %s refused a token before its time; another will be fetched",
-                 c->server->name);
+        /* Without a refresh token there is no other: a peer's word must not end it for all (it may ask for a login). */
+        if (!g->has_refresh || g->refresh_dead) {
+                call_reply(c, json_pack("{s:b, s:b}", "rejected", 0, "stale", 0));
+                return;
+        }
+        kill_lease(c->server, l);
+        if (c->has_challenge)
+                recheck_start(c->server, &c->challenge);
         call_reply(c, json_pack("{s:b, s:b}", "rejected", 1, "stale", 0));
 }

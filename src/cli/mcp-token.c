@@ -121,6 +121,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
         a->request.scopes = a->scopes;
         if (a->form == FORM_HEADER) {
                 a->no_login = true;
+                a->request.helper = 1;
                 p->options.timeout_msec = HEADER_TIMEOUT_MSEC;
                 if (a->request.min_ttl == 0)
                         a->request.min_ttl = HEADER_MIN_TTL_SEC;

@@ -67,6 +67,7 @@ int mcpb_token_get(mcpb_client *c, const mcpb_token_request *request, mcpb_token
         params_string(&params, "account", q.account);
         params_words(&params, "scopes", q.scopes);
         params_number(&params, "min_ttl", q.min_ttl);
+        params_true(&params, "helper", q.helper);
         params_challenge(&params, q.challenge);
         params_string(&params, "login", q.start_login ? "start" : NULL);
         if (!params)

@@ -6,7 +6,6 @@
 #include "broker/broker.h"
 #include "crypto/init.h"
 #include "daemon/backend.h"
-#include "daemon/hook.h"
 #include "daemon/link.h"
 #include "daemon/workers.h"
 #include "loop/loop.h"
@@ -15,6 +14,8 @@
 #include "policy/policy.h"
 #include "rpc/rpc.h"
 #include "sandbox/sandbox.h"
+
+#define IDLE_TICK_USEC (5 * USEC_PER_SEC)
 
 struct keeper {
         const struct keeper_options *options;
@@ -27,6 +28,9 @@ struct keeper {
         struct rpc *rpc;
         sd_event_source *alive;
         sd_event_source *leave;
+        sd_event_source *idle;
+        uint64_t idle_since;
+        uint64_t last_accepted;
         bool ready;
         int status;
 };
@@ -91,6 +95,7 @@ static int on_configure(struct keeper *k, struct frame *f) {
                 log_failure(LOG_ERR, &err, "The old configuration stays");
                 return 0;
         }
+        log_open("mcp-brokerd[keeper]", c->log_level);
         broker_reload(k->broker, p, c);
         return 0;
 }
@@ -174,6 +179,28 @@ static int on_alive(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* IdleTimeoutSec=: with nobody there and nothing under way it ends; the socket unit starts it again when it is wanted. */
+static int on_idle_tick(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct keeper *k = userdata;
+        uint64_t timeout = broker_idle_timeout_usec(k->broker);
+        uint64_t now = clock_boot_usec();
+        struct rpc_counts counts;
+
+        rpc_counts(k->rpc, &counts);
+        if (counts.clients > 0 || broker_is_busy(k->broker) || counts.accepted != k->last_accepted)
+                k->idle_since = now;
+        k->last_accepted = counts.accepted;
+        if (timeout > 0 && now - k->idle_since >= timeout) {
+                log_info("Nobody has asked for anything for %llu s",
+                         (unsigned long long)(timeout / USEC_PER_SEC));
+                on_worker_control("stop", k);
+                return 0;
+        }
+        if (loop_timer_set(s, now + IDLE_TICK_USEC) < 0)
+                log_warning("It will not stop by itself: no timer");
+        return 0;
+}
+
 static void on_writer_lost(void *userdata) {
         log_error("The writer has ended: nothing can be kept any more");
         leave(userdata, 1);
@@ -236,6 +263,10 @@ static void on_broker_ready(int r, const struct error *err, void *userdata) {
                 return;
         }
         k->ready = true;
+        k->idle_since = clock_boot_usec();
+        if (loop_timer(k->event, k->idle_since + IDLE_TICK_USEC, on_idle_tick, k, "idle",
+                       &k->idle) < 0)
+                log_warning("It will not stop by itself: no timer");
         say(k, json_pack("{s:s}", "op", "ready"));
 }
 
@@ -255,6 +286,8 @@ static int make_broker(struct keeper *k, struct error *err) {
         int r = parse_files(k->options->config, k->options->policy, &options.config,
                             &options.policy, err);
 
+        if (r == 0)
+                log_open("mcp-brokerd[keeper]", options.config->log_level);
         if (r == 0)
                 r = broker_new(&options, &k->broker, err);
         return r;
@@ -292,7 +325,6 @@ static int confine(struct keeper *k, struct error *err) {
 
         if (r < 0)
                 return r;
-        hook_confined("keeper");
         for (size_t i = 0; i < report.n_missing; i++)
                 log_warning("This kernel does not grant %s: the sandbox is weaker",
                             report.missing[i]);
@@ -304,6 +336,7 @@ static int confine(struct keeper *k, struct error *err) {
 static void keeper_free(struct keeper *k) {
         k->alive = loop_source_free(k->alive);
         k->leave = loop_source_free(k->leave);
+        k->idle = loop_source_free(k->idle);
         k->rpc = rpc_free(k->rpc);
         /* The store tells everybody who waits for it, so the domain must still be there. */
         k->store = store_free(k->store);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/log.h"
 #include "daemon/supervisor.h"
 #include "os/file.h"
 #include "os/io.h"
@@ -117,6 +118,17 @@ static int open_listeners(const struct options *o, struct supervisor_files *f, s
         return 0;
 }
 
+/* What does not parse is said here, before anything is opened; the keeper reads the same bytes again. */
+static int apply_config(const struct supervisor_files *f, struct error *err) {
+        struct config c = { 0 };
+        int r = config_parse(&c, &f->config, err);
+
+        if (r == 0)
+                log_open("mcp-brokerd", c.log_level);
+        config_done(&c);
+        return r;
+}
+
 int supervisor_open(const struct options *o, struct supervisor_files *f, struct error *err) {
         int r;
 
@@ -124,6 +136,8 @@ int supervisor_open(const struct options *o, struct supervisor_files *f, struct 
                 .state_fd = -1, .store_fd = -1, .lock_fd = -1, .audit_fd = -1
         };
         r = supervisor_read_config(o, &f->config, &f->policy, err);
+        if (r == 0)
+                r = apply_config(f, err);
         if (r == 0)
                 r = open_state(o, f, err);
         if (r == 0)

@@ -293,6 +293,8 @@ static int worker_argv(struct supervisor *s, enum worker_kind kind, char **argv,
                 r = add_option(argv, &n, "ca-file", config.ca_file);
         if (r == 0)
                 r = add_option(argv, &n, "proxy", config.proxy);
+        if (r == 0)
+                r = add_option(argv, &n, "no-proxy", config.no_proxy);
         config_done(&config);
         return r;
 }

@@ -4,7 +4,6 @@
 #include <poll.h>
 
 #include "base/log.h"
-#include "daemon/hook.h"
 #include "os/process.h"
 #include "sandbox/sandbox.h"
 #include "store/folder.h"
@@ -108,7 +107,6 @@ static int confine(struct writer *w, int dirfd) {
                 log_failure(LOG_ERR, &err, "confining the writer");
                 return r;
         }
-        hook_confined("writer");
         r = sandbox_status_json(&report, &status);
         if (r < 0)
                 return r;

@@ -272,6 +272,10 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
                 h->defaults.proxy = strdup(options->proxy);
                 r = h->defaults.proxy ? 0 : -ENOMEM;
         }
+        if (r == 0 && options->no_proxy) {
+                h->defaults.no_proxy = strdup(options->no_proxy);
+                r = h->defaults.no_proxy ? 0 : -ENOMEM;
+        }
         if (r == 0 && options->ca_file)
                 r = read_certificates(h, options->ca_file, err);
         if (r < 0) {
@@ -303,6 +307,7 @@ struct http *http_free(struct http *h) {
         (void)loop_source_free(h->defer);
         (void)sd_event_unref(h->event);
         (void)str_wipe_free(h->defaults.proxy);
+        free(h->defaults.no_proxy);
         buf_done(&h->defaults.ca_pem);
         free(h);
         return NULL;

@@ -20,6 +20,8 @@ struct http;
 struct http_options {
         const char *ca_file; /* certificates trusted besides the system's; NULL: none */
         const char *proxy;   /* for everything but loopback (A228); NULL: none */
+        const char *
+                no_proxy; /* hosts and domains that are reached without it, by commas; NULL: none */
 };
 
 /* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other fetches; not http_free(). */

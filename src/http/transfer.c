@@ -87,8 +87,27 @@ static int refuse(struct transfer *t, enum fetch_failure failure, const char *wh
         return 1;
 }
 
+/* "host" and ".domain" alike mean the host itself and all below it, as $no_proxy has it. */
+static bool bypasses_proxy(const char *no_proxy, const char *host) {
+        size_t n_host = strlen(host);
+
+        while (no_proxy && *no_proxy) {
+                size_t n = strcspn(no_proxy, ", ");
+                const char *item = no_proxy + (*no_proxy == '.');
+                size_t n_item = n - (*no_proxy == '.' && n > 0);
+
+                if (n_item > 0 && n_item <= n_host &&
+                    strncasecmp(host + n_host - n_item, item, n_item) == 0 &&
+                    (n_item == n_host || host[n_host - n_item - 1] == '.'))
+                        return true;
+                no_proxy += n;
+                no_proxy += strspn(no_proxy, ", ");
+        }
+        return false;
+}
+
 /* 0 and @ret_proxied, or 1: refused. */
-static int judge(struct transfer *t, const char *proxy, bool *ret_proxied) {
+static int judge(struct transfer *t, const struct transfer_defaults *d, bool *ret_proxied) {
         const struct fetch_request *f = &t->request;
         AUTO_URL struct url u = URL_INIT;
         struct error err = ERROR_INIT;
@@ -105,7 +124,8 @@ static int judge(struct transfer *t, const char *proxy, bool *ret_proxied) {
         t->allow = f->allow & (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK);
         if (streq(u.scheme, "http"))
                 t->allow &= ADDRESS_LOOPBACK; /* whatever the name resolves to (A4) */
-        *ret_proxied = proxy && !url_host_is_loopback(&u);
+        *ret_proxied =
+                d->proxy && !url_host_is_loopback(&u) && !bypasses_proxy(d->no_proxy, u.host);
         if (!*ret_proxied)
                 return 0;
         t->target = judge_proxied(&u);
@@ -435,7 +455,7 @@ int transfer_new(const struct transfer_defaults *defaults, struct fetch_request 
                 return -ENOMEM;
         }
         t->request = *f;
-        r = judge(t, defaults->proxy, &proxied);
+        r = judge(t, defaults, &proxied);
         if (r == 0)
                 r = set_up(t, defaults, proxied);
         if (r < 0) {

@@ -14,6 +14,7 @@
 /* What all transfers of one client share; the strings belong to the client. */
 struct transfer_defaults {
         char *proxy;       /* NULL: none */
+        char *no_proxy;    /* NULL: none */
         struct buf ca_pem; /* empty: the system's certificates only */
 };
 

@@ -24,7 +24,8 @@ struct arguments {
 };
 
 static int usage(FILE *to, int status) {
-        (void)fprintf(to, "mcp-broker-net --role=explore|deal [--ca-file=PEM] [--proxy=URL]\n"
+        (void)fprintf(to, "mcp-broker-net --role=explore|deal [--ca-file=PEM] [--proxy=URL] "
+                          "[--no-proxy=HOSTS]\n"
                           "Started by mcp-brokerd, not by hand.\n");
         return status;
 }
@@ -35,6 +36,7 @@ static int parse_arguments(struct arguments *a, int argc, char **argv) {
                 { "role", required_argument, NULL, 'r' },
                 { "ca-file", required_argument, NULL, 'c' },
                 { "proxy", required_argument, NULL, 'p' },
+                { "no-proxy", required_argument, NULL, 'n' },
                 { "version", no_argument, NULL, 'V' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
@@ -53,6 +55,9 @@ static int parse_arguments(struct arguments *a, int argc, char **argv) {
                         break;
                 case 'p':
                         a->http.proxy = optarg;
+                        break;
+                case 'n':
+                        a->http.no_proxy = optarg;
                         break;
                 case 'V':
                         (void)printf("mcp-broker-net %s\n", PACKAGE_VERSION);
@@ -93,7 +98,7 @@ static int begin(struct error *err) {
         return r < 0 ? error_fallback(err, r, "Starting the network worker") : 0;
 }
 
-static int close_in(struct error *err) {
+static int close_in(struct worker *w, struct error *err) {
         struct sandbox_profile profile = sandbox_net();
         struct sandbox_report report = { 0 };
         int r = sandbox_enter(&profile, &report, err);
@@ -103,7 +108,7 @@ static int close_in(struct error *err) {
         for (size_t i = 0; i < report.n_missing; i++)
                 log_warning("this kernel does not grant %s: the sandbox is weaker",
                             report.missing[i]);
-        return 0;
+        return error_fallback(err, worker_tell_sandbox(w, &report), "Telling the keeper");
 }
 
 static int serve(const struct arguments *a, struct error *err) {
@@ -123,7 +128,7 @@ static int serve(const struct arguments *a, struct error *err) {
         if (r == 0)
                 r = worker_new(event, &options, &w, err);
         if (r == 0)
-                r = close_in(err);
+                r = close_in(w, err);
         if (r == 0) {
                 r = sd_event_loop(event);
                 if (r < 0)

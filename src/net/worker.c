@@ -378,3 +378,15 @@ struct worker *worker_free(struct worker *w) {
         free(w);
         return NULL;
 }
+
+int worker_tell_sandbox(struct worker *w, const struct sandbox_report *report) {
+        AUTO_JSON json_t *head = NULL;
+        json_t *status = NULL;
+        int r = sandbox_status_json(report, &status);
+
+        if (r < 0)
+                return r;
+        head = json_pack("{ss so}", "op", "sandbox", "sandbox", status);
+        send_frame(w, head, NULL);
+        return 0;
+}

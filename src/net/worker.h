@@ -13,6 +13,7 @@
  *   out  {"op":"redirect","id":N,"request":R} + the raw query
  *   in   {"op":"page","id":N,"request":R,"status":200|400} + an HTML document    200 also ends the listening
  *   in   {"op":"unlisten","id":N}
+ *   out  {"op":"sandbox","sandbox":{...}}    once, at the start
  * A page, unlisten or cancel for something that is over is no error: it may have crossed what ended it.
  */
 #pragma once
@@ -22,6 +23,7 @@
 #include "base/error.h"
 #include "http/client.h"
 #include "net/sockowner.h"
+#include "sandbox/sandbox.h"
 #include "wire/fetch.h"
 
 struct worker;
@@ -39,4 +41,6 @@ struct worker_options {
  */
 int worker_new(sd_event *event, const struct worker_options *options, struct worker **ret,
                struct error *err) MUST_CHECK;
+/* First thing after closing in: what the kernel granted, for the status. */
+int worker_tell_sandbox(struct worker *w, const struct sandbox_report *report) MUST_CHECK;
 struct worker *worker_free(struct worker *w);

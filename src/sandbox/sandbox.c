@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "sandbox/filter.h"
+#include "sandbox/hook.h"
 #include "sandbox/landlock.h"
 
 static const char *const role_names[SANDBOX_ROLE_COUNT] = {
@@ -86,6 +87,7 @@ int sandbox_enter(const struct sandbox_profile *p, struct sandbox_report *ret, s
                 return r;
         note_all_missing(&report, p->role);
         *ret = report;
+        sandbox_hook(report.role);
         return 0;
 }
 

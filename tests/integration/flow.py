@@ -313,6 +313,51 @@ def a_token_that_the_server_refuses_is_replaced_once(stack):
     rpc.close()
 
 
+# A22 A70
+def another_issuer_starts_nothing_without_a_person(stack):
+    demo, broker, _ = walk(stack)
+    rpc = Rpc(broker.socket)
+    got = rpc.call("token.get", server=demo.mcp)
+    demo.fault("set:prm=authorization_servers=[\"http://127.0.0.1:9/other\"]")
+    rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"], challenge={"status": 401, "fields": ["Bearer error=\"invalid_token\""]})
+    demo.wait(requests={"prm": 2})
+    rpc.close()
+    # That issuer does not answer, so discovery fails, and what we have goes on being used.
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    assert demo.counters()["registrations"] == 1
+
+
+# S10
+def a_forged_challenge_leads_nowhere(stack):
+    demo, broker, _ = walk(stack)
+    rpc = Rpc(broker.socket)
+    got = rpc.call("token.get", server=demo.mcp)
+    forged = {"status": 401, "fields": ["Bearer resource_metadata=\"http://127.0.0.1:9/evil\", error=\"invalid_token\""]}
+    rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"], challenge=forged)
+    again = rpc.call("token.get", server=demo.mcp, challenge=forged)
+    assert mcp_call(demo.mcp, again["token"])[0] == 200
+    assert broker.servers()[0]["state"] == "ready"
+    rpc.close()
+
+
+def a_helper_that_asks_again_gets_a_fresh_token(stack):
+    demo, broker, _ = walk(stack)
+    rpc = Rpc(broker.socket)
+    first = rpc.call("token.get", server=demo.mcp, helper=True)
+    assert rpc.call("token.get", server=demo.mcp, helper=True)["token"] == first["token"], "at once says nothing"
+    # Five seconds is what tells a refusal from a client that opens several connections.
+    until("it is taken for a refusal", lambda: rpc.call("token.get", server=demo.mcp, helper=True)["token"] != first["token"], 20)
+    assert demo.counters()["refreshes"] == 1
+    rpc.close()
+
+
+def it_stops_by_itself_when_nobody_asks(stack):
+    broker = Broker(stack, start=False)
+    (broker.dir / "config/mcp-broker.conf").write_text("[Broker]\nIdleTimeoutSec=1\n")
+    broker.start()
+    assert broker.process.wait(60) == 0
+
+
 def lock_and_unlock_lose_nothing(stack):
     demo, broker, _ = walk(stack)
     token = broker.token(demo.mcp)
