@@ -32,8 +32,15 @@ static bool is_goodbye(const json_t *error) {
                (streq(code, error_name(MCPB_TIMEOUT)) || streq(code, error_name(MCPB_STOPPING)));
 }
 
+/* Nothing new is begun by a daemon that stops; whoever comes after it may be asked. */
+static bool is_stopping(const json_t *error) {
+        const char *code = json_get_string(json_object_get(error, "data"), "code");
+
+        return code && streq(code, error_name(MCPB_STOPPING));
+}
+
 /* Waits for the answer to the last request. -EPIPE: there will be none. */
-static int await(mcpb_client *c, json_t **ret, mcpb_error *err) {
+static int await(mcpb_client *c, bool again, json_t **ret, mcpb_error *err) {
         for (;;) {
                 AUTO_JSON json_t *m = NULL;
                 const json_t *id;
@@ -54,6 +61,8 @@ static int await(mcpb_client *c, json_t **ret, mcpb_error *err) {
                 }
                 if (!json_is_integer(id) || json_integer_value(id) != (json_int_t)c->last_id)
                         continue; /* a notification */
+                if (json_is_object(error) && again && is_stopping(error))
+                        return -EPIPE;
                 if (json_is_object(error))
                         return client_error_remote(err, error);
                 *ret = json_incref(json_object_get(m, "result"));
@@ -80,7 +89,7 @@ static int attempt(mcpb_client *c, const char *method, json_t *params, bool *ret
                 r = client_send(c, &line, err);
         if (r < 0)
                 return r;
-        r = await(c, ret, err);
+        r = await(c, streq(method, TOKEN_GET), ret, err);
         *ret_sent = r != -ECONNRESET;
         return r == -ECONNRESET ? -EPIPE : r;
 }
