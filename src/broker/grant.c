@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "broker/flight.h"
 #include "broker/internal.h"
 #include "broker/lease.h"
 #include "broker/login-steps.h"
@@ -403,6 +404,7 @@ void grant_pump(struct grant *g) {
 void grant_wait(struct grant *g, struct broker_call *c) {
         struct error err = ERROR_INIT;
 
+        g = flight_of(g);
         if (g->n_waiters >= LIMIT_WAITERS_PER_GRANT) {
                 (void)error_set(&err, MCPB_BUSY, EBUSY, "Try again in a moment",
                                 "%u requests wait for this grant", g->n_waiters);

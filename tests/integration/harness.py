@@ -156,8 +156,9 @@ class Demo:
     def hold(self, step, after=False):
         return self.ask("POST", "/hold", {"step": step, "after": after})
 
-    def release(self, step):
-        return self.ask("POST", "/release", {"step": step})
+    def release(self, step, n=None):
+        """Lets all go and ends the hold; with @n the oldest @n, and goes on holding."""
+        return self.ask("POST", "/release", {"step": step, **({"n": n} if n else {})})
 
     def wait(self, **conditions):
         """wait(held={"refresh": 1}): until at least so many are."""
@@ -173,9 +174,9 @@ class Demo:
 
 
 class Broker:
-    """A daemon with private folders."""
+    """A daemon with private folders. @activated: its socket is ours and stays while daemons come and go, as with systemd."""
 
-    def __init__(self, stack, *options, start=True, env=None, wrapper=()):
+    def __init__(self, stack, *options, start=True, env=None, wrapper=(), daemon="mcp-brokerd", activated=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mcpb-"))
         stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
         for name in ("home", "config", "vendor/policy.d", "run"):
@@ -188,6 +189,8 @@ class Broker:
         self.state = self.dir / "state"
         self.options = options
         self.wrapper = list(wrapper)
+        self.daemon = daemon
+        self.pass_fds = ()
         self.log_path = self.dir / "log"
         self.process = None
         self.env = {k: v for k, v in os.environ.items() if k in (
@@ -198,18 +201,27 @@ class Broker:
                          "MCP_BROKER_SOCK": str(self.socket)})
         self.env.update(env or {})
         stack.callback(self.kill)
+        if activated:
+            self.socket.parent.mkdir(mode=0o700)
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(self.socket))
+            self.socket.chmod(0o600)
+            listener.listen(256)
+            self.pass_fds += (listener.fileno(),)
+            self.wrapper += ["sh", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{listener.fileno()}', "sh"]
         if start:
             self.start()
 
     def command(self):
-        return [*self.wrapper, program("mcp-brokerd"), "-f", f"--socket={self.socket}", f"--state-dir={self.state}",
+        return [*self.wrapper, program(self.daemon), "-f", f"--socket={self.socket}", f"--state-dir={self.state}",
                 f"--libexec-dir={BUILD}", f"--vendor-dir={self.dir}/vendor", f"--config-dir={self.dir}/config",
                 *self.options]
 
     def start(self, wait=True):
         log = open(self.log_path, "ab")
         offset = log.tell()
-        self.process = subprocess.Popen(self.command(), env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self.command(), env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                        pass_fds=self.pass_fds)
         log.close()
         if wait:
             until("the daemon listens", lambda: self.listening(offset))
@@ -247,6 +259,12 @@ class Broker:
         return subprocess.Popen([program(name), *args], env={**self.env, **(env or {})}, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 **{"stdin": subprocess.DEVNULL, **kwargs})
+
+    def quick(self, name, *args):
+        """The same without libtool's wrapper: for many at once."""
+        path = f"{BUILD}/.libs:{self.env.get('LD_LIBRARY_PATH', '')}".rstrip(":")
+        return subprocess.Popen([real_program(name), *args], env={**self.env, "LD_LIBRARY_PATH": path}, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def person(self, script=None):
         """A $BROWSER that follows the login's redirects, as a person with --auto-consent would."""
