@@ -16,8 +16,8 @@ struct range {
         { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d }, 96 + (n), cl }
 
 /*
- * First match counts. From the IANA special-purpose registries, and the addresses of metadata services that hide in ranges which
- * are otherwise private or public.
+ * First match counts. From the IANA special-purpose registries, and the addresses of metadata
+ * services that hide in ranges which are otherwise private or public.
  */
 static const struct range ranges_v4[] = {
         V4(0, 0, 0, 0, 8, ADDRESS_NEVER),          /* "this network" */
@@ -76,8 +76,8 @@ static enum address_class classify_v4(const uint8_t bytes[static 4]) {
 }
 
 /*
- * An IPv4 address that a router, not this kernel, takes out of the IPv6 one: 127.0.0.1 there is the router's own, 10.0.0.1 some
- * network's of which we know nothing. So only a public one counts.
+ * An IPv4 address that a router, not this kernel, takes out of the IPv6 one: 127.0.0.1 there is the
+ * router's own, 10.0.0.1 some network's of which we know nothing. So only a public one counts.
  */
 static enum address_class classify_carried(const uint8_t bytes[static 4]) {
         return classify_v4(bytes) == ADDRESS_PUBLIC ? ADDRESS_PUBLIC : ADDRESS_NEVER;

@@ -244,8 +244,8 @@ static int append_file(struct buf *b, const char *path, struct error *err) {
         return 0;
 }
 
-/* Own certificates are added to the system's, never put in their place (A5): a blob replaces the system's one file,
- * but not its folder. */
+/* Own certificates are added to the system's, never put in their place (A5): a blob replaces the
+ * system's one file, but not its folder. */
 static int read_certificates(struct http *h, const char *ca_file, struct error *err) {
         const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
         int r = append_file(&h->defaults.ca_pem, ca_file, err);

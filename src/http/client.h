@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP request at a time from a struct fetch_request to a truthful struct fetch_answer, by libcurl's multi interface on
- * sd-event. It knows no OAuth.
+ * One HTTP request at a time from a struct fetch_request to a truthful struct fetch_answer, by
+ * libcurl's multi interface on sd-event. It knows no OAuth.
  *
- * What it promises: certificates are always verified; redirects are never followed; every address is judged before
- * a packet goes to it, and again before the request is written (S8); nothing is taken from the environment; no connection
- * carries two requests, so that no request is ever written twice; bodies, headers and time are bounded (S9). NOT_SENT is said only
- * where not one byte of the request was written.
+ * What it promises: certificates are always verified; redirects are never followed; every address
+ * is judged before a packet goes to it, and again before the request is written (S8); nothing is
+ * taken from the environment; no connection carries two requests, so that no request is ever
+ * written twice; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
+ * byte of the request was written.
  */
 #pragma once
 
@@ -18,13 +19,13 @@
 struct http;
 
 struct http_options {
-        const char *ca_file; /* certificates trusted besides the system's; NULL: none */
-        const char *proxy;   /* for everything but loopback (A228); NULL: none */
-        const char *
-                no_proxy; /* hosts and domains that are reached without it, by commas; NULL: none */
+        const char *ca_file;  /* certificates trusted besides the system's; NULL: none */
+        const char *proxy;    /* for everything but loopback (A228); NULL: none */
+        const char *no_proxy; /* hosts and domains reached without it, by commas; NULL: none */
 };
 
-/* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other fetches; not http_free(). */
+/* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other
+ * fetches; not http_free(). */
 typedef void (*http_done_fn)(struct fetch_answer *a, void *userdata);
 
 /* Gives libcurl wiping allocators. Once, first thing in main, before any other use of libcurl. */
@@ -37,10 +38,12 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
 struct http *http_free(struct http *h);
 
 /*
- * Starts a request. 0: it was moved away from @f, and @done is called exactly once, later, unless it is cancelled.
- * -EBUSY: LIMIT_FETCHES are under way; -EEXIST: one of that id is; -ENOMEM; then @f is untouched and nothing was sent.
+ * Starts a request. 0: it was moved away from @f, and @done is called exactly once, later, unless
+ * it is cancelled. -EBUSY: LIMIT_FETCHES are under way; -EEXIST: one of that id is; -ENOMEM; then
+ * @f is untouched and nothing was sent.
  */
 int http_fetch(struct http *h, struct fetch_request *f, http_done_fn done, void *userdata)
         MUST_CHECK;
-/* Ends the fetch @id; its @done is not called. -ENOENT: there is none. What was sent has been sent. */
+/* Ends the fetch @id; its @done is not called. -ENOENT: there is none. What was sent has been
+ * sent. */
 int http_cancel(struct http *h, uint64_t id);

@@ -59,8 +59,9 @@ static const char *judge_shape(const struct fetch_request *f) {
 }
 
 /*
- * Through a proxy nobody here resolves the name, so what can be judged is judged: a numeric host in any spelling, and
- * names that mean a place inside by agreement. The proxy's operator answers for the others (A228).
+ * Through a proxy nobody here resolves the name, so what can be judged is judged: a numeric host in
+ * any spelling, and names that mean a place inside by agreement. The proxy's operator answers for
+ * the others (A228).
  */
 static enum address_class judge_proxied(const struct url *u) {
         static const char *const inside[] = { "localhost", "local", "internal" };
@@ -87,18 +88,21 @@ static int refuse(struct transfer *t, enum fetch_failure failure, const char *wh
         return 1;
 }
 
-/* "host" and ".domain" alike mean the host itself and all below it, as $no_proxy has it. */
-static bool bypasses_proxy(const char *no_proxy, const char *host) {
-        size_t n_host = strlen(host);
+/* "host" and ".domain" alike mean the host itself and all below it, as $no_proxy has it. There is
+ * nothing below an address. */
+static bool bypasses_proxy(const char *no_proxy, const struct url *u) {
+        bool name = !u->ipv6 && u->host[strspn(u->host, "0123456789.")];
+        size_t n_host = strlen(u->host);
 
         while (no_proxy && *no_proxy) {
                 size_t n = strcspn(no_proxy, ", ");
                 const char *item = no_proxy + (*no_proxy == '.');
                 size_t n_item = n - (*no_proxy == '.' && n > 0);
+                size_t n_rest = n_host - n_item; /* of the host, in front of it */
 
                 if (n_item > 0 && n_item <= n_host &&
-                    strncasecmp(host + n_host - n_item, item, n_item) == 0 &&
-                    (n_item == n_host || host[n_host - n_item - 1] == '.'))
+                    strncasecmp(u->host + n_rest, item, n_item) == 0 &&
+                    (n_rest == 0 || (name && u->host[n_rest - 1] == '.')))
                         return true;
                 no_proxy += n;
                 no_proxy += strspn(no_proxy, ", ");
@@ -124,8 +128,7 @@ static int judge(struct transfer *t, const struct transfer_defaults *d, bool *re
         t->allow = f->allow & (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK);
         if (streq(u.scheme, "http"))
                 t->allow &= ADDRESS_LOOPBACK; /* whatever the name resolves to (A4) */
-        *ret_proxied =
-                d->proxy && !url_host_is_loopback(&u) && !bypasses_proxy(d->no_proxy, u.host);
+        *ret_proxied = d->proxy && !url_host_is_loopback(&u) && !bypasses_proxy(d->no_proxy, &u);
         if (!*ret_proxied)
                 return 0;
         t->target = judge_proxied(&u);
@@ -166,8 +169,8 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 }
 
 /*
- * Connected, TLS is up, and the next thing is the first byte of the request. The last look at the address, and the line between
- * "not sent" and "in doubt".
+ * Connected, TLS is up, and the next thing is the first byte of the request. The last look at the
+ * address, and the line between "not sent" and "in doubt".
  */
 static int on_before_request(void *userdata, char *ip, char *local_ip, int port, int local_port) {
         struct transfer *t = userdata;
@@ -336,7 +339,8 @@ static int make_header_list(struct transfer *t) {
         return r;
 }
 
-/* The same for every request: A5, A6, and nothing that comes from the environment or from a server's wishes. */
+/* The same for every request: A5, A6, and nothing that comes from the environment or from a
+ * server's wishes. */
 static const struct {
         CURLoption option;
         long value;
@@ -356,8 +360,8 @@ static const struct {
         { CURLOPT_HTTP09_ALLOWED, 0 },
         { CURLOPT_HTTP_CONTENT_DECODING, 0 },
         { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
-        /* One connection, one request, one version without streams that could be refused and repeated: libcurl sends again by
-         * itself only where a connection had been used before. */
+        /* One connection, one request, one version without streams that could be refused and
+         * repeated: libcurl sends again by itself only where a connection had been used before. */
         { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
         { CURLOPT_FRESH_CONNECT, 1 },
         { CURLOPT_FORBID_REUSE, 1 },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request on its libcurl handle: what it may do is set up here and judged here, and what became of it is told here. Private to
- * this folder; client.h is the way in.
+ * One request on its libcurl handle: what it may do is set up here and judged here, and what became
+ * of it is told here. Private to this folder; client.h is the way in.
  */
 #pragma once
 
@@ -41,8 +41,8 @@ struct transfer {
 };
 
 /*
- * Takes over the request, which is judged first. 0: ready for curl_multi_add_handle(); 1: it must not be sent, the answer says why;
- * -ENOMEM: @f is untouched.
+ * Takes over the request, which is judged first. 0: ready for curl_multi_add_handle(); 1: it must
+ * not be sent, the answer says why; -ENOMEM: @f is untouched.
  */
 int transfer_new(const struct transfer_defaults *defaults, struct fetch_request *f,
                  struct transfer **ret) MUST_CHECK;

@@ -98,7 +98,8 @@ static void set_state(struct listener *l, enum listener_state to) {
         l->state = to;
 }
 
-/* A timer that cannot be set must not keep a listener from going on: its life has another bound, the keeper's. */
+/* A timer that cannot be set must not keep a listener from going on: its life has another bound,
+ * the keeper's. */
 static void arm(sd_event_source *timer, uint64_t usec) {
         int r = usec == NEVER ? loop_timer_stop(timer) : loop_timer_set(timer, usec);
 
@@ -126,7 +127,8 @@ static uint64_t in_seconds(uint64_t sec) {
 
 /* ---- libmicrohttpd on sd-event ---- */
 
-/* It has its own epoll descriptor, but keeps some of what is ready to itself: hence the timer after every run. */
+/* It has its own epoll descriptor, but keeps some of what is ready to itself: hence the timer
+ * after every run. */
 static void run(struct listener *l) {
         MHD_UNSIGNED_LONG_LONG msec = 0;
 
@@ -489,8 +491,8 @@ static int make_address(struct listener *l, const struct listener_options *o) {
         return l->path ? 0 : -ENOMEM;
 }
 
-/* Binds, and learns which port it is. SO_REUSEADDR: after a restart the same port is wanted again, and connections of before
- * may linger. It lets nobody share a port that is listened on. */
+/* Binds, and learns which port it is. SO_REUSEADDR: after a restart the same port is wanted
+ * again, and connections of before may linger. It lets nobody share a port that is listened on. */
 static int open_socket(struct listener *l, bool ipv6, int *ret_fd) {
         AUTO_CLOSE int fd =
                 socket(l->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

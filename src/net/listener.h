@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The listener of one login: takes the redirect of the user's browser on 127.0.0.1 and nothing else (A102, A104, A112,
- * A123). A redirect is handed up as raw bytes and waits; the page that comes back is not its answer: the browser is sent on to
- * /done/<random> and finds it there, once, so that neither page, Referer nor current URL hold a code (DESIGN 12.11).
+ * The listener of one login: takes the redirect of the user's browser on 127.0.0.1 and nothing else
+ * (A102, A104, A112, A123). A redirect is handed up as raw bytes and waits; the page that comes
+ * back is not its answer: the browser is sent on to /done/<random> and finds it there, once, so
+ * that neither page, Referer nor current URL hold a code (DESIGN 12.11).
  *
- * Connections of other users' processes are closed at once. Requests, connections, bytes and time are bounded. After a page with
- * status 200, or listener_finish(), no redirect is taken any more; the listener ends when the page was fetched, or soon after.
+ * Connections of other users' processes are closed at once. Requests, connections, bytes and time
+ * are bounded. After a page with status 200, or listener_finish(), no redirect is taken any more;
+ * the listener ends when the page was fetched, or soon after.
  */
 #pragma once
 
@@ -41,8 +43,8 @@ struct listener *listener_free(struct listener *l);
 uint16_t listener_port(const struct listener *l);
 
 /*
- * The page for @request: a whole HTML document, moved. 0; -ENOENT if nobody waits for it any more; -EINVAL for a status other
- * than 200 and 400; -ENOMEM.
+ * The page for @request: a whole HTML document, moved. 0; -ENOENT if nobody waits for it any more;
+ * -EINVAL for a status other than 200 and 400; -ENOMEM.
  */
 int listener_page(struct listener *l, uint64_t request, unsigned status, struct buf *html)
         MUST_CHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mcp-broker-net: the one program with a network. Started by mcp-brokerd only, with its stream to the keeper on descriptor 3;
- * leaves when that ends.
+ * mcp-broker-net: the one program with a network. Started by mcp-brokerd only, with its stream to
+ * the keeper on descriptor 3; leaves when that ends.
  */
 #include "config.h"
 
@@ -80,12 +80,11 @@ static int parse_arguments(struct arguments *a, int argc, char **argv) {
 
 /* What must happen before anything else is allocated or opened. */
 static int begin(struct error *err) {
-        int r = process_harden(err);
+        int r;
 
-        if (r < 0)
-                return r;
         json_use_wiping_allocator();
-        /* Nothing in it is for us; the C library's resolver alone would take search domains and host files from it. */
+        /* Nothing in it is for us; the C library's resolver alone would take search domains and
+         * host files from it. */
         r = clearenv() == 0 ? 0 : -ENOMEM;
         if (r == 0)
                 r = process_ignore_signals();
@@ -106,7 +105,7 @@ static int close_in(struct worker *w, struct error *err) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < report.n_missing; i++)
-                log_warning("this kernel does not grant %s: the sandbox is weaker",
+                log_warning("This kernel does not grant %s: the sandbox is weaker",
                             report.missing[i]);
         return error_fallback(err, worker_tell_sandbox(w, &report), "Telling the keeper");
 }
@@ -142,14 +141,15 @@ static int serve(const struct arguments *a, struct error *err) {
 int main(int argc, char **argv) {
         struct arguments arguments = { 0 };
         struct error err = ERROR_INIT;
+        int r = process_harden(&err); /* first: until then others of our uid can look in */
         int status = parse_arguments(&arguments, argc, argv);
-        int r;
 
         if (status >= 0)
                 return status;
         log_open(arguments.via == FETCH_DEAL ? "mcp-broker-net (deal)" : "mcp-broker-net (explore)",
                  LOG_INFO);
-        r = begin(&err);
+        if (r == 0)
+                r = begin(&err);
         if (r == 0 && !alloc_is_wiping())
                 log_debug("freed memory is not wiped in this build");
         if (r == 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a request at the redirect listener is, judged from its head alone: pure, so that a table and a fuzzer can ask it
- * anything. Whoever can reach 127.0.0.1 can send one (web pages by DNS rebinding included), so whatever is not exactly
- * the request that the login waits for has no effect (A112).
+ * What a request at the redirect listener is, judged from its head alone: pure, so that a table and
+ * a fuzzer can ask it anything. Whoever can reach 127.0.0.1 can send one (web pages by DNS
+ * rebinding included), so whatever is not exactly the request that the login waits for has no
+ * effect (A112).
  */
 #pragma once
 
@@ -28,11 +29,12 @@ struct redirect_request {
 };
 
 /*
- * @path is the one of this login, @host the only Host that counts. @ret_rest is set within request->target: the raw query for
- * REDIRECT_TAKE ("" if none), the page's name for REDIRECT_PAGE.
+ * @path is the one of this login, @host the only Host that counts. @ret_rest is set within
+ * request->target: the raw query for REDIRECT_TAKE ("" if none), the page's name for REDIRECT_PAGE.
  */
 enum redirect_verdict redirect_judge(const struct redirect_request *request, const char *path,
                                      const char *host, const char **ret_rest);
 
-/* A path that a listener may be asked to serve: "/callback/Zm9v", plain characters only, and none of our own. */
+/* A path that a listener may be asked to serve: "/callback/Zm9v", plain characters only, and
+ * none of our own. */
 bool redirect_path_valid(const char *path);

@@ -93,7 +93,8 @@ bool sockowner_match(const char *line, const struct sockowner_row *row, uid_t *r
                 if (len[i] == 0)
                         return false;
         }
-        /* Only an established one has an owner: what is left of a closed socket is said to be root's. */
+        /* Only an established one has an owner: what is left of a closed socket is said to be
+         * root's. */
         if (!word_is(word[LOCAL], len[LOCAL], row->local) ||
             !word_is(word[REMOTE], len[REMOTE], row->remote) ||
             !word_is(word[STATE], len[STATE], "01") || len[UID] >= sizeof(digits))

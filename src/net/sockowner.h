@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose process is at the other end of a TCP connection over loopback? The kernel says it in /proc/net/tcp and tcp6: the row whose
- * local end is our remote end. The files are opened before the worker closes itself in, and read anew for each question.
- * Unknown is no.
+ * Whose process is at the other end of a TCP connection over loopback? The kernel says it in
+ * /proc/net/tcp and tcp6: the row whose local end is our remote end. The files are opened before
+ * the worker closes itself in, and read anew for each question. Unknown is no.
  */
 #pragma once
 
@@ -27,7 +27,8 @@ struct sockowner_row {
         char remote[SOCKOWNER_END_MAX];
 };
 
-/* The row of the socket at @local whose peer is @remote; @mapped: as an IPv6 socket that speaks IPv4. -EAFNOSUPPORT. */
+/* The row of the socket at @local whose peer is @remote; @mapped: as an IPv6 socket that speaks
+ * IPv4. -EAFNOSUPPORT. */
 int sockowner_row(struct sockowner_row *ret, const struct sockaddr *local,
                   const struct sockaddr *remote, bool mapped) MUST_CHECK;
 /* One line of the table. True if it is that row, established, and it says whose it is. */

@@ -192,7 +192,7 @@ static void send_listen_failed(struct worker *w, uint64_t id, const char *reason
 }
 
 static int start_listening(struct worker *w, uint64_t id, const struct listener_options *options,
-                           struct error *err) {
+                           uint16_t *ret_port, struct error *err) {
         static const struct listener_ops ops = { .on_redirect = on_redirect,
                                                  .on_end = on_listener_end };
         struct ear *e;
@@ -212,6 +212,7 @@ static int start_listening(struct worker *w, uint64_t id, const struct listener_
         e->id = id;
         list_append(&w->listeners, &e->link);
         w->n_listeners++;
+        *ret_port = listener_port(e->listener);
         return 0;
 }
 
@@ -220,6 +221,7 @@ static int op_listen(struct worker *w, const json_t *head, struct buf *body) {
                                             .ipv6 = json_get_bool(head, "ipv6", false) };
         AUTO_JSON json_t *answer = NULL;
         struct error err = ERROR_INIT;
+        uint16_t bound = 0;
         uint64_t id;
         uint64_t port;
 
@@ -227,12 +229,12 @@ static int op_listen(struct worker *w, const json_t *head, struct buf *body) {
             !options.path || !redirect_path_valid(options.path) || find_ear(w, id))
                 return -EBADMSG;
         options.port = (uint16_t)port;
-        if (start_listening(w, id, &options, &err) < 0) {
+        if (start_listening(w, id, &options, &bound, &err) < 0) {
                 send_listen_failed(w, id, err.message);
                 return 0;
         }
         answer = json_pack("{ss sI si}", "op", "listening", "id", (json_int_t)id, "port",
-                           (int)listener_port(find_ear(w, id)->listener));
+                           (int)bound);
         send_frame(w, answer, NULL);
         return 0;
 }

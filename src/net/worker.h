@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The network worker as its owner, the keeper, sees it: frames in, frames out (DESIGN 3). It does what it is asked and knows no
- * OAuth. The keeper is trusted to ask for the right things, and not trusted to speak nonsense: a frame that is not ours ends the
- * worker, and the supervisor starts another.
+ * The network worker as its owner, the keeper, sees it: frames in, frames out (DESIGN 3). It does
+ * what it is asked and knows no OAuth. The keeper is trusted to ask for the right things, and not
+ * trusted to speak nonsense: a frame that is not ours ends the worker, and the supervisor starts
+ * another.
  *
- *   in   {"op":"fetch",...} + body              see wire/fetch.h
- *   in   {"op":"cancel","id":N}                 no answer follows; one may be on its way already
- *   out  {"op":"answer",...} + body             exactly one for each fetch that is not cancelled
+ *   out  {"op":"sandbox","sandbox":{...}}   once, first: what the kernel granted
+ *   in   {"op":"fetch",...} + body          see wire/fetch.h
+ *   in   {"op":"cancel","id":N}             no answer follows; one may be on its way already
+ *   out  {"op":"answer",...} + body         exactly one for each fetch that is not cancelled
  * deal only:
- *   in   {"op":"listen","id":N,"port":P,"path":"/callback/X"[,"ipv6":true]}      port 0: any
- *   out  {"op":"listening","id":N,"port":P}     or {"op":"listen-failed","id":N,"reason":"..."}
+ *   in   {"op":"listen","id":N,"port":P,"path":"/callback/X"[,"ipv6":true]}   port 0: any
+ *   out  {"op":"listening","id":N,"port":P}
+ *   out  {"op":"listen-failed","id":N,"reason":"..."}
  *   out  {"op":"redirect","id":N,"request":R} + the raw query
- *   in   {"op":"page","id":N,"request":R,"status":200|400} + an HTML document    200 also ends the listening
+ *   in   {"op":"page","id":N,"request":R,"status":S} + a whole HTML document
+ *                                           S is 200, which ends the listening, or 400
  *   in   {"op":"unlisten","id":N}
- *   out  {"op":"sandbox","sandbox":{...}}    once, at the start
- * A page, unlisten or cancel for something that is over is no error: it may have crossed what ended it.
+ * A page, unlisten or cancel for something that is over is no error: it may have crossed what ended
+ * it.
  */
 #pragma once
 
@@ -36,8 +40,8 @@ struct worker_options {
 };
 
 /*
- * Serves until the stream ends; then leaves the loop with sd_event_exit(): 0, or -errno for what was no frame of ours.
- * On failure the descriptor is closed.
+ * Serves until the stream ends; then leaves the loop with sd_event_exit(): 0, or -errno for what
+ * was no frame of ours. On failure the descriptor is closed.
  */
 int worker_new(sd_event *event, const struct worker_options *options, struct worker **ret,
                struct error *err) MUST_CHECK;

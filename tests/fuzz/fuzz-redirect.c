@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the redirect listener reads itself: request heads, and lines of /proc/net/tcp. Input: method, target, host, line; one each line. */
+/* What the redirect listener reads itself: request heads, and lines of /proc/net/tcp. Input:
+ * method, target, host, line; one each line. */
 #include <assert.h>
 
 #include "base/buf.h"

@@ -40,6 +40,7 @@ class Worker:
         self.stream = ours
         self.buffer = b""
         self.next_id = 0
+        self.sandbox = None
 
         def place_fd():
             os.dup2(theirs.fileno(), 3)
@@ -94,8 +95,13 @@ class Worker:
         return taken
 
     def receive(self):
-        n_head, n_body = struct.unpack("<II", self._take(8))
-        return json.loads(self._take(n_head)), self._take(n_body)
+        while True:
+            n_head, n_body = struct.unpack("<II", self._take(8))
+            head, body = json.loads(self._take(n_head)), self._take(n_body)
+            if self.sandbox is not None:
+                return head, body
+            assert head["op"] == "sandbox", head  # always the first
+            self.sandbox = head["sandbox"]
 
     def expect(self, op, **fields):
         head, body = self.receive()
@@ -508,8 +514,9 @@ def test_S2_it_closes_itself_in():
         w.fetch(s.url)
         with open("/proc/%d/status" % w.process.pid, encoding="ascii") as f:
             status = dict(line.split(":", 1) for line in f.read().splitlines())
-        assert status["Seccomp"].strip() == "2", status["Seccomp"]
         assert status["NoNewPrivs"].strip() == "1"
+        assert (status["Seccomp"].strip() == "2") == w.sandbox["seccomp"]
+        assert w.sandbox["role"] == "net" and w.sandbox["no_new_privs"], w.sandbox
         assert status["Umask"].strip() == "0077"
 
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/codec.h"
@@ -223,4 +224,31 @@ uint16_t badserver_free_port(void) {
 
         (void)close(listen_anywhere(&port));
         return port;
+}
+
+static const char certificate[] =
+        "-----BEGIN CERTIFICATE-----\n"
+        "MIIBizCCATGgAwIBAgIUSJqphQH8skukGm2SEfu20nWHK7MwCgYIKoZIzj0EAwIw\n"
+        "GjEYMBYGA1UEAwwPbWNwLWJyb2tlciB0ZXN0MCAXDTI2MTEyMzAxNTkxNloYDzIx\n"
+        "MjYxMDMwMDE1OTE2WjAaMRgwFgYDVQQDDA9tY3AtYnJva2VyIHRlc3QwWTATBgcq\n"
+        "hkjOPQIBBggqhkjOPQMBBwNCAATueCuR97O53Wd5TDXuzJv2PK5fOvl0jbd8Kyp6\n"
+        "bTKGXYdjCUQgdZROEIrtNIIgQV/56NdJk4mSwxOsr8EQ8fHCo1MwUTAdBgNVHQ4E\n"
+        "FgQUr23ZD+4Oal4gT+8VcDr7lDtICpMwHwYDVR0jBBgwFoAUr23ZD+4Oal4gT+8V\n"
+        "cDr7lDtICpMwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAMl5KZ\n"
+        "vVa+kFjnILSs29B5tAJ9cpTh1bf0jILnP9alRwIhAIo/lJ+4EBXUeQVuDOr7uBNj\n"
+        "FHP7nJsJUAsfCwJMT6LQ\n"
+        "-----END CERTIFICATE-----\n";
+
+const char *badserver_ca_file(void) {
+        static char path[32];
+        int fd;
+
+        if (!path[0]) {
+                fd = memfd_create("ca", MFD_CLOEXEC);
+                assert_true(fd >= 0);
+                assert_int_equal(write(fd, certificate, sizeof(certificate) - 1),
+                                 sizeof(certificate) - 1);
+                (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        }
+        return path;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An HTTP server on 127.0.0.1 that misbehaves as it is told, on the event loop of the test itself. It counts what reaches it.
+ * An HTTP server on 127.0.0.1 that misbehaves as it is told, on the event loop of the test itself.
+ * It counts what reaches it.
  */
 #pragma once
 
@@ -42,3 +43,7 @@ const char *badserver_received(const struct badserver *s);
 
 /* A port on 127.0.0.1 where nobody listens. */
 uint16_t badserver_free_port(void);
+
+/* A file with one certificate, for http_options: with it libcurl does not read the system's
+ * hundred, which takes seconds under valgrind. Nobody has its key. */
+const char *badserver_ca_file(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a request may lead. Names are resolved by a double that stands in the place of the C library's resolver, so that a
- * name can lead anywhere, and elsewhere the second time. No packet leaves for any address but 127.0.0.1.
+ * Where a request may lead. Names are resolved by a double that stands in the place of the C
+ * library's resolver, so that a name can lead anywhere, and elsewhere the second time. No packet
+ * leaves for any address but 127.0.0.1.
  */
 #include "config.h"
 
@@ -23,7 +24,8 @@
 
 /* ---- the resolver double ---- */
 
-/* What "double.test" leads to, look-up by look-up; addresses separated by blanks. libcurl's resolver threads read it. */
+/* What "double.test" leads to, look-up by look-up; addresses separated by blanks. libcurl's
+ * resolver threads read it. */
 static const char *_Atomic look_ups[4];
 static atomic_uint n_look_ups;
 
@@ -98,11 +100,12 @@ struct fixture {
 
 static int set_up(void **state) {
         static const struct badserver_manners hang_up = { .when = BAD_AFTER_BYTES };
+        struct http_options options = { .ca_file = badserver_ca_file() };
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
         assert_int_equal(loop_new(&f->event), 0);
-        assert_int_equal(http_new(f->event, &(struct http_options){ 0 }, &f->http, NULL), 0);
+        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
         f->server = badserver_new(f->event, &hang_up);
         fetch_answer_init(&f->answer);
         resolve_to(NULL, NULL);
@@ -274,16 +277,18 @@ static void an_unknown_name_is_not_sent(void **state) {
 
 /* ---- a proxy ---- */
 
-static struct http *new_proxied(struct fixture *f) {
+static struct http *new_proxied(struct fixture *f, const char *no_proxy) {
         static const struct badserver_manners refuse = {
                 .answer = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nX-Proxy: 1\r\n\r\n"
         };
+        struct http_options options = { .no_proxy = no_proxy };
         struct http *h = NULL;
         char proxy[64];
 
         badserver_set(f->server, &refuse);
         (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", badserver_port(f->server));
-        assert_int_equal(http_new(f->event, &(struct http_options){ .proxy = proxy }, &h, NULL), 0);
+        options.proxy = proxy;
+        assert_int_equal(http_new(f->event, &options, &h, NULL), 0);
         return h;
 }
 
@@ -293,7 +298,7 @@ static void a_proxy_is_used_for_everything_but_loopback(void **state) {
                 .answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
         };
         struct fixture *f = *state;
-        struct http *h = new_proxied(f);
+        struct http *h = new_proxied(f, NULL);
         struct badserver *direct = badserver_new(f->event, &fine);
         char url[64];
 
@@ -330,11 +335,51 @@ static void a_proxy_is_not_asked_for_what_is_not_allowed(void **state) {
                 { "https://mcp.example.com/", LOOPBACK | PRIVATE },
         };
         struct fixture *f = *state;
-        struct http *h = new_proxied(f);
+        struct http *h = new_proxied(f, NULL);
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++)
                 assert_refused(fetch(f, h, table[i].url, table[i].allow));
         assert_int_equal(badserver_connections(f->server), 0);
+        (void)http_free(h);
+}
+
+/* A228 */
+static void hosts_can_be_reached_without_the_proxy(void **state) {
+        static const struct {
+                const char *host;
+                bool direct;
+        } table[] = {
+                { "double.test", true },        { "a.double.test", true },
+                { "DOUBLE.test", true },        { "corp.example", true },
+                { "a.b.corp.example", true },   { "xdouble.test", false },
+                { "double.test.com", false },   { "corp.example.com", false },
+                { "notcorp.example", false },   { "example", false },
+                { "1.10.1.2.3.test", false },   { "10.1.2.3", true },
+                { "10.9.2.3", false },          { "[fd00::1111]", true },
+                { "[fd00::2222:1111]", false },
+        };
+        struct fixture *f = *state;
+        struct http *h =
+                new_proxied(f, "double.test, .corp.example,,10.1.2.3,2.3,fd00::1111,1111,.");
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                bool proxied = false;
+                char url[96];
+
+                /* Directly, no name leads anywhere, and the guard names the address that it refuses. */
+                (void)snprintf(url, sizeof(url), "https://%s/", table[i].host);
+                resolve_to(NULL, NULL);
+                (void)fetch(f, h, url, PUBLIC);
+                proxied = f->answer.failure == FETCH_FAILURE_CONNECT ||
+                          strstr(f->answer.reason, "address of this host");
+                if (proxied == table[i].direct)
+                        fail_msg("%s: %s", table[i].host, f->answer.reason);
+        }
+        /* The guard judges what goes there directly. */
+        resolve_to("169.254.169.254", NULL);
+        assert_refused(fetch(f, h, "https://double.test/", ALL));
+        resolve_to("127.0.0.1", NULL);
+        assert_refused(fetch(f, h, "https://double.test/", PUBLIC));
         (void)http_free(h);
 }
 
@@ -350,6 +395,7 @@ int main(void) {
                 TEST(an_address_that_is_allowed_is_used_although_others_are_not),
                 TEST(an_unknown_name_is_not_sent),
                 TEST(a_proxy_is_used_for_everything_but_loopback),
+                TEST(hosts_can_be_reached_without_the_proxy),
                 TEST(a_proxy_is_not_asked_for_what_is_not_allowed),
         };
 

@@ -24,11 +24,12 @@ struct fixture {
 
 static int set_up(void **state) {
         static const struct badserver_manners hang = { .then = BAD_HANG };
+        struct http_options options = { .ca_file = badserver_ca_file() };
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
         assert_int_equal(loop_new(&f->event), 0);
-        assert_int_equal(http_new(f->event, &(struct http_options){ 0 }, &f->http, NULL), 0);
+        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
         f->server = badserver_new(f->event, &hang);
         fetch_answer_init(&f->answer);
         *state = f;
@@ -397,7 +398,8 @@ static void what_fails_before_the_end_of_the_handshake_is_not_sent(void **state)
 
                 make_url(f, url, sizeof(url), "https");
                 r = make_request("POST", url);
-                r.timeout_msec = 300;
+                if (table[i].failure == FETCH_FAILURE_TIMEOUT)
+                        r.timeout_msec = 300;
                 assert_int_equal(buf_append_str(&r.body, "secret"), 0);
                 badserver_set(f->server, &table[i].manners);
                 assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
@@ -445,7 +447,8 @@ static void what_fails_after_the_handshake_is_in_doubt(void **state) {
 
                 make_url(f, url, sizeof(url), "http");
                 r = make_request("POST", url);
-                r.timeout_msec = 300;
+                if (table[i].failure == FETCH_FAILURE_TIMEOUT)
+                        r.timeout_msec = 300;
                 badserver_set(f->server, &table[i].manners);
                 assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
                 run_until(f, f->n_done + 1);
@@ -491,7 +494,8 @@ static void endless_bodies_and_headers_end_at_their_limit(void **state) {
                 const struct fetch_answer *a = fetch(f, &table[i]);
 
                 assert_int_equal(a->outcome, FETCH_NO_ANSWER);
-                /* libcurl has a limit of its own for one line, and calls that a protocol error or out of memory. */
+                /* libcurl has a limit of its own for one line, and calls that a protocol error
+                 * or out of memory. */
                 if (i != 3)
                         assert_failed(a, FETCH_NO_ANSWER, FETCH_FAILURE_TOO_LARGE);
         }
@@ -640,8 +644,8 @@ static void every_allocation_may_fail(void **state) {
 /* ---- what is freed ---- */
 
 /* S1: no block that is given back to the heap, by us or by libcurl, holds what was secret. */
-static bool watch_frees;
-static unsigned n_dirty;
+static volatile bool watch_frees; /* volatile: the compiler thinks it knows what free() does */
+static volatile unsigned n_dirty;
 static const char *const secrets[] = { "SECRET-IN-HEADER", "SECRET-IN-BODY", "SECRET-IN-ANSWER" };
 
 void __real_free(void *p);
@@ -656,6 +660,18 @@ void __wrap_free(void *p) {
         __real_free(p);
 }
 
+static bool under_valgrind(void) {
+        FILE *maps = fopen("/proc/self/maps", "re");
+        char line[512];
+        bool found = false;
+
+        while (maps && !found && fgets(line, sizeof(line), maps))
+                found = strstr(line, "/vgpreload") != NULL;
+        if (maps)
+                (void)fclose(maps);
+        return found;
+}
+
 /* S1 */
 static void secrets_are_wiped_before_their_memory_is_freed(void **state) {
         struct fixture *f = *state;
@@ -664,8 +680,11 @@ static void secrets_are_wiped_before_their_memory_is_freed(void **state) {
                              "{\"token\": \"SECRET-IN-ANSWER\"}  "
         };
         struct fetch_request r;
+        char *volatile witness; /* or the compiler leaves both calls out */
         char url[64];
 
+        if (under_valgrind())
+                skip(); /* it minds that bytes are looked at that were never written */
         make_url(f, url, sizeof(url), "http");
         r = make_request("POST", url);
         assert_int_equal(fetch_request_add_header(&r, "Authorization", "Bearer SECRET-IN-HEADER"),
@@ -674,7 +693,8 @@ static void secrets_are_wiped_before_their_memory_is_freed(void **state) {
         badserver_set(f->server, &m);
         watch_frees = true;
         n_dirty = 0;
-        free(strdup("SECRET-IN-HEADER")); /* the watch works */
+        witness = strdup("SECRET-IN-HEADER");
+        free(witness); /* the watch works */
         assert_int_equal(n_dirty, 1);
         n_dirty = 0;
         assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);

@@ -362,7 +362,8 @@ static void a_request_cut_anywhere_has_no_effect(void **state) {
         for (size_t n = 0; n < text.len; n++) {
                 struct browser *b = browser_new(f, text.data, n);
 
-                /* What was sent is read before the end comes: libmicrohttpd would keep the connection until it times out. */
+                /* What was sent is read before the end comes: libmicrohttpd would keep the
+                 * connection until it times out. */
                 while (sd_event_run(f->event, USEC_PER_MSEC) > 0)
                         ;
                 browser_free(b);
