@@ -235,7 +235,7 @@ int main(int argc, char **argv) {
         struct arguments a = { .request = MCPB_SERVER_REQUEST_INIT };
         int status;
 
-        if (process_harden(NULL) < 0)
+        if (process_prepare(NULL) < 0)
                 return 1;
         program_init(&p, "mcp-add", help_text);
         a.request.login = 1;

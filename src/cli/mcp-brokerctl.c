@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
         struct arguments a = { 0 };
         int status;
 
-        if (process_harden(NULL) < 0)
+        if (process_prepare(NULL) < 0)
                 return 1;
         program_init(&p, "mcp-brokerctl", help_text);
         status = parse_arguments(&p, &a, argc, argv);

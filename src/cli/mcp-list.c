@@ -157,7 +157,7 @@ int main(int argc, char **argv) {
         int status;
         int r;
 
-        if (process_harden(NULL) < 0)
+        if (process_prepare(NULL) < 0)
                 return 1;
         program_init(&p, "mcp-list", help_text);
         status = parse_arguments(&p, &a, argc, argv);

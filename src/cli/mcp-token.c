@@ -217,7 +217,7 @@ int main(int argc, char **argv) {
         struct arguments a = { .request = MCPB_TOKEN_REQUEST_INIT };
         int status;
 
-        if (process_harden(NULL) < 0)
+        if (process_prepare(NULL) < 0)
                 return 1;
         program_init(&p, "mcp-token", help_text);
         a.ui = (struct login_ui){ .program = &p };

@@ -20,15 +20,11 @@ static int open_standard_fds(void) {
         return 0;
 }
 
-int process_harden(struct error *err) {
+int process_prepare(struct error *err) {
         struct rlimit core = { 0 };
         int r;
 
         (void)umask(077);
-        if (prctl(PR_SET_DUMPABLE, 0) < 0)
-                return error_set(err, MCPB_INTERNAL, errno, NULL,
-                                 "Cannot keep other programs from reading this one: %s",
-                                 strerror(errno));
         /* The hard limit stays: a command that the daemon runs for a person may want it. */
         if (getrlimit(RLIMIT_CORE, &core) == 0) {
                 core.rlim_cur = 0;
@@ -39,6 +35,14 @@ int process_harden(struct error *err) {
                 return error_set(err, MCPB_INTERNAL, -r, NULL, "Cannot open /dev/null: %s",
                                  strerror(-r));
         return 0;
+}
+
+int process_harden(struct error *err) {
+        if (prctl(PR_SET_DUMPABLE, 0) < 0)
+                return error_set(err, MCPB_INTERNAL, errno, NULL,
+                                 "Cannot keep other programs from reading this one: %s",
+                                 strerror(errno));
+        return process_prepare(err);
 }
 
 static int ignore(const int *signals, size_t n_signals) {
