@@ -108,7 +108,7 @@ int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_
          * token.get may: asked twice it gives the same answer.
          */
         for (int i = 0; i < 2 && r == -EPIPE && (!sent || streq(method, TOKEN_GET)); i++) {
-                r = attempt(c, method, params, &sent, ret, err);
+                r = attempt(c, method, owned, &sent, ret, err);
                 if (r == -EPIPE)
                         client_disconnect(c);
         }

@@ -37,6 +37,7 @@ static const char *failure_hint(enum fetch_failure f) {
                 [FETCH_FAILURE_RESOLVE] = "Check the host name, and this machine's name service",
                 [FETCH_FAILURE_CONNECT] =
                         "Check that it is running and that this machine may reach it",
+                /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one text */
                 [FETCH_FAILURE_ADDRESS] = HINT_ADDRESS,
                 [FETCH_FAILURE_TLS] = HINT_TLS,
                 [FETCH_FAILURE_TIMEOUT] = HINT_LATER,
