@@ -11,8 +11,8 @@ static int on_never(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The first timer of a loop makes its timer descriptor and reads the machine's boot id from /proc: not
- * possible any more in a sandbox. */
+/* The first timer of a loop makes its timer descriptor and reads the machine's boot id from
+ * /proc: not possible any more in a sandbox. */
 static int warm_up(sd_event *e) {
         AUTO_LOOP_SOURCE sd_event_source *timer = NULL;
 
@@ -36,7 +36,8 @@ sd_event *loop_free(sd_event *e) {
 }
 
 /*
- * Our clock may be another than the kernel's in a check program: what counts is how far away the moment is by ours.
+ * Our clock may be another than the kernel's in a check program: what counts is how far away the
+ * moment is by ours.
  */
 static uint64_t kernel_moment(uint64_t boot_usec) {
         uint64_t now = clock_boot_usec();

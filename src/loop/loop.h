@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The few things on top of sd-event that all loops share: who goes first, timers on the clock of base/clock.h, and release.
- * Callbacks always return 0; freeing their own object is their last act.
+ * The few things on top of sd-event that all loops share: who goes first, timers on the clock of
+ * base/clock.h, and release. Callbacks always return 0; freeing their own object is their last act.
  */
 #pragma once
 
@@ -21,15 +21,15 @@ enum loop_priority {
 };
 
 /*
- * A new event loop. What sd-event would do lazily with files or a new timer descriptor is done here, so that the loop works in
- * a sandbox that was entered afterwards.
+ * A new event loop. What sd-event would do lazily with files or a new timer descriptor is done
+ * here, so that the loop works in a sandbox that was entered afterwards.
  */
 int loop_new(sd_event **ret) MUST_CHECK;
 sd_event *loop_free(sd_event *e);
 
 /*
- * A timer that fires once at @boot_usec (clock_boot_usec()), at most 10 ms late on an idle machine. @description is shown in
- * debugging. The source is the caller's: loop_source_free().
+ * A timer that fires once at @boot_usec (clock_boot_usec()), at most 10 ms late on an idle machine.
+ * @description is shown in debugging. The source is the caller's: loop_source_free().
  */
 int loop_timer(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void *userdata,
                const char *description, sd_event_source **ret) MUST_CHECK;

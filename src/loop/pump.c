@@ -24,7 +24,8 @@ static void apply(struct pump *p, short events) {
                 return;
         if (events != 0)
                 r = sd_event_source_set_io_events(p->source, (uint32_t)events);
-        /* With nothing to wait for the source is off altogether: epoll would still report a hang-up, for ever. */
+        /* With nothing to wait for the source is off altogether: epoll would still report a
+         * hang-up, for ever. */
         if (r >= 0 && (events == 0) != (p->events == 0))
                 r = sd_event_source_set_enabled(p->source, events ? SD_EVENT_ON : SD_EVENT_OFF);
         if (r >= 0)

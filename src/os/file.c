@@ -9,8 +9,8 @@
 #define DEPTH_MAX 4096
 
 /*
- * Opens @path part by part, making what is missing if @make. Links on the way are followed (a home may be one); the last part must
- * be the folder itself.
+ * Opens @path part by part, making what is missing if @make. Links on the way are followed (a home
+ * may be one); the last part must be the folder itself.
  */
 static int walk(char *path, bool make, int *ret_fd) {
         AUTO_CLOSE int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -47,7 +47,8 @@ static int refuse(struct error *err, int errnum, const char *path, const char *h
         return error_set(err, MCPB_NOT_PERMITTED, errnum, hint, "The folder %s %s", path, why);
 }
 
-/* The folders that really lie above, whatever links led here: who can write there can take ours away. */
+/* The folders that really lie above, whatever links led here: who can write there can take ours
+ * away. */
 static int check_above(int fd, const char *path, struct error *err) {
         AUTO_CLOSE int at = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct stat last = { 0 };

@@ -7,9 +7,11 @@
 #include "base/error.h"
 
 /*
- * Opens the folder @path (absolute), making what is missing of it with mode 0700. It must be a folder of our own uid that neither group nor
- * others can enter, and it must not itself be a symbolic link; folders above it must belong to us or to root, and those that
- * others may write to must be sticky (/tmp). Otherwise -EPERM, -ELOOP, -ENOTDIR with @err saying which folder and what to do.
+ * Opens the folder @path (absolute), making what is missing of it with mode 0700. It must be a
+ * folder of our own uid that neither group nor others can enter, and it must not itself be a
+ * symbolic link; folders above it must belong to us or to root, and those that others may write to
+ * must be sticky (/tmp). Otherwise -EPERM, -ELOOP, -ENOTDIR with @err saying which folder and what
+ * to do.
  */
 int dir_open_private(const char *path, int *ret_fd, struct error *err) MUST_CHECK;
 
@@ -18,6 +20,6 @@ int dir_open_private(const char *path, int *ret_fd, struct error *err) MUST_CHEC
  */
 int dir_open_existing(const char *path, int *ret_fd, struct error *err) MUST_CHECK;
 
-/* Takes the lock file @name (made with 0600) below @dirfd; it is held until the descriptor is closed. -EEXIST with @err
- * (EXISTS) if another process has it. */
+/* Takes the lock file @name (made with 0600) below @dirfd; it is held until the descriptor is
+ * closed. -EEXIST with @err (EXISTS) if another process has it. */
 int file_lock(int dirfd, const char *name, int *ret_fd, struct error *err) MUST_CHECK;

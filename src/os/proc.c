@@ -11,7 +11,8 @@
 
 enum { FIELD_STATE = 3, FIELD_PPID = 4, FIELD_SESSION = 6, FIELD_START = 22 };
 
-/* The next field, without its blank; false at the end. One that nothing follows may have been cut: it is none. */
+/* The next field, without its blank; false at the end. One that nothing follows may have been cut:
+ * it is none. */
 static bool next_field(const char **p, const char *end, char *field, size_t size) {
         size_t n = 0;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The little of /proc that several need: parent and start time, which together with the pid name a process for good.
+ * The little of /proc that several need: parent and start time, which together with the pid name a
+ * process for good.
  */
 #pragma once
 
@@ -13,7 +14,8 @@ struct proc_stat {
         uint64_t start_ticks; /* since boot, in clock ticks (field 22) */
 };
 
-/* Takes /proc/PID/stat apart; the name in it may hold anything, blanks and parentheses too. -EBADMSG. */
+/* Takes /proc/PID/stat apart; the name in it may hold anything, blanks and parentheses too.
+ * -EBADMSG. */
 int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret) MUST_CHECK;
 
 /* Of the process whose /proc folder is @proc_dirfd, or of @pid. -ESRCH if it is gone. */

@@ -48,7 +48,7 @@ static int call_failed(struct error *err, const char *doing, const char *path) {
                          strerror(errno));
 }
 
-/* --- listening ----------------------------------------------------------------------------------------------------- */
+/* --- listening ----------------------------------------------------------------------------- */
 
 /* 0 if nobody answers at the address, 1 if somebody does, -errno if that cannot be told. */
 static int is_answered(const struct sockaddr_un *address) {
@@ -134,7 +134,7 @@ int sock_listen_unix(const char *path, int *ret_fd, struct error *err) {
         return r;
 }
 
-/* --- connecting ---------------------------------------------------------------------------------------------------- */
+/* --- connecting ---------------------------------------------------------------------------- */
 
 static int no_daemon(struct error *err, int errnum, const char *path) {
         return error_set(err, MCPB_NO_DAEMON, errnum, HINT_START, "No daemon listens at %s: %s",
@@ -191,7 +191,8 @@ int sock_connect_unix(const char *path, int *ret_fd, struct error *err) {
         free(p.folder);
         if (r < 0)
                 return r;
-        /* Not sock_peer_cred(): a daemon outside our pid namespace has no pid here, and its uid is what counts. */
+        /* Not sock_peer_cred(): a daemon outside our pid namespace has no pid here, and its uid is
+         * what counts. */
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
                 return call_failed(err, "ask who listens at", path);
         if (peer.uid != geteuid())
@@ -202,7 +203,7 @@ int sock_connect_unix(const char *path, int *ret_fd, struct error *err) {
         return 0;
 }
 
-/* --- peers --------------------------------------------------------------------------------------------------------- */
+/* --- peers --------------------------------------------------------------------------------- */
 
 int sock_peer_cred(int fd, struct ucred *ret) {
         struct ucred peer = { 0 };

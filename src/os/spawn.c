@@ -26,7 +26,7 @@ static const char *const step_texts[STEP_COUNT] = {
         [STEP_EXEC] = "run",
 };
 
-/* --- in the child: async-signal-safe calls only -------------------------------------------------------------------- */
+/* --- in the child: async-signal-safe calls only -------------------------------------------- */
 
 static int reset_signals(void) {
         struct sigaction sa = { .sa_handler = SIG_DFL };
@@ -131,7 +131,7 @@ __attribute__((noreturn)) static void run_child(const struct spawn *s, pid_t par
         _exit(127);
 }
 
-/* --- in the parent ------------------------------------------------------------------------------------------------- */
+/* --- in the parent ------------------------------------------------------------------------- */
 
 static int check(const struct spawn *s, struct error *err) {
         bool bad = s->n_fds > SPAWN_FDS_MAX || !s->argv || !s->argv[0];

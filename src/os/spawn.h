@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting another program with exactly the descriptors, environment and signals it is meant to have.
+ * Starting another program with exactly the descriptors, environment and signals it is meant to
+ * have.
  */
 #pragma once
 
@@ -29,8 +30,9 @@ struct spawn {
 };
 
 /*
- * Starts the program: all other descriptors are closed, signal handlers and the mask are reset. Failure of exec is reported here (@err
- * filled: NOT_FOUND if there is no such program, INTERNAL otherwise), not by a child that ends. @ret_pidfd may be NULL.
- * The caller waits for the child (waitid).
+ * Starts the program: all other descriptors are closed, signal handlers and the mask are reset.
+ * Failure of exec is reported here (@err filled: NOT_FOUND if there is no such program, INTERNAL
+ * otherwise), not by a child that ends. @ret_pidfd may be NULL. The caller waits for the child
+ * (waitid).
  */
 int spawn(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, struct error *err) MUST_CHECK;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * free() and realloc() for the whole process, libraries included: the C library's own heap, wiped on the way back. The rest of the
- * family stays as it is, because its blocks come from the same heap; so what malloc_usable_size() says is true, and aligned
- * blocks need no care.
+ * free() and realloc() for the whole process, libraries included: the C library's own heap, wiped
+ * on the way back. The rest of the family stays as it is, because its blocks come from the same
+ * heap; so what malloc_usable_size() says is true, and aligned blocks need no care.
  *
- * Sizes are asked of the heap rather than kept in a header in front: nothing here is known to the compiler about the block that is
- * wiped, so _FORTIFY_SOURCE has no opinion on it.
+ * Sizes are asked of the heap rather than kept in a header in front: nothing here is known to the
+ * compiler about the block that is wiped, so _FORTIFY_SOURCE has no opinion on it.
  */
 #include "os/alloc.h"
 
@@ -27,6 +27,7 @@ EXPORTED void free(void *p) {
 }
 
 /* Never by the C library's: it moves a block and leaves the old one as it was. */
+/* lint: allow realloc: the definition of one that wipes */
 EXPORTED void *realloc(void *p, size_t size) {
         size_t old;
         void *moved;
@@ -50,6 +51,7 @@ EXPORTED void *realloc(void *p, size_t size) {
         return moved;
 }
 
+/* lint: allow reallocarray: the definition of one that wipes */
 EXPORTED void *reallocarray(void *p, size_t n, size_t size) {
         size_t total;
 
@@ -57,7 +59,7 @@ EXPORTED void *reallocarray(void *p, size_t n, size_t size) {
                 errno = ENOMEM;
                 return NULL;
         }
-        return realloc(p, total); /* lint: allow, this one wipes */
+        return realloc(p, total); /* lint: allow realloc: ours, it wipes */
 }
 
 bool alloc_is_wiping(void) {

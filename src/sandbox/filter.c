@@ -28,7 +28,8 @@
 
 #define SYS(name) SCMP_SYS(name)
 
-/* What every process of ours does once it runs, whatever it is for. Names that an architecture lacks are passed over. */
+/* What every process of ours does once it runs, whatever it is for. Names that an architecture
+ * lacks are passed over. */
 static const int base_calls[] = {
         /* descriptors it has */
         SYS(read),
@@ -301,7 +302,8 @@ static int add_net(scmp_filter_ctx ctx) {
 #endif
         if (r == 0)
                 r = allow_masked(ctx, SYS(clone), CLONE_FLAGS_ARG, THREAD_FLAGS, THREAD_FLAGS);
-        /* Name service modules are loaded late: code may be mapped from files, which Landlock keeps it from writing. */
+        /* Name service modules are loaded late: code may be mapped from files, which Landlock keeps
+         * it from writing. */
         if (r == 0)
                 r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SYS(mmap), 2,
                                      arg_masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
@@ -337,7 +339,8 @@ static int add_role(scmp_filter_ctx ctx, enum sandbox_role role) {
 }
 
 static int make_filter(scmp_filter_ctx ctx, enum sandbox_role role) {
-        /* A binary tree over the calls: the keeper's way is short. Older libraries know only the list. */
+        /* A binary tree over the calls: the keeper's way is short. Older libraries know only the
+         * list. */
         int r = 0;
 
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
@@ -359,7 +362,8 @@ int filter_enter(const struct sandbox_profile *p, struct sandbox_report *report,
         scmp_filter_ctx ctx;
         int r;
 
-        /* With the seccomp() call blocked the library falls back in silence to what 3.5 had, and answers rules oddly. */
+        /* With the seccomp() call blocked the library falls back in silence to what 3.5 had, and
+         * answers rules oddly. */
         if (seccomp_api_get() < 3)
                 return 0;
         ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));

@@ -37,13 +37,15 @@ struct path_attr {
         int32_t parent_fd;
 } __attribute__((packed));
 
-/* Rights to a file as such; the others make sense for folders only and are refused by the kernel for files. */
+/* Rights to a file as such; the others make sense for folders only and are refused by the kernel
+ * for files. */
 #define FS_OF_FILES (FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE)
 #define FS_READ (FS_READ_FILE | FS_READ_DIR)
 #define FS_WRITE \
         (FS_READ | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG | FS_MAKE_DIR | FS_TRUNCATE)
 
-/* What the C library, its name service modules and OpenSSL read; what is missing on a system is passed over. */
+/* What the C library, its name service modules and OpenSSL read; what is missing on a system is
+ * passed over. */
 static const char *const net_paths[] = {
         "/etc",
         "/lib",

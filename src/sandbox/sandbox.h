@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How our processes close themselves in (S2): no new privileges, Landlock, then a seccomp filter that lets through a list of system
- * calls and answers EPERM (for opening: EACCES) to all others. What a kernel cannot do is left out, and the report
- * says so. Descriptors that are open stay usable: open what is needed first. There is no way back.
+ * How our processes close themselves in (S2): no new privileges, Landlock, then a seccomp filter
+ * that lets through a list of system calls and answers EPERM (for opening: EACCES) to all others.
+ * What a kernel cannot do is left out, and the report says so. Descriptors that are open stay
+ * usable: open what is needed first. There is no way back.
  *
- * keeper  no socket, connect, bind, listen, exec, fork, open, and no new executable memory. May accept on a listening socket that it has,
- *         pass descriptors, make pipes and socket pairs, write and sync the files that it has open.
+ * keeper  no socket, connect, bind, listen, exec, fork, open, and no new executable memory. May
+ *         accept on a listening socket that it has, pass descriptors, make pipes and socket pairs,
+ *         write and sync the files that it has open.
  * writer  as keeper, without accept; files below the state folder, and nowhere else.
- * net     TCP and UDP sockets, threads, reading /etc, libraries and certificates. No AF_UNIX socket, no exec, no fork, no writing of any file.
+ * net     TCP and UDP sockets, threads, reading /etc, libraries and certificates. No AF_UNIX
+ *         socket, no exec, no fork, no writing of any file.
  * kdf     computes: reads and writes descriptors that it has.
  */
 #pragma once
@@ -42,14 +45,15 @@ struct sandbox_report {
         bool no_new_privs;
         bool seccomp;
         unsigned landlock_abi; /* 0: none */
-        const char *missing
-                [SANDBOX_MISSING_MAX]; /* "landlock", "landlock-net", ...: for people, and in status */
+        /* "landlock", "landlock-tcp", ...: for people, and in status */
+        const char *missing[SANDBOX_MISSING_MAX];
         size_t n_missing;
 };
 
 /*
- * Closes this process in; it must have one thread only. 0 also when the kernel grants less: look at the report and log it. An error
- * (nothing or not all in force: do not go on) only if a filter cannot be made or the process has threads.
+ * Closes this process in; it must have one thread only. 0 also when the kernel grants less: look at
+ * the report and log it. An error (nothing or not all in force: do not go on) only if a filter
+ * cannot be made or the process has threads.
  */
 int sandbox_enter(const struct sandbox_profile *p, struct sandbox_report *ret, struct error *err)
         MUST_CHECK;

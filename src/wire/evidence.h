@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What session found out about a peer. The keeper reads uid, pid and pidfd from the kernel itself; everything here is as
- * strong as the signal's own class in doc/ARCHITECTURE.md, "Evidence", and no stronger.
+ * What session found out about a peer. The keeper reads uid, pid and pidfd from the kernel itself;
+ * everything here is as strong as the signal's own class in doc/ARCHITECTURE.md, "Evidence", and no
+ * stronger.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ struct evidence {
         bool ours;               /* the peer is one of our installed programs (by dev and inode) */
         bool daemon;             /* the peer is one of our own daemon processes: refused */
         bool anchor_known;
-        int anchor_pid; /* first ancestor that is neither ours nor a shell; the peer itself if it is not ours */
+        /* first ancestor that is neither ours nor a shell; the peer itself if it is not ours */
+        int anchor_pid;
         uint64_t anchor_start_ticks;
         struct evidence_exe anchor;        /* policy's exe: */
         char cgroup[EVIDENCE_TEXT_MAX];    /* "" = unknown */

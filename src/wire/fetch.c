@@ -44,7 +44,7 @@ static int name_to_index(const char *const *names, size_t n_names, const char *n
         return -EBADMSG;
 }
 
-/* --- header fields ------------------------------------------------------------------------------------------------ */
+/* --- header fields ------------------------------------------------------------------------- */
 
 struct fields {
         struct fetch_header *v;
@@ -143,7 +143,7 @@ static bool field_pair(const json_t *pair, const char **ret_name, const char **r
         return *ret_name && *ret_value;
 }
 
-/* --- requests ----------------------------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------ */
 
 void fetch_request_init(struct fetch_request *f) {
         *f = (struct fetch_request){ .body = { .max = LIMIT_FRAME_BODY_BYTES } };
@@ -277,7 +277,7 @@ int fetch_request_from_head(struct fetch_request *f, const json_t *head, struct 
         return 0;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------------------- */
 
 void fetch_answer_init(struct fetch_answer *a) {
         *a = (struct fetch_answer){ .body = { .max = LIMIT_FRAME_BODY_BYTES } };

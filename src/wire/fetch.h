@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP request and what became of it: the words between the keeper, which knows OAuth and has no network, and
- * mcp-broker-net, which has a network and knows no OAuth. As frames: the head is JSON, the body is the HTTP body.
+ * One HTTP request and what became of it: the words between the keeper, which knows OAuth and has
+ * no network, and mcp-broker-net, which has a network and knows no OAuth. As frames: the head is
+ * JSON, the body is the HTTP body.
  */
 #pragma once
 
 #include "base/json.h"
 
-/* Which of the two network workers: the one that never sees a credential, or the one that does (DESIGN 3). */
+/* Which of the two network workers: the one that never sees a credential, or the one that does
+ * (DESIGN 3). */
 enum fetch_via {
         FETCH_EXPLORE, /* servers and metadata */
         FETCH_DEAL,    /* token, revocation, registration endpoints; redirect listeners */
@@ -86,8 +88,8 @@ int fetch_answer_add_header(struct fetch_answer *a, const char *name, const char
 /* First value of the field @name (any case), or NULL. */
 const char *fetch_answer_header(const struct fetch_answer *a, const char *name);
 
-/* To and from frame heads ({"op":"fetch",...} and {"op":"answer",...}); bodies travel beside. -EBADMSG for a
- * head that is not ours, -ENOMEM. The body is moved, not copied. */
+/* To and from frame heads ({"op":"fetch",...} and {"op":"answer",...}); bodies travel beside.
+ * -EBADMSG for a head that is not ours, -ENOMEM. The body is moved, not copied. */
 int fetch_request_to_head(const struct fetch_request *f, json_t **ret) MUST_CHECK;
 int fetch_request_from_head(struct fetch_request *f, const json_t *head, struct buf *body)
         MUST_CHECK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Form data, and the other codings beside it: what is decoded and encoded again is decoded to the same. */
+/* Form data, and the other codings beside it: what is decoded and encoded again is decoded to the
+ * same. */
 #include <assert.h>
 
 #include "base/codec.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes into a chan, in pieces of a size that the first byte gives. What comes out goes through another one unchanged. */
+/* Any bytes into a chan, in pieces of a size that the first byte gives. What comes out goes through
+ * another one unchanged. */
 #include <assert.h>
 #include <sys/socket.h>
 

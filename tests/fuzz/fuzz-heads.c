@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A JSON text as the head of a fetch, of an answer and of evidence. What is taken makes a head that is taken again. */
+/* A JSON text as the head of a fetch, of an answer and of evidence. What is taken makes a head that
+ * is taken again. */
 #include <assert.h>
 
 #include "base/limits.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first byte says in which pieces the rest arrives: however it is cut, the lines are the same. */
+/* The first byte says in which pieces the rest arrives: however it is cut, the lines are the
+ * same. */
 #include <assert.h>
 
 #include "wire/line.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is taken for a URL has one reading: its origin is a URL of the same origin, and no part holds what would end it. */
+/* What is taken for a URL has one reading: its origin is a URL of the same origin, and no part
+ * holds what would end it. */
 #include <assert.h>
 
 #include "base/buf.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs every file of the target's corpus through it, so that each find of the fuzzer stays found wherever make check
- * runs. With file names as arguments, those instead. Speaks TAP.
+ * Runs every file of the target's corpus through it, so that each find of the fuzzer stays found
+ * wherever make check runs. With file names as arguments, those instead. Speaks TAP.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -24,7 +24,8 @@ static int run_file(const char *path) {
                 return -1;
         if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 && fseek(f, 0, SEEK_SET) == 0) {
                 len = (size_t)size;
-                /* Exactly as large as the input: a read behind its end is seen by ASan and valgrind. */
+                /* Exactly as large as the input: a read behind its end is seen by ASan and
+                 * valgrind. */
                 data = malloc(len > 0 ? len : 1);
                 if (data && fread(data, 1, len, f) == len)
                         r = LLVMFuzzerTestOneInput(data, len);

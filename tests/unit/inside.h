@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs attempts inside a sandbox: a child enters it, tries one thing after another, and sends what each gave through a pipe that it had
- * before.
+ * Runs attempts inside a sandbox: a child enters it, tries one thing after another, and sends what
+ * each gave through a pipe that it had before.
  */
 #pragma once
 

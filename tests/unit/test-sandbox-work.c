@@ -28,7 +28,7 @@
 #define SO_PEERPIDFD 77
 #endif
 
-/* --- keeper -------------------------------------------------------------------------------------------------------- */
+/* --- keeper -------------------------------------------------------------------------------- */
 
 static int on_time(sd_event_source *s, uint64_t usec, void *userdata) {
         ++*(int *)userdata;
@@ -221,6 +221,7 @@ static int use_clocks(struct scene *s) {
         time_t now = time(NULL);
         struct tm tm;
 
+        /* lint: allow nanosleep: whether it may is what is tried */
         if (!localtime_r(&now, &tm) || nanosleep(&ts, NULL) < 0 ||
             clock_gettime(CLOCK_BOOTTIME, &ts) < 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
                 return -errno;
@@ -234,7 +235,8 @@ static int use_large_memory(struct scene *s) {
         if (!p)
                 return -ENOMEM;
         p[12345] = 'x';
-        larger = realloc(TAKE(p), (size_t)96 << 20); /* lint: allow, mremap is what is tried */
+        larger = realloc(TAKE(p),
+                         (size_t)96 << 20); /* lint: allow realloc: mremap is what is tried */
         free(larger);
         return larger ? 0 : -ENOMEM;
 }
@@ -243,7 +245,7 @@ static int use_stderr(struct scene *s) {
         return fprintf(stderr, "%s", "") < 0 || fflush(stderr) != 0 || isatty(2) < 0 ? -EIO : 0;
 }
 
-/* --- writer -------------------------------------------------------------------------------------------------------- */
+/* --- writer -------------------------------------------------------------------------------- */
 
 static int use_state_folder(struct scene *s) {
         AUTO_CLOSE int fd = openat(s->state_dirfd, "tmp",
@@ -276,7 +278,7 @@ static int use_listing(struct scene *s) {
         return n >= 2 ? 0 : -EIO;
 }
 
-/* --- net ----------------------------------------------------------------------------------------------------------- */
+/* --- net ----------------------------------------------------------------------------------- */
 
 static enum MHD_Result on_request(void *userdata, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *data,
@@ -370,7 +372,7 @@ static int use_resolver(struct scene *s) {
         return 0;
 }
 
-/* --- the scene ----------------------------------------------------------------------------------------------------- */
+/* --- the scene ----------------------------------------------------------------------------- */
 
 static int setup(void **state) {
         struct scene *s = calloc(1, sizeof(*s));
@@ -406,7 +408,7 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* --- claims -------------------------------------------------------------------------------------------------------- */
+/* --- claims -------------------------------------------------------------------------------- */
 
 #define EVERYWHERE                                            \
         { "json", use_json, 0 }, { "clocks", use_clocks, 0 }, \

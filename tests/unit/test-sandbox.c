@@ -24,7 +24,7 @@
 #include "sandbox/landlock.h"
 #include "tmp.h"
 
-/* --- attempts ------------------------------------------------------------------------------------------------------ */
+/* --- attempts ------------------------------------------------------------------------------ */
 
 static int opened(int fd) {
         if (fd < 0)
@@ -298,7 +298,7 @@ static int try_unknown_call(struct scene *s) {
         return result(syscall(9999));
 }
 
-/* --- the scene ----------------------------------------------------------------------------------------------------- */
+/* --- the scene ----------------------------------------------------------------------------- */
 
 static void put(const char *folder, const char *name) {
         char path[TMP_PATH_MAX];
@@ -389,7 +389,7 @@ static struct sandbox_report granted(void) {
         return report;
 }
 
-/* --- claims -------------------------------------------------------------------------------------------------------- */
+/* --- claims -------------------------------------------------------------------------------- */
 
 #define EVERYWHERE                                                                             \
         { "socket netlink", try_socket_netlink, -EPERM },                                      \
@@ -501,13 +501,15 @@ static void net_has_no_state_no_exec_and_no_unix_sockets(void **state) {
 
         if (!report.seccomp || report.landlock_abi < 3)
                 skip();
-        /* An AF_UNIX socket that it does not have: it could connect one, and only TCP ones are handed to it. */
+        /* An AF_UNIX socket that it does not have: it could connect one, and only TCP ones are
+         * handed to it. */
         (void)close(s->unix_unconnected);
         s->unix_unconnected = dup(s->file);
         inside(&p, s, attempts, ARRAY_SIZE(attempts));
 }
 
-/* Returns 0 in a child that closed itself in by Landlock of that ABI alone and got the expected answers. */
+/* Returns 0 in a child that closed itself in by Landlock of that ABI alone and got the expected
+ * answers. */
 static int landlock_attempts(struct scene *s, unsigned abi, const struct attempt *attempts,
                              size_t n_attempts) {
         int status = 0;

@@ -40,8 +40,7 @@ static char *output(struct spawn s, const char *script, int *ret_status) {
 
 static void only_the_named_descriptors_arrive(void **state) {
         AUTO_FREE char *text = NULL;
-        AUTO_CLOSE int inherited =
-                open("/dev/null", O_RDONLY); /* lint: allow, on purpose without O_CLOEXEC */
+        AUTO_CLOSE int inherited = open("/dev/null", O_RDONLY); /* on purpose without O_CLOEXEC */
         AUTO_CLOSE int high = fcntl(inherited, F_DUPFD, 200);
         struct spawn_fd fds[] = { { inherited, 5 } };
         int status = 1;
@@ -100,12 +99,12 @@ static void signals_begin_afresh(void **state) {
         assert_int_equal(sigaddset(&block, SIGUSR1), 0);
         assert_int_equal(sigprocmask(SIG_BLOCK, &block, &old), 0);
         assert_true(signal(SIGTERM, SIG_IGN) != SIG_ERR);
-        text = output(
-                (struct spawn){ 0 },
-                /* Without the two signals of the C library's own, which a caller may have ignored. */
-                "while read k v; do case $k in SigBlk:|SigIgn:) echo $k${v#?????????};; "
-                "esac; done < /proc/self/status",
-                &status);
+        text = output((struct spawn){ 0 },
+                      /* Without the two signals of the C library's own, which a caller may have
+                 * ignored. */
+                      "while read k v; do case $k in SigBlk:|SigIgn:) echo $k${v#?????????};; "
+                      "esac; done < /proc/self/status",
+                      &status);
         assert_string_equal(text, "SigBlk:0000000\nSigIgn:0000000\n");
         assert_true(signal(SIGTERM, SIG_DFL) == SIG_IGN);
         assert_int_equal(sigprocmask(SIG_SETMASK, &old, NULL), 0);

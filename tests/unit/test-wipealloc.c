@@ -116,11 +116,12 @@ static void a_block_that_moves_leaves_nothing_behind(void **state) {
                         assert_non_null(p);
                         fill(p, malloc_usable_size(p));
                         seen.on = true;
-                        q = realloc(p, to[k]); /* lint: allow, it is what is tested */
+                        q = realloc(p, to[k]); /* lint: allow realloc: it is what is tested */
                         seen.on = false;
                         assert_non_null(q);
                         assert_true(filled(q, kept));
-                        /* What was cut off is gone where the block stayed; a new one may hold the heap's own links. */
+                        /* What was cut off is gone where the block stayed; a new one may hold the
+                         * heap's own links. */
                         if ((uintptr_t)q == at)
                                 for (size_t n = to[k]; n < malloc_usable_size(q); n++)
                                         assert_int_equal(((volatile char *)q)[n], 0);
@@ -136,18 +137,18 @@ static void the_odd_calls_behave_as_the_manual_says(void **state) {
         char *volatile p = NULL; /* after a failed call the compiler thinks it gone */
 
         (void)setup(state);
-        p = realloc(NULL, 10); /* lint: allow */
+        p = realloc(NULL, 10); /* lint: allow realloc: it is what is tested */
         assert_non_null(p);
         fill(p, 10);
-        assert_null(reallocarray(p, huge, 3)); /* lint: allow */
+        assert_null(reallocarray(p, huge, 3)); /* lint: allow realloc: it is what is tested */
         assert_int_equal(errno, ENOMEM);
-        assert_null(realloc(p, huge)); /* lint: allow */
+        assert_null(realloc(p, huge)); /* lint: allow realloc: it is what is tested */
         assert_true(filled(p, 10));    /* still there */
-        p = reallocarray(p, 100, 10);  /* lint: allow */
+        p = reallocarray(p, 100, 10);  /* lint: allow realloc: it is what is tested */
         assert_non_null(p);
         assert_true(filled(p, 10));
         seen.on = true;
-        assert_null(realloc(p, 0)); /* lint: allow */
+        assert_null(realloc(p, 0)); /* lint: allow realloc: it is what is tested */
         seen.on = false;
         assert_int_equal(seen.n_blocks, 1);
         assert_int_equal(seen.n_dirty, 0);

@@ -18,7 +18,8 @@
 void __gcov_dump(void);
 #endif
 
-/* Ends a child that a test forked: nothing that the parent has yet to write is written twice, and coverage is kept. */
+/* Ends a child that a test forked: nothing that the parent has yet to write is written twice, and
+ * coverage is kept. */
 static inline __attribute__((noreturn)) void child_exit(int status) {
 #ifdef MCPB_COVERAGE
         __gcov_dump();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A folder for one test, outside the build tree: sockets need short paths, and distcheck nests deeply.
+ * A folder for one test, outside the build tree: sockets need short paths, and distcheck nests
+ * deeply.
  */
 #pragma once
 
