@@ -32,7 +32,7 @@ static const char help_text[] =
         "Exit status: 0 done, 2 bad usage, 3 no daemon, 4 login failed, 5 denied, 6 network, 7 the "
         "server or its\n"
         "issuer misbehaved, 8 locked, 9 not found or exists, 10 storage, 11 busy or timed out, 130 "
-        "cancelled.\n";
+        "cancelled, 1 other.\n";
 
 enum {
         OPTION_NAME = OPTION_OWN,

@@ -17,8 +17,9 @@ static const char help_text[] =
         "      --json                 status as JSON\n"
         "      --passphrase-file=F    the passphrase is the first line of F (- for standard "
         "input)\n" COMMON_HELP "\n"
-        "Exit status: 0 done, 2 bad usage, 3 no daemon, 8 locked or wrong passphrase, 11 busy, 1 "
-        "other.\n";
+        "Exit status: 0 done, 2 bad usage, 3 no daemon, 5 denied, 8 locked or wrong passphrase, 10 "
+        "storage, 11 busy,\n"
+        "1 other.\n";
 
 enum { OPTION_JSON = OPTION_OWN, OPTION_PASSPHRASE_FILE };
 

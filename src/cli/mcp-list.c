@@ -20,7 +20,9 @@ static const char help_text[] =
         "in_doubt (the answer to a refresh was lost; the next use tries again), unsaved (the disk "
         "is full), locked, error.\n"
         "\n"
-        "Exit status: 0 done, 2 bad usage, 3 no daemon, 8 locked, 9 not found, 1 other.\n";
+        "Exit status: 0 done, 2 bad usage, 3 no daemon, 5 denied, 8 locked, 9 not found, 11 busy, "
+        "1 "
+        "other.\n";
 
 enum { OPTION_JSON = OPTION_OWN };
 

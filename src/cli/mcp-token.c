@@ -25,7 +25,7 @@ static const char help_text[] =
         "Exit status: 0 a token was printed, 2 bad usage, 3 no daemon, 4 a login is needed, 5 "
         "denied, 6 network,\n"
         "7 the server or its issuer misbehaved, 8 locked, 9 not found, 10 storage or audit, 11 "
-        "busy, 1 other.\n";
+        "busy, 130 cancelled, 1 other.\n";
 
 enum token_form { FORM_PLAIN, FORM_HEADER, FORM_HEADER_LINE, FORM_JSON, FORM_ENV };
 enum {
