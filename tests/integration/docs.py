@@ -22,6 +22,8 @@ SERVER = "https://mcp.example.com/mcp"
 ISSUER = "https://login.example.com"
 INSTALLED = ("mcp-add", "mcp-brokerctl", "mcp-brokerd", "mcp-list", "mcp-token")
 INTERNAL = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf")
+# A release has no contrib/check and no lints: these look at the files that git knows.
+RELEASE = not (SOURCE / ".git").exists()
 ELSEWHERE = ("sudo", "autoreconf", "make", "systemctl", "./configure", "./contrib/quickstart", "./contrib/check")
 
 
@@ -106,7 +108,7 @@ class Stage:
         said = result.stdout + result.stderr
         assert result.returncode == 0, f"$ {real}\n{said}\nstatus {result.returncode}\n{self.broker.log()}"
         if output:
-            assert output[0].split()[0] in said, f"$ {real}\n{said}\ndoes not begin as the example: {output[0]}"
+            assert output[0].split()[0] in said, f"$ {real}\n{said}\n-- and not, as in the example: {output[0]}"
         return result
 
     def log_in_elsewhere(self, command):
@@ -148,6 +150,8 @@ def look_at(command):
         words = words[1:]
     if words[0].startswith("./contrib/") or words[0] == "./configure":
         path = SOURCE / words[0]
+        if RELEASE and not path.exists():
+            return
         assert os.access(path, os.X_OK), f"{words[0]} is not there"
         options = [w.split("=")[0] for w in words[1:] if w.startswith("--")]
         if options or words[0].endswith(("quickstart", "check")):
@@ -381,7 +385,7 @@ def tables_of_ARCHITECTURE_are_those_of_the_source(_stack):
         for state in re.findall(rf"^ +{name.upper()}_([A-Z]+),", states, re.M):
             assert state in text, f"{name}: {state}"
     for path in set(re.findall(r"`((?:src|tests|include|contrib)/[\w./-]+)`", text)):
-        assert (SOURCE / path).exists() or path.startswith("tests/lint/") and not (SOURCE / "tests/lint/floors").exists(), path
+        assert (SOURCE / path).exists() or RELEASE and path.startswith("tests/lint/"), path
 
 
 sys.exit(Tap().run([
