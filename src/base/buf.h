@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes in flight: grows up to a maximum by allocate-copy-wipe, and is wiped when freed, so that a token that
- * passed through leaves nothing in the heap. Always NUL-terminated behind the data.
+ * Bytes in flight: grows up to a maximum by allocate-copy-wipe, and is wiped when freed, so that a
+ * token that passed through leaves nothing in the heap. Always NUL-terminated behind the data.
  */
 #pragma once
 
@@ -36,7 +36,8 @@ void buf_consume(struct buf *b, size_t n);  /* drops the first n bytes and wipes
 void buf_truncate(struct buf *b, size_t n); /* keeps the first n bytes, wipes the rest */
 void buf_move(struct buf *to, struct buf *from); /* @to is freed first; @from is empty afterwards */
 
-/* The data as a string that the caller frees with str_wipe_free(); the buffer is empty afterwards. NULL: out of memory. */
+/* The data as a string that the caller frees with str_wipe_free(); the buffer is empty afterwards.
+ * NULL: out of memory. */
 char *buf_steal(struct buf *b) MUST_CHECK;
 
 /* Wipes memory so that no compiler leaves it out. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two clocks, in one place, so that a check program can be linked with another one. Durations are
- * measured with the boot-time clock, which goes on while the machine sleeps; wall-clock time is for records that
- * outlive a boot and for people.
+ * The two clocks, in one place, so that a check program can be linked with another one. Durations
+ * are measured with the boot-time clock, which goes on while the machine sleeps; wall-clock time is
+ * for records that outlive a boot and for people.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text codings of OAuth and HTTP: base64url without padding (RFC 7515 2), form encoding (RFC 6749 B),
- * hexadecimal, and numbers read strictly.
+ * The text codings of OAuth and HTTP: base64url without padding (RFC 7515 2), form encoding (RFC
+ * 6749 B), hexadecimal, and numbers read strictly.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ int base64url_decode(struct buf *b, const char *text, size_t len) MUST_CHECK;
 
 int hex_append(struct buf *b, const void *data, size_t len) MUST_CHECK;
 void hex_format(char *text, const void *data, size_t len); /* @text holds 2 * len + 1 */
-/* Decodes lower-case hexadecimal (one text for each value) and appends. -EBADMSG on anything else. */
+/* Decodes lower-case hexadecimal (one text for each value) and appends. -EBADMSG on anything else.
+ */
 int hex_decode(struct buf *b, const char *text, size_t len) MUST_CHECK;
 
 /* application/x-www-form-urlencoded. The pair form adds '&' in front where needed. */
@@ -34,10 +35,12 @@ struct form {
 };
 #define FORM_INIT ((struct form){ 0 })
 #define FORM_PAIRS_MAX 64
-/* Parses "a=b&c=d". -EBADMSG broken escape or invalid UTF-8, -E2BIG more than FORM_PAIRS_MAX pairs, -ENOMEM. */
+/* Parses "a=b&c=d". -EBADMSG broken escape or invalid UTF-8, -E2BIG more than FORM_PAIRS_MAX pairs,
+ * -ENOMEM. */
 int form_parse(struct form *form, const char *text, size_t len) MUST_CHECK;
 void form_done(struct form *form); /* wipes: values may be codes */
-/* The value of @name if it stands there exactly once; NULL if absent; *@ret_twice is set if it is repeated. */
+/* The value of @name if it stands there exactly once; NULL if absent; *@ret_twice is set if it is
+ * repeated. */
 const char *form_get(const struct form *form, const char *name, bool *ret_twice);
 
 /* Decimal digits only, no sign, no blanks; -EINVAL, or -ERANGE above @max. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong, in a form a person and a program can both use. Functions return 0 or -errno; what
- * a person must know goes into a struct error: a stable code, what happened, and what to do next.
- * Whoever knows the cause sets it, once; callers pass it on unchanged; the edge logs it, once.
+ * What went wrong, in a form a person and a program can both use. Functions return 0 or -errno;
+ * what a person must know goes into a struct error: a stable code, what happened, and what to do
+ * next. Whoever knows the cause sets it, once; callers pass it on unchanged; the edge logs it,
+ * once.
  */
 #pragma once
 
 #include "base/util.h"
 
 /*
- * The one table of error codes: constant, name on the wire, JSON-RPC number, exit status of programs.
- * Names and numbers are part of the protocol (doc/PROTOCOL.md): append, never change.
+ * The one table of error codes: constant, name on the wire, JSON-RPC number, exit status of
+ * programs. Names and numbers are part of the protocol (doc/PROTOCOL.md): append, never change.
  */
 #define ERROR_TABLE(X)                                             \
         X(INTERNAL, "internal", -32603, 1)                         \
@@ -65,8 +66,8 @@ struct error {
 
 #define ERROR_INIT ((struct error){ .code = MCPB_NO_ERROR })
 
-/* Fills @err (may be NULL) and returns -errnum, so that `return error_set(...)` reads well. @hint may be
- * NULL. The text is cleaned: control characters and invalid UTF-8 never get through. */
+/* Fills @err (may be NULL) and returns -errnum, so that `return error_set(...)` reads well. @hint
+ * may be NULL. The text is cleaned: control characters and invalid UTF-8 never get through. */
 int error_set(struct error *err, enum error_code code, int errnum, const char *hint,
               const char *fmt, ...) PRINTF_LIKE(5, 6);
 

@@ -46,7 +46,8 @@ int json_parse(const char *data, size_t len, unsigned depth_max, json_t **ret, c
         }
         value = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (!value) {
-                /* Most of jansson's failed allocations leave no word; a few look like a bad token. */
+                /* Most of jansson's failed allocations leave no word; a few look like a bad token.
+                 */
                 if (json_error_code(&error) == json_error_out_of_memory || !error.text[0]) {
                         *why = "out of memory";
                         return -ENOMEM;
@@ -120,7 +121,8 @@ bool json_has_string(const json_t *object, const char *key, const char *value) {
         return false;
 }
 
-/* A header in front of each block remembers its size: asking malloc for it fights _FORTIFY_SOURCE. */
+/* A header in front of each block remembers its size: asking malloc for it fights _FORTIFY_SOURCE.
+ */
 union block {
         size_t size;
         max_align_t align;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A doubly linked list whose links stand in the objects themselves: no allocation, O(1) removal. The list owns
- * nothing.
+ * A doubly linked list whose links stand in the objects themselves: no allocation, O(1) removal.
+ * The list owns nothing.
  */
 #pragma once
 

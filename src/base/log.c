@@ -36,7 +36,8 @@ void log_message(int level, const char *fmt, ...) {
                 n = snprintf(line, sizeof(line), "<%d>%s: %s\n", level, log_state.process, text);
         else
                 n = snprintf(line, sizeof(line), "%s: %s\n", log_state.process, text);
-        /* One write, so that lines of several processes do not mix; nobody can be told if it fails. */
+        /* One write, so that lines of several processes do not mix; nobody can be told if it fails.
+         */
         if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
                 return;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages for the person who runs the daemon, on stderr with the "<N>" prefix that journald understands (left out
- * on a terminal). Not the audit trail. Never a secret: what is logged is names, codes and cleaned text.
+ * Messages for the person who runs the daemon, on stderr with the "<N>" prefix that journald
+ * understands (left out on a terminal). Not the audit trail. Never a secret: what is logged is
+ * names, codes and cleaned text.
  */
 #pragma once
 

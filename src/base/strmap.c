@@ -25,7 +25,8 @@ struct strmap *strmap_new(void) {
         m->buckets = calloc(m->n_buckets, sizeof(*m->buckets));
         if (!m->buckets)
                 return strmap_free(m);
-        /* Keys come from outside: nobody shall be able to choose those that collide. Without entropy it is still a map. */
+        /* Keys come from outside: nobody shall be able to choose those that collide. Without
+         * entropy it is still a map. */
         if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) < 0)
                 m->seed = (uintptr_t)m;
         return m;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Absolute http and https URLs, taken apart strictly. What goes on the wire is always the text that was given; this
- * is for judging it. Anything that two parsers could read differently (user info, backslashes, control characters,
- * blanks, odd ports) is refused rather than repaired.
+ * Absolute http and https URLs, taken apart strictly. What goes on the wire is always the text that
+ * was given; this is for judging it. Anything that two parsers could read differently (user info,
+ * backslashes, control characters, blanks, odd ports) is refused rather than repaired.
  */
 #pragma once
 
@@ -24,11 +24,13 @@ struct url {
 #define URL_MAX 2048
 #define AUTO_URL __attribute__((cleanup(url_done)))
 
-/* -EINVAL with err (BAD_PARAMS) filled: what is wrong, and with which URL; -ENOMEM. @what names it in the message: "server URL". */
+/* -EINVAL with err (BAD_PARAMS) filled: what is wrong, and with which URL; -ENOMEM. @what names it
+ * in the message: "server URL". */
 int url_parse(struct url *u, const char *text, const char *what, struct error *err) MUST_CHECK;
 void url_done(struct url *u);
 
-/* "localhost", "*.localhost" is not, 127.0.0.0/8 in dotted form, ::1. Judges the name only; the address is judged again when it is connected. */
+/* "localhost", "*.localhost" is not, 127.0.0.0/8 in dotted form, ::1. Judges the name only; the
+ * address is judged again when it is connected. */
 bool url_host_is_loopback(const struct url *u);
 /* https, or http to a loopback host (A4). */
 bool url_is_allowed(const struct url *u);

@@ -9,8 +9,8 @@
 /* True if @len bytes are valid UTF-8 (no surrogates, no overlong forms). NUL bytes are allowed. */
 bool utf8_valid(const char *data, size_t len);
 
-/* Makes a string safe to show: control characters (C0, DEL, C1) and invalid bytes become '?', a character
- * cut at the end is dropped. In place; never longer. */
+/* Makes a string safe to show: control characters (C0, DEL, C1) and invalid bytes become '?', a
+ * character cut at the end is dropped. In place; never longer. */
 void utf8_clean(char *s);
 
 /* A cleaned copy of at most @max bytes (plus NUL); NULL when out of memory. */

@@ -29,7 +29,7 @@ struct cached_as {
         uint64_t until_boot;
 };
 
-/* --- Its life ------------------------------------------------------------------------------------------------- */
+/* --- Its life -------------------------------------------------------------------------------- */
 
 int broker_new(const struct broker_options *o, struct broker **ret, struct error *err) {
         struct broker *b = calloc(1, sizeof(*b));
@@ -152,9 +152,10 @@ void broker_reload(struct broker *b, struct policy *policy, struct config *confi
                 b, &(struct release_event){ .event = AUDIT_POLICY_LOAD, .outcome = AUDIT_SUCCESS });
 }
 
-/* --- What may not be cut -------------------------------------------------------------------------------------- */
+/* --- What may not be cut --------------------------------------------------------------------- */
 
-/* Lock and stop wait here until refreshes and redemptions are over and durable, and not longer than DRAIN_SEC. */
+/* Lock and stop wait here until refreshes and redemptions are over and durable, and not longer than
+ * DRAIN_SEC. */
 
 static void tell_quiet(struct broker *b) {
         void (*drained)(void *userdata) = TAKE(b->drained);
@@ -175,7 +176,8 @@ static void tell_quiet(struct broker *b) {
                 drained(b->drained_userdata);
 }
 
-/* Looked at from the loop, never from within an operation: whoever ends one still works with what a lock would free. */
+/* Looked at from the loop, never from within an operation: whoever ends one still works with what a
+ * lock would free. */
 static int on_drain_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         struct broker *b = userdata;
         bool quiet = b->n_operations == 0 && store_pending(b->store) == 0;
@@ -240,7 +242,7 @@ int broker_check_open(struct broker *b, struct error *err) {
         return 0;
 }
 
-/* --- Small things that several files need --------------------------------------------------------------------- */
+/* --- Small things that several files need ---------------------------------------------------- */
 
 json_t *scopes_value(const struct scope_set *s) {
         json_t *value = NULL;
@@ -287,7 +289,7 @@ void broker_cache_as(struct broker *b, const struct as_metadata *as) {
         list_append(&b->all_cached_as, &cached->link);
 }
 
-/* --- broker.status, reload, stop ------------------------------------------------------------------------------ */
+/* --- broker.status, reload, stop ------------------------------------------------------------- */
 
 static unsigned n_waiting(const struct broker *b) {
         const struct grant *g;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The domain: servers, grants, leases and logins, and the one way in and out of a request. Owns all of them; uses the store,
- * the policy and the audit that it was given; reaches the world only through struct broker_workers. Must never: hand out
- * anything but an access token, have two operations of one grant under way, or release before the record is written.
+ * The domain: servers, grants, leases and logins, and the one way in and out of a request. Owns all
+ * of them; uses the store, the policy and the audit that it was given; reaches the world only
+ * through struct broker_workers. Must never: hand out anything but an access token, have two
+ * operations of one grant under way, or release before the record is written.
  */
 #pragma once
 
@@ -33,7 +34,8 @@ struct broker_options {
 int broker_new(const struct broker_options *o, struct broker **ret, struct error *err) MUST_CHECK;
 struct broker *broker_free(struct broker *b);
 
-/* Opens the store and loads what is in it; @ready is called once, when requests can be answered (perhaps with `locked`). */
+/* Opens the store and loads what is in it; @ready is called once, when requests can be answered
+ * (perhaps with `locked`). */
 typedef void (*broker_ready_fn)(int r, const struct error *err, void *userdata);
 int broker_start(struct broker *b, broker_ready_fn ready, void *userdata) MUST_CHECK;
 
@@ -44,5 +46,6 @@ bool broker_is_busy(const struct broker *b);
 /* New policy and configuration, both handed over. */
 void broker_reload(struct broker *b, struct policy *policy, struct config *config);
 
-/* Nothing new is begun; @drained is called when no operation is under way any more, or after 30 s. */
+/* Nothing new is begun; @drained is called when no operation is under way any more, or after 30 s.
+ */
 void broker_drain(struct broker *b, void (*drained)(void *userdata), void *userdata);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request of one peer, from its way in to its answer. A call stands in at most one list of waiters; it is answered once,
- * and gone with that.
+ * One request of one peer, from its way in to its answer. A call stands in at most one list of
+ * waiters; it is answered once, and gone with that.
  */
 #pragma once
 
@@ -34,7 +34,8 @@ struct broker_call {
         bool has_wanted;
         uint64_t min_ttl_usec;
         bool start_login;
-        bool helper; /* mcp-token --header: a second call may mean that the first token was refused */
+        bool helper; /* mcp-token --header: a second call may mean that the first token was refused
+                      */
         bool has_challenge;
         struct challenge challenge;
         unsigned challenge_status;
@@ -57,7 +58,8 @@ void call_reply(struct broker_call *c, json_t *result /* taken */);
 void call_fail(struct broker_call *c, const struct error *err);
 void call_fail_data(struct broker_call *c, const struct error *err, json_t *data /* taken */);
 
-/* Takes a parameter out of the request: what a wrong type or a missing member gets is a BAD_PARAMS that names it. */
+/* Takes a parameter out of the request: what a wrong type or a missing member gets is a BAD_PARAMS
+ * that names it. */
 int call_string(struct broker_call *c, const char *name, bool required, const char **ret,
                 struct error *err) MUST_CHECK;
 int call_uint(struct broker_call *c, const char *name, uint64_t max, uint64_t fallback,

@@ -113,7 +113,7 @@ static void failed(struct custody *c, int r, const struct error *err, const char
         opened(c, r, &problem);
 }
 
-/* --- What is in it -------------------------------------------------------------------------------------------- */
+/* --- What is in it --------------------------------------------------------------------------- */
 
 static void keep_login(struct custody *c, const struct store_item *item) {
         struct pending_login *p = calloc(1, sizeof(*p));
@@ -220,7 +220,7 @@ static void load_all(struct custody *c) {
                 failed(c, r, NULL, "reading the store");
 }
 
-/* --- The audit's keys ----------------------------------------------------------------------------------------- */
+/* --- The audit's keys ------------------------------------------------------------------------ */
 
 static void audit_ready(struct custody *c) {
         struct broker *b = c->broker;
@@ -337,7 +337,7 @@ void broker_audit_written(struct broker *b) {
                 b->audit_keys_saving = true;
 }
 
-/* --- Slots ---------------------------------------------------------------------------------------------------- */
+/* --- Slots ----------------------------------------------------------------------------------- */
 
 static void set_slot_type(struct custody *c, const char *type) {
         free(c->slot_type);
@@ -483,7 +483,7 @@ int custody_start(struct custody *c, broker_ready_fn ready, void *userdata) {
         return r;
 }
 
-/* --- broker.unlock -------------------------------------------------------------------------------------------- */
+/* --- broker.unlock --------------------------------------------------------------------------- */
 
 static void on_derived(int r, struct secret *key, void *userdata) {
         struct custody *c = userdata;
@@ -566,7 +566,7 @@ void handle_broker_unlock(struct broker_call *call) {
         list_append(&c->unlocking, &call->link);
 }
 
-/* --- broker.lock ---------------------------------------------------------------------------------------------- */
+/* --- broker.lock ----------------------------------------------------------------------------- */
 
 void custody_lock(struct custody *c) {
         struct broker *b = c->broker;

@@ -250,7 +250,8 @@ void grant_add_lease(struct grant *g, struct lease *fresh) {
                 grant_arm_ahead(g);
 }
 
-/* Without a refresh token nothing can be narrowed: the one token there is has to do (policy still judges its scopes). */
+/* Without a refresh token nothing can be narrowed: the one token there is has to do (policy still
+ * judges its scopes). */
 static struct lease *lease_for(struct grant *g, const struct broker_call *c) {
         bool full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
         struct lease *l = grant_find_lease(g, &c->wanted, full);
@@ -266,8 +267,8 @@ static bool may_serve(const struct grant *g, const struct lease *l, const struct
 
         if (lease_left(l) == 0)
                 return false;
-        /* Nothing better is to be had: a doubtful or dead refresh token is not tried while a lease lives, and what was fetched just
-         * now for this request is what the issuer gives. */
+        /* Nothing better is to be had: a doubtful or dead refresh token is not tried while a lease
+         * lives, and what was fetched just now for this request is what the issuer gives. */
         if (g->in_doubt || !g->has_refresh || g->refresh_dead || c->rounds > 0)
                 return true;
         return lease_serves(l, floor);
@@ -296,7 +297,8 @@ static void serve_waiters(struct grant *g) {
         }
 }
 
-/* Ends all that wait for @scopes (NULL: all) with @err; those that a lease can still serve are served. */
+/* Ends all that wait for @scopes (NULL: all) with @err; those that a lease can still serve are
+ * served. */
 void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool full,
                         const struct error *err) {
         struct error copy = *err;
@@ -431,7 +433,8 @@ static int on_ahead(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* A149: grants in use are refreshed before their token ends, with some jitter so that many do not fall on one second. */
+/* A149: grants in use are refreshed before their token ends, with some jitter so that many do not
+ * fall on one second. */
 void grant_arm_ahead(struct grant *g) {
         struct lease *l = full_lease(g);
         uint64_t margin = g->broker->config->refresh_margin_sec * USEC_PER_SEC;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an account was granted at an issuer for a resource: the refresh token (in the store; in memory only while a refresh
- * needs it), the scopes, and the leases. One operation of a grant is under way at any time, and all who wait get its
- * result (invariant S6).
+ * What an account was granted at an issuer for a resource: the refresh token (in the store; in
+ * memory only while a refresh needs it), the scopes, and the leases. One operation of a grant is
+ * under way at any time, and all who wait get its result (invariant S6).
  */
 #pragma once
 
@@ -24,7 +24,8 @@ struct removal;
 enum grant_state {
         GRANT_READY,      /* nothing under way */
         GRANT_REFRESHING, /* between the first look at the record and the last write of it */
-        GRANT_UNSAVED, /* the issuer gave a new token that the disk does not take: held in memory, tried again */
+        GRANT_UNSAVED,   /* the issuer gave a new token that the disk does not take: held in memory,
+                            tried again */
         GRANT_REPLACING, /* a login writes a new record */
         GRANT_REMOVING,
         GRANT_STATE_COUNT,
@@ -77,7 +78,8 @@ const char *grant_state_name(
 int grant_describe(const struct grant *g, json_t *value)
         MUST_CHECK; /* adds expires_in, has_refresh, ... */
 
-/* The record: @refresh_token NULL = there is none; @lease NULL = none is stored. New reference or NULL. */
+/* The record: @refresh_token NULL = there is none; @lease NULL = none is stored. New reference or
+ * NULL. */
 json_t *grant_to_json(struct grant *g, const char *refresh_token, const struct lease *lease)
         MUST_CHECK;
 
@@ -90,11 +92,14 @@ void grant_set_state(struct grant *g, enum grant_state state);
 struct lease *grant_find_lease(struct grant *g, const struct scope_set *scopes, bool full);
 void grant_add_lease(struct grant *g, struct lease *l); /* replaces the one for the same scopes */
 void grant_arm_ahead(struct grant *g);
-/* Ends those who wait for @scopes (NULL: everybody) with @err, unless a lease can still serve them. */
+/* Ends those who wait for @scopes (NULL: everybody) with @err, unless a lease can still serve them.
+ */
 void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool full,
                         const struct error *err);
-/* What a login brought is on the disk: takes the place of the grant of that key, with its servers and those who wait. */
+/* What a login brought is on the disk: takes the place of the grant of that key, with its servers
+ * and those who wait. */
 int grant_install(struct broker *b, const char *key, uint64_t generation, const json_t *value,
                   struct grant **ret) MUST_CHECK;
-/* Calls login_store_grant() as soon as no operation of this grant is under way, and lets none begin until then. */
+/* Calls login_store_grant() as soon as no operation of this grant is under way, and lets none begin
+ * until then. */
 void grant_when_quiet(struct grant *g, struct login *l);

@@ -70,14 +70,16 @@ unsigned broker_grant_allow(const struct grant *g);
 const struct as_metadata *broker_cached_as(struct broker *b, const char *issuer);
 void broker_cache_as(struct broker *b, const struct as_metadata *as);
 void broker_forget_as(struct broker *b, const char *issuer);
-/* Forgets a grant that no server uses: revokes it as far as the issuer lets us, and removes its record. */
+/* Forgets a grant that no server uses: revokes it as far as the issuer lets us, and removes its
+ * record. */
 void broker_discard_grant(struct broker *b, struct grant *g);
 /* A record was written: makes a checkpoint when it is time. */
 void broker_audit_written(struct broker *b);
 /* Nothing new may begin: STOPPING or LOCKED in @err. */
 int broker_check_open(struct broker *b, struct error *err) MUST_CHECK;
 
-/* The set as a JSON array: new reference, NULL when out of memory (json_pack's "o" takes either). */
+/* The set as a JSON array: new reference, NULL when out of memory (json_pack's "o" takes either).
+ */
 json_t *scopes_value(const struct scope_set *s);
 
 /* The handlers, one a method; each ends the call, now or later. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An object of ours and its record in the store: saves that come while one is under way are joined into one that follows it,
- * so that the record always ends as the object is.
+ * An object of ours and its record in the store: saves that come while one is under way are joined
+ * into one that follows it, so that the record always ends as the object is.
  */
 #pragma once
 

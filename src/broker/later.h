@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store tells at once what it knows at once: that a record is not there. These tell it like everything else, by the callback
- * and later, so that whoever asks has one way to go on.
+ * The store tells at once what it knows at once: that a record is not there. These tell it like
+ * everything else, by the callback and later, so that whoever asks has one way to go on.
  */
 #pragma once
 

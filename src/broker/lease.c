@@ -11,7 +11,8 @@
 #include "oauth/token.h"
 
 /* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
-/* A client that starts several connections runs its helper several times at once: that says nothing. */
+/* A client that starts several connections runs its helper several times at once: that says
+ * nothing. */
 #define HELPER_AGE_SEC 5
 #define LIFETIME_MAX_SEC ((uint64_t)100 * 365 * 86400)
 

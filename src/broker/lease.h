@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One access token of a grant, for one scope set, shared by all who ask for the same. Rests under the broker's shield; the text
- * is opened only into a reply.
+ * One access token of a grant, for one scope set, shared by all who ask for the same. Rests under
+ * the broker's shield; the text is opened only into a reply.
  */
 #pragma once
 
@@ -46,14 +46,16 @@ int lease_new(struct grant *g, const struct token_reply *reply, const struct sco
               bool full, struct lease **ret) MUST_CHECK;
 struct lease *lease_free(struct lease *l);
 
-/* The lease as the grant's record keeps it; the token is in clear, so the value goes nowhere but the store. */
+/* The lease as the grant's record keeps it; the token is in clear, so the value goes nowhere but
+ * the store. */
 json_t *lease_to_json(struct grant *g, const struct lease *l) MUST_CHECK;
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) MUST_CHECK;
 
 /* A helper of this process asks. True: it had this very lease before, and not just now. */
 bool lease_note_helper(struct lease *l, int pid, uint64_t start_ticks, uint64_t now_boot);
 
-/* Time left in microseconds; UINT64_MAX where the issuer gave no lifetime (A133); 0 when it is over or dead. */
+/* Time left in microseconds; UINT64_MAX where the issuer gave no lifetime (A133); 0 when it is over
+ * or dead. */
 uint64_t lease_left(const struct lease *l);
 /* Late enough in its life that a new one should be fetched ahead of need (A149). */
 /* Good enough for somebody who wants it to last @min_ttl_usec, or half its life if that is less. */

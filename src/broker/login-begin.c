@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the server's URL to the browser: discovery, registration, the listener, and the record that survives a restart. */
+/* From the server's URL to the browser: discovery, registration, the listener, and the record that
+ * survives a restart. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -19,7 +20,7 @@ static void fail_r(struct login *l, int r, struct error *err, const char *doing)
         login_fail(l, err);
 }
 
-/* --- Discovery ------------------------------------------------------------------------------------------------ */
+/* --- Discovery ------------------------------------------------------------------------------- */
 
 static void found_all(struct login *l);
 
@@ -58,7 +59,8 @@ int login_discover(struct login *l, struct error *err) {
         return 0;
 }
 
-/* Another issuer than the one that the grant is of (A22, A70): nothing of the old one is used any more. */
+/* Another issuer than the one that the grant is of (A22, A70): nothing of the old one is used any
+ * more. */
 void login_note_issuer(struct server *s, const char *issuer) {
         struct error why = ERROR_INIT;
 
@@ -104,7 +106,7 @@ static void found_all(struct login *l) {
         look_for_registration(l);
 }
 
-/* --- Who we are at the issuer --------------------------------------------------------------------------------- */
+/* --- Who we are at the issuer ---------------------------------------------------------------- */
 
 static const char *metadata_url_of(const struct login *l) {
         return l->server->metadata_url ? l->server->metadata_url
@@ -195,7 +197,7 @@ void login_register_anew(struct login *l) {
         login_register(l);
 }
 
-/* --- The listener --------------------------------------------------------------------------------------------- */
+/* --- The listener ---------------------------------------------------------------------------- */
 
 /* The port of a redirect URI that an issuer knows already: some take no other. */
 static uint16_t registered_port(const struct login *l) {
@@ -226,8 +228,8 @@ static void on_listening(int r, uint16_t port, const char *reason, void *userdat
 
                 l->listening = false;
                 if (wanted != 0 && wanted != b->config->redirect_port && !l->restored) {
-                        l->port =
-                                0; /* another program has the port: the issuer may take another all the same */
+                        l->port = 0; /* another program has the port: the issuer may take another
+                                        all the same */
                         l->no_port_hint = true;
                         open_listener(l);
                         return;
@@ -296,7 +298,7 @@ static void open_listener(struct login *l) {
         login_listen(l);
 }
 
-/* --- Dynamic registration ------------------------------------------------------------------------------------- */
+/* --- Dynamic registration -------------------------------------------------------------------- */
 
 static struct registration_ask ask_of(const struct login *l) {
         return (struct registration_ask){ .redirect_uri = l->redirect_uri,
@@ -386,7 +388,7 @@ void login_register(struct login *l) {
                 fail_r(l, r, &err, "registration");
 }
 
-/* --- What is recorded before the browser starts (A94) --------------------------------------------------------- */
+/* --- What is recorded before the browser starts (A94) ---------------------------------------- */
 
 static int choose_scopes(struct login *l, struct scope_set *ret) {
         struct server *s = l->server;
@@ -494,7 +496,7 @@ static void save_login(struct login *l) {
                 put_login(l);
 }
 
-/* --- After a restart ------------------------------------------------------------------------------------------ */
+/* --- After a restart ------------------------------------------------------------------------- */
 
 static void on_restored_registration(int r, const struct store_item *item, const struct error *err,
                                      void *userdata) {

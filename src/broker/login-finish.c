@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the redirect to the grant: the code is judged, sent at most once, and what it gives is durable before anybody hears of it. */
+/* From the redirect to the grant: the code is judged, sent at most once, and what it gives is
+ * durable before anybody hears of it. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -59,7 +60,7 @@ void login_on_redirect(uint64_t request, const char *query, void *userdata) {
                 login_page(l, request, 400, &err);
 }
 
-/* --- The grant is durable ------------------------------------------------------------------------------------- */
+/* --- The grant is durable -------------------------------------------------------------------- */
 
 static void on_server_saved(int r, const struct error *err, void *userdata) {
         struct login *l = userdata;
@@ -241,7 +242,7 @@ void login_store_grant(struct login *l) {
         end_in_failure(l, r, &err, "keeping the grant");
 }
 
-/* --- The token endpoint --------------------------------------------------------------------------------------- */
+/* --- The token endpoint ---------------------------------------------------------------------- */
 
 static void take_reply(struct login *l) {
         struct grant *g;

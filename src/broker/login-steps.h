@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a login, shared by the files that carry them out: login.c (who waits, the methods), login-begin.c (from the URL to the
- * browser), login-finish.c (from the redirect to the grant).
+ * The steps of a login, shared by the files that carry them out: login.c (who waits, the methods),
+ * login-begin.c (from the URL to the browser), login-finish.c (from the redirect to the grant).
  */
 #pragma once
 
@@ -9,11 +9,13 @@
 
 int login_new(struct broker *b, const char *id, struct login **ret) MUST_CHECK;
 int login_arm_expiry(struct login *l) MUST_CHECK;
-/* The next request of discovery, or on to the registration. Fails only before anything was started. */
+/* The next request of discovery, or on to the registration. Fails only before anything was started.
+ */
 int login_discover(struct login *l, struct error *err) MUST_CHECK;
 /* Starts anew from the registration: the issuer did not know the one we used (A88). */
 void login_register_anew(struct login *l);
-/* The redirect came, by the listener (@request for the page) or pasted (0). False: it belongs to no login of ours, and nothing has changed. */
+/* The redirect came, by the listener (@request for the page) or pasted (0). False: it belongs to no
+ * login of ours, and nothing has changed. */
 bool login_take_redirect(struct login *l, uint64_t request, const char *query, struct error *err);
 void login_join(struct login *l, struct broker_call *c);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
@@ -22,5 +24,6 @@ void login_register(struct login *l);
 void login_note_issuer(struct server *s, const char *issuer);
 void login_listen(struct login *l);
 void login_on_redirect(uint64_t request, const char *query, void *userdata);
-/* The grant of the same key has no operation under way: the new record may be written. Called from grant_when_quiet(). */
+/* The grant of the same key has no operation under way: the new record may be written. Called from
+ * grant_when_quiet(). */
 void login_store_grant(struct login *l);

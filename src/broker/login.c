@@ -115,7 +115,7 @@ bool login_unwanted(struct login *l) {
         return true;
 }
 
-/* --- Answering those who wait --------------------------------------------------------------------------------- */
+/* --- Answering those who wait ---------------------------------------------------------------- */
 
 static json_t *url_data(const struct login *l, bool opener) {
         return json_pack("{s:s, s:s, s:b}", "login", l->id, "url", l->url, "opener", opener);
@@ -249,7 +249,8 @@ void login_fail(struct login *l, const struct error *err) {
 }
 
 void login_cancel(struct login *l, const struct error *why) {
-        /* Once the code is on its way it is too late: the login ends by itself, and finds its server gone. */
+        /* Once the code is on its way it is too late: the login ends by itself, and finds its
+         * server gone. */
         if (l->state <= LOGIN_WAITING)
                 login_fail(l, why);
 }
@@ -268,7 +269,7 @@ void login_call_left(struct broker_call *c) {
         call_reply(next, status_of(l, true));
 }
 
-/* --- Starting ------------------------------------------------------------------------------------------------- */
+/* --- Starting -------------------------------------------------------------------------------- */
 
 static int on_expired(sd_event_source *s, uint64_t usec, void *userdata) {
         struct login *l = userdata;
@@ -406,7 +407,7 @@ void login_for_call(struct broker_call *c) {
                 wait_for_url(l, c);
 }
 
-/* --- The methods ---------------------------------------------------------------------------------------------- */
+/* --- The methods ----------------------------------------------------------------------------- */
 
 static int find_login(struct broker_call *c, struct login **ret, struct error *err) {
         const char *id = NULL;
@@ -490,7 +491,8 @@ void handle_login_cancel(struct broker_call *c) {
                 call_fail(c, &err);
                 return;
         }
-        /* Somebody else still wants it: it goes on. The asker's own wait ends with its connection. */
+        /* Somebody else still wants it: it goes on. The asker's own wait ends with its connection.
+         */
         LIST_FOREACH(other, &l->done_waiters, struct broker_call, link)
                 others = others || other->who.conn_id != c->who.conn_id;
         if (!others) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A login that needs a person: from the server's URL over discovery, registration and the browser to a grant on the disk.
- * One a server at a time; whoever else wants it joins. A login that waits for its browser survives a restart.
+ * A login that needs a person: from the server's URL over discovery, registration and the browser
+ * to a grant on the disk. One a server at a time; whoever else wants it joins. A login that waits
+ * for its browser survives a restart.
  */
 #pragma once
 
@@ -84,7 +85,8 @@ int login_start(struct server *s, const struct scope_set *scopes, const struct c
 struct login *login_free(struct login *l);
 /* A token request that asked for a login: it is answered with the URL as soon as there is one. */
 void login_for_call(struct broker_call *c);
-/* A peer went away: its call is freed, and if it was to open the browser, the next one is asked to. */
+/* A peer went away: its call is freed, and if it was to open the browser, the next one is asked to.
+ */
 void login_call_left(struct broker_call *c);
 /* From the store, at start. */
 int login_restore(struct broker *b, const struct store_item *item, struct error *err) MUST_CHECK;
@@ -96,5 +98,6 @@ const char *login_state_name(const struct login *l); /* "waiting", "done", "fail
 void login_set_state(struct login *l, enum login_state state);
 void login_tell_url(struct login *l);
 void login_finished(struct login *l);
-/* First thing in a callback of the store: is the login over? If it is freed as well, it is gone now. */
+/* First thing in a callback of the store: is the login over? If it is freed as well, it is gone
+ * now. */
 bool login_unwanted(struct login *l);

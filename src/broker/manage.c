@@ -14,7 +14,7 @@
 #include "broker/server.h"
 #include "oauth/registration.h"
 
-/* --- server.add ----------------------------------------------------------------------------------------------- */
+/* --- server.add ------------------------------------------------------------------------------ */
 
 struct adding {
         struct broker *broker;
@@ -291,7 +291,7 @@ void handle_server_add(struct broker_call *c) {
                 save_server(a);
 }
 
-/* --- server.list, server.show --------------------------------------------------------------------------------- */
+/* --- server.list, server.show ---------------------------------------------------------------- */
 
 void handle_server_list(struct broker_call *c) {
         AUTO_JSON json_t *array = json_array();
@@ -334,7 +334,7 @@ void handle_server_show(struct broker_call *c) {
                 call_reply(c, json_pack("{s:o}", "server", server_describe(c->server)));
 }
 
-/* --- server.remove -------------------------------------------------------------------------------------------- */
+/* --- server.remove --------------------------------------------------------------------------- */
 
 struct removing {
         struct broker *broker;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The page on which the browser ends: plain, readable, says which server was connected. Loads nothing, reflects nothing of the
- * request (A123); what it shows of others is escaped.
+ * The page on which the browser ends: plain, readable, says which server was connected. Loads
+ * nothing, reflects nothing of the request (A123); what it shows of others is escaped.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server refused a token with a challenge: its metadata may have changed (A22). The broker asks the server itself, without a
- * credential, and looks whether the issuer is still the one that gave the grant. What a peer says is only the reason to look.
+ * A server refused a token with a challenge: its metadata may have changed (A22). The broker asks
+ * the server itself, without a credential, and looks whether the issuer is still the one that gave
+ * the grant. What a peer says is only the reason to look.
  */
 #pragma once
 

@@ -52,7 +52,8 @@ void refresh_free(struct refresh *r) {
         free(r);
 }
 
-/* The grant of a callback's refresh, or NULL if it went away meanwhile (then the refresh is freed). */
+/* The grant of a callback's refresh, or NULL if it went away meanwhile (then the refresh is freed).
+ */
 static struct grant *still_wanted(struct refresh *r) {
         r->storing = false;
         if (r->grant)
@@ -121,7 +122,7 @@ static void storage_error(struct error *err, int r, const struct error *from) {
                 (void)store_error(err, r);
 }
 
-/* --- After the answer: the new record first ------------------------------------------------------------------- */
+/* --- After the answer: the new record first -------------------------------------------------- */
 
 static void hold_unsaved(struct grant *g, const struct error *err);
 
@@ -202,7 +203,8 @@ static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The issuer has rotated and the disk says no: the new token is kept (shielded) and written as soon as that works. */
+/* The issuer has rotated and the disk says no: the new token is kept (shielded) and written as soon
+ * as that works. */
 static void hold_unsaved(struct grant *g, const struct error *err) {
         struct refresh *r = g->refresh;
         AUTO_BUF struct buf text = BUF_INIT;
@@ -235,7 +237,8 @@ static int set_lease(struct refresh *r) {
         return stored ? json_object_set_new(r->value, "lease", stored) : -ENOMEM;
 }
 
-/* A145: a new refresh token replaces the old one; without one the old one stays. A144: a narrowed answer cuts nothing. */
+/* A145: a new refresh token replaces the old one; without one the old one stays. A144: a narrowed
+ * answer cuts nothing. */
 static int update_value(struct refresh *r, const struct token_reply *reply) {
         struct grant *g = r->grant;
         int res = 0;
@@ -274,7 +277,7 @@ static void take_reply(struct refresh *r, const struct token_reply *reply) {
                 refresh_failed(g, &err);
 }
 
-/* --- The request ---------------------------------------------------------------------------------------------- */
+/* --- The request ----------------------------------------------------------------------------- */
 
 static void on_answer(struct fetch_answer *answer, void *userdata);
 
@@ -343,7 +346,8 @@ static void on_mark_cleared(int res, const struct store_item *item, const struct
         refresh_failed(g, &why);
 }
 
-/* The failure is final for this refresh; the mark is taken off the record where the token surely was not used. */
+/* The failure is final for this refresh; the mark is taken off the record where the token surely
+ * was not used. */
 static void end_in_failure(struct refresh *r, const struct error *err, bool clear_mark) {
         struct grant *g = r->grant;
 
@@ -421,7 +425,7 @@ static void on_answer(struct fetch_answer *answer, void *userdata) {
         }
 }
 
-/* --- The way to the request ----------------------------------------------------------------------------------- */
+/* --- The way to the request ------------------------------------------------------------------ */
 
 static void on_marked(int res, const struct store_item *item, const struct error *err,
                       void *userdata) {

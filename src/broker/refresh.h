@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One refresh of a grant, from the mark that says it is under way to the new token on the disk. The order is the
- * promise: mark durable, request, answer, new refresh token durable, and only then does anybody get the access token (S7).
+ * One refresh of a grant, from the mark that says it is under way to the new token on the disk. The
+ * order is the promise: mark durable, request, answer, new refresh token durable, and only then
+ * does anybody get the access token (S7).
  */
 #pragma once
 
 #include "broker/grant.h"
 
-/* @narrow NULL: all that was granted. The grant must be READY; it is pumped when the refresh is over. */
+/* @narrow NULL: all that was granted. The grant must be READY; it is pumped when the refresh is
+ * over. */
 int refresh_start(struct grant *g, const struct scope_set *narrow) MUST_CHECK;
 void refresh_free(struct refresh *r);

@@ -10,7 +10,7 @@
 #include "broker/refresh.h"
 #include "broker/server.h"
 
-/* --- What is known about who asks ----------------------------------------------------------------------------- */
+/* --- What is known about who asks ------------------------------------------------------------ */
 
 static int set_text(struct facts *f, const char *name, enum fact_class class, const char *text) {
         return text[0] ? facts_set(f, name, class, text) : facts_unknown(f, name);
@@ -59,7 +59,7 @@ int release_decide(struct broker_call *c, const struct scope_set *scopes,
         return facts ? decide(c, facts, scopes, granted, ret) : -ENOMEM;
 }
 
-/* --- The record ----------------------------------------------------------------------------------------------- */
+/* --- The record ------------------------------------------------------------------------------ */
 
 static struct audit_agent agent_of(const struct broker_call *c) {
         const struct evidence *e = &c->evidence;
@@ -167,7 +167,7 @@ static int record_release(struct broker_call *c, const struct grant *g, const st
         return r;
 }
 
-/* --- The ways out --------------------------------------------------------------------------------------------- */
+/* --- The ways out ---------------------------------------------------------------------------- */
 
 void release_refused(struct broker_call *c, const struct error *err) {
         c->broker->n_denied++;

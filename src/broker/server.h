@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One MCP server that the user added, for one account. Knows where its grant is and what went wrong last; holds no secret.
+ * One MCP server that the user added, for one account. Knows where its grant is and what went wrong
+ * last; holds no secret.
  */
 #pragma once
 

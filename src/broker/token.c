@@ -107,7 +107,8 @@ static void ask_for_more(struct broker_call *c, struct grant *g, const struct sc
         release_needs_login(c, &err);
 }
 
-/* The server said 403 insufficient_scope to the token that this request had. True: the call has been dealt with. */
+/* The server said 403 insufficient_scope to the token that this request had. True: the call has
+ * been dealt with. */
 static bool step_up(struct broker_call *c, struct grant *g) {
         struct error err = ERROR_INIT;
 
@@ -146,8 +147,9 @@ static void kill_lease(struct server *s, struct lease *l) {
 }
 
 /*
- * Clients that take headers from a command cannot say that the last ones were refused: they run the command again. The same
- * program asking again within the life of a lease is taken for that, now and then (DESIGN 12.9).
+ * Clients that take headers from a command cannot say that the last ones were refused: they run the
+ * command again. The same program asking again within the life of a lease is taken for that, now
+ * and then (DESIGN 12.9).
  */
 static void note_helper(struct broker_call *c, struct grant *g) {
         bool full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
@@ -187,7 +189,8 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g) {
                 ask_for_more(c, g, &excess);
                 return;
         }
-        /* Without a ceiling the whole grant is meant, under whatever name the issuer gave its scopes. */
+        /* Without a ceiling the whole grant is meant, under whatever name the issuer gave its
+         * scopes. */
         if (r == 0 && (c->has_wanted || d.trimmed.n > 0))
                 r = set_wanted(c, &d);
         if (r < 0) {
@@ -199,7 +202,8 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g) {
         grant_wait(g, c);
 }
 
-/* The server refused the token that this request had, and without a refresh token no other can be fetched. */
+/* The server refused the token that this request had, and without a refresh token no other can be
+ * fetched. */
 static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
         enum challenge_meaning meaning = challenge_judge(&c->challenge, c->challenge_status);
 
@@ -239,7 +243,7 @@ void handle_token_get(struct broker_call *c) {
         }
 }
 
-/* --- token.reject --------------------------------------------------------------------------------------------- */
+/* --- token.reject ---------------------------------------------------------------------------- */
 
 static struct lease *find_by_id(struct grant *g, const char *id) {
         struct lease *l;
@@ -305,7 +309,8 @@ void handle_token_reject(struct broker_call *c) {
                                         FORCE_EVERY_SEC));
                 return;
         }
-        /* Without a refresh token there is no other: a peer's word must not end it for all (it may ask for a login). */
+        /* Without a refresh token there is no other: a peer's word must not end it for all (it may
+         * ask for a login). */
         if (!g->has_refresh || g->refresh_dead) {
                 call_reply(c, json_pack("{s:b, s:b}", "rejected", 0, "stale", 0));
                 return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the domain needs from the processes around it, as functions: the keeper carries them out over its channels, a test
- * answers them itself. None of them calls back before it returns.
+ * What the domain needs from the processes around it, as functions: the keeper carries them out
+ * over its channels, a test answers them itself. None of them calls back before it returns.
  */
 #pragma once
 

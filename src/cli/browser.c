@@ -20,7 +20,8 @@ static bool start(const char *program, const char *url) {
         return spawn(&s, &pid, NULL, &err) == 0;
 }
 
-/* $BROWSER is a list with colons; a "%s" or options in it would need a shell's rules, so only plain programs count. */
+/* $BROWSER is a list with colons; a "%s" or options in it would need a shell's rules, so only plain
+ * programs count. */
 static bool start_listed(const char *list, const char *url) {
         AUTO_FREE char *copy = strdup(list);
         char *rest = copy;

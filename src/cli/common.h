@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the command line programs share: how they reach the daemon, and how they say what went wrong.
+ * What the command line programs share: how they reach the daemon, and how they say what went
+ * wrong.
  */
 #pragma once
 
@@ -52,7 +53,8 @@ char *read_passphrase(const struct program *p, const char *prompt) MUST_CHECK;
 /* The first line of a file ("-": standard input); NULL with a message. str_wipe_free() it. */
 char *read_secret_file(const struct program *p, const char *path) MUST_CHECK;
 
-/* Locks, or unlocks: without a passphrase first, then with the one that is asked for. Returns the exit status. */
+/* Locks, or unlocks: without a passphrase first, then with the one that is asked for. Returns the
+ * exit status. */
 int program_lock(const struct program *p, bool lock, const char *passphrase_file);
 
 /* "4m 10s"; as short as it can be said. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sees a login through: shows the URL, opens the browser, says what is waited for and how long, takes a pasted address, and
- * calls the login off at Ctrl-C.
+ * Sees a login through: shows the URL, opens the browser, says what is waited for and how long,
+ * takes a pasted address, and calls the login off at Ctrl-C.
  */
 #pragma once
 

@@ -56,7 +56,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
         return -1;
 }
 
-/* --- status --------------------------------------------------------------------------------------------------- */
+/* --- status ---------------------------------------------------------------------------------- */
 
 static void print_process(const json_t *item) {
         const json_t *sandbox = json_object_get(item, "sandbox");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store's folder, as the keeper sees it: every operation is a frame to the writer and its answer.
+ * The store's folder, as the keeper sees it: every operation is a frame to the writer and its
+ * answer.
  */
 #pragma once
 

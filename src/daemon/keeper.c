@@ -50,7 +50,7 @@ static void say_failed(struct keeper *k, const struct error *err) {
                          "message", err->message, "hint", err->hint));
 }
 
-/* --- Configuration and policy --------------------------------------------------------------------------------- */
+/* --- Configuration and policy ---------------------------------------------------------------- */
 
 static int parse_files(const struct config_files *config, const struct config_files *policy,
                        struct config **ret_config, struct policy **ret_policy, struct error *err) {
@@ -100,7 +100,7 @@ static int on_configure(struct keeper *k, struct frame *f) {
         return 0;
 }
 
-/* --- The supervisor ------------------------------------------------------------------------------------------- */
+/* --- The supervisor -------------------------------------------------------------------------- */
 
 static void on_rpc_drained(void *userdata) {
         leave(userdata, 0);
@@ -179,7 +179,8 @@ static int on_alive(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* IdleTimeoutSec=: with nobody there and nothing under way it ends; the socket unit starts it again when it is wanted. */
+/* IdleTimeoutSec=: with nobody there and nothing under way it ends; the socket unit starts it again
+ * when it is wanted. */
 static int on_idle_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         struct keeper *k = userdata;
         uint64_t timeout = broker_idle_timeout_usec(k->broker);
@@ -206,7 +207,7 @@ static void on_writer_lost(void *userdata) {
         leave(userdata, 1);
 }
 
-/* --- The public socket ---------------------------------------------------------------------------------------- */
+/* --- The public socket ----------------------------------------------------------------------- */
 
 struct attestation {
         rpc_attested_fn done;
@@ -262,6 +263,10 @@ static void on_broker_ready(int r, const struct error *err, void *userdata) {
                 leave(k, error_exit_status(problem.code));
                 return;
         }
+        /* The writer has said this before it answered anything. */
+        if (backend_sandbox(k->backend))
+                workers_set_sandbox(k->workers, "writer",
+                                    json_incref((json_t *)(uintptr_t)backend_sandbox(k->backend)));
         k->ready = true;
         k->idle_since = clock_boot_usec();
         if (loop_timer(k->event, k->idle_since + IDLE_TICK_USEC, on_idle_tick, k, "idle",
@@ -270,7 +275,7 @@ static void on_broker_ready(int r, const struct error *err, void *userdata) {
         say(k, json_pack("{s:s}", "op", "ready"));
 }
 
-/* --- Its life ------------------------------------------------------------------------------------------------- */
+/* --- Its life -------------------------------------------------------------------------------- */
 
 static int make_broker(struct keeper *k, struct error *err) {
         struct broker_options options = {

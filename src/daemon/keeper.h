@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process that holds the secrets: domain, store's keys, policy, audit and the public socket, in one closed-in process without
- * network, exec, or a file to open. All it needs is open before it begins.
+ * The process that holds the secrets: domain, store's keys, policy, audit and the public socket, in
+ * one closed-in process without network, exec, or a file to open. All it needs is open before it
+ * begins.
  *
- * With the supervisor: "configure" (config, policy files), "worker" (a new end, one descriptor), "processes", "stop"; and back:
- * "ready", "failed", "alive", "control", "stopped".
+ * With the supervisor: "configure" (config, policy files), "worker" (a new end, one descriptor),
+ * "processes", "stop"; and back: "ready", "failed", "alive", "control", "stopped".
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A channel to another of our processes, tied to the loop: frames come in by a callback, and the end of the other side is
- * told once.
+ * A channel to another of our processes, tied to the loop: frames come in by a callback, and the
+ * end of the other side is told once.
  */
 #pragma once
 
@@ -12,9 +12,11 @@
 struct link;
 
 struct link_ops {
-        /* One frame; the callee may take its body and descriptors. < 0: the other side talks nonsense, the link ends. */
+        /* One frame; the callee may take its body and descriptors. < 0: the other side talks
+         * nonsense, the link ends. */
         int (*on_frame)(struct frame *f, void *userdata);
-        /* The other side is gone (or was shown the door). The link is still the owner's to free; nothing follows. */
+        /* The other side is gone (or was shown the door). The link is still the owner's to free;
+         * nothing follows. */
         void (*on_closed)(void *userdata);
 };
 

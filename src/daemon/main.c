@@ -83,7 +83,8 @@ static void become_background(int log_fd, int ready_fd) {
         log_open("mcp-brokerd", LOG_INFO);
 }
 
-/* As ssh-agent: the parent says where to reach the daemon once it can be reached, and ends. In the child: -1. */
+/* As ssh-agent: the parent says where to reach the daemon once it can be reached, and ends. In the
+ * child: -1. */
 static int go_to_background(const struct options *o, const struct supervisor_files *f) {
         int fds[2];
         off_t begin = 0;

@@ -118,7 +118,8 @@ static int open_listeners(const struct options *o, struct supervisor_files *f, s
         return 0;
 }
 
-/* What does not parse is said here, before anything is opened; the keeper reads the same bytes again. */
+/* What does not parse is said here, before anything is opened; the keeper reads the same bytes
+ * again. */
 static int apply_config(const struct supervisor_files *f, struct error *err) {
         struct config c = { 0 };
         int r = config_parse(&c, &f->config, err);

@@ -81,7 +81,7 @@ static void tell_processes(struct supervisor *s) {
                 tell_keeper(s, json_pack("{s:s, s:O}", "op", "processes", "list", list));
 }
 
-/* --- Stopping ------------------------------------------------------------------------------------------------- */
+/* --- Stopping -------------------------------------------------------------------------------- */
 
 static int on_give_up(sd_event_source *src, uint64_t usec, void *userdata) {
         struct supervisor *s = userdata;
@@ -135,7 +135,7 @@ static void reload(struct supervisor *s) {
         (void)sd_notify(0, "READY=1");
 }
 
-/* --- Children ------------------------------------------------------------------------------------------------- */
+/* --- Children -------------------------------------------------------------------------------- */
 
 static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err);
 
@@ -358,7 +358,7 @@ static int start_command(struct supervisor *s, struct error *err) {
         return r < 0 ? r : error_fallback(err, watch(s, &s->command, pid), "watching the command");
 }
 
-/* --- What the keeper says ------------------------------------------------------------------------------------- */
+/* --- What the keeper says -------------------------------------------------------------------- */
 
 static void on_keeper_ready(struct supervisor *s) {
         struct error err = ERROR_INIT;
@@ -421,7 +421,7 @@ static void on_keeper_closed(void *userdata) {
 
 static const struct link_ops keeper_ops = { on_keeper_frame, on_keeper_closed };
 
-/* --- Starting ------------------------------------------------------------------------------------------------- */
+/* --- Starting -------------------------------------------------------------------------------- */
 
 static int on_signal(sd_event_source *src, const struct signalfd_siginfo *si, void *userdata) {
         struct supervisor *s = userdata;
@@ -554,7 +554,8 @@ static int prepare_loop(struct supervisor *s, struct streams *t) {
         int r = loop_new(&s->event);
 
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
-                /* A command in our foreground gets the terminal's signals itself: only TERM ends us then. */
+                /* A command in our foreground gets the terminal's signals itself: only TERM ends us
+                 * then. */
                 if (s->options->command && signals[i] == SIGINT)
                         continue;
                 r = sd_event_add_signal(s->event, NULL, signals[i], on_signal, s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main process: opens what the others need, starts them, starts the workers again when they die, and speaks to
- * systemd. Holds no secret and reads no peer's bytes.
+ * The main process: opens what the others need, starts them, starts the workers again when they
+ * die, and speaks to systemd. Holds no secret and reads no peer's bytes.
  */
 #pragma once
 
@@ -32,6 +32,7 @@ int supervisor_read_config(const struct options *o, struct config_files *config,
                            struct config_files *policy, struct error *err) MUST_CHECK;
 void supervisor_files_done(struct supervisor_files *f);
 
-/* Runs all of it; @on_ready (may be NULL) is called once when requests are answered. Returns the exit status. */
+/* Runs all of it; @on_ready (may be NULL) is called once when requests are answered. Returns the
+ * exit status. */
 int supervisor_run(const struct options *o, struct supervisor_files *f,
                    void (*on_ready)(pid_t pid, const char *socket), char **environment);

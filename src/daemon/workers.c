@@ -74,7 +74,7 @@ int worker_from_name(const char *name, enum worker_kind *ret) {
         return -ENOENT;
 }
 
-/* --- Answers -------------------------------------------------------------------------------------------------- */
+/* --- Answers --------------------------------------------------------------------------------- */
 
 static void free_listening(struct listening *l) {
         list_remove(&l->link);
@@ -266,7 +266,7 @@ static int on_frame(struct frame *f, void *userdata) {
 
 static const struct link_ops link_ops = { on_frame, on_closed };
 
-/* --- Their life ----------------------------------------------------------------------------------------------- */
+/* --- Their life ------------------------------------------------------------------------------ */
 
 int workers_new(const struct workers_options *o, struct workers **ret) {
         struct workers *w = calloc(1, sizeof(*w));
@@ -344,7 +344,7 @@ int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         return 0;
 }
 
-/* --- struct broker_workers ------------------------------------------------------------------------------------ */
+/* --- struct broker_workers ------------------------------------------------------------------- */
 
 static int do_fetch(void *userdata, enum fetch_via via, struct fetch_request *f, fetch_done_fn fn,
                     void *arg, uint64_t *ret_id) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper's end of its channels to the two network workers and to session: carries out struct broker_workers. A worker
- * that dies answers all that it had been given with "sent without answer", and is replaced by the supervisor.
+ * The keeper's end of its channels to the two network workers and to session: carries out struct
+ * broker_workers. A worker that dies answers all that it had been given with "sent without answer",
+ * and is replaced by the supervisor.
  */
 #pragma once
 
@@ -31,7 +32,8 @@ struct workers_options {
 
 int workers_new(const struct workers_options *o, struct workers **ret) MUST_CHECK;
 struct workers *workers_free(struct workers *w);
-/* A new end of the stream to that worker; takes over @fd, also on failure. What the old one had is answered. */
+/* A new end of the stream to that worker; takes over @fd, also on failure. What the old one had is
+ * answered. */
 int workers_attach(struct workers *w, enum worker_kind kind, int fd) MUST_CHECK;
 const struct broker_workers *workers_ops(void);
 
