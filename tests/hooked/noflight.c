@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mcp-brokerd without single flight: whoever asks while a refresh is under way gets one of his own. Only to show that
- * tests/integration/races.py would notice.
+ * mcp-brokerd without single flight: whoever asks while a refresh is under way gets one of his own.
+ * Only to show that tests/integration/races.py would notice.
  */
 #include "broker/flight.h"
 

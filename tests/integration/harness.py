@@ -208,7 +208,7 @@ class Broker:
             self.socket.chmod(0o600)
             listener.listen(256)
             self.pass_fds += (listener.fileno(),)
-            self.wrapper += ["sh", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{listener.fileno()}', "sh"]
+            self.wrapper += ["bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{listener.fileno()}', "bash"]
         if start:
             self.start()
 
