@@ -109,13 +109,15 @@ static void drop_cached(struct broker *b, struct cached_as *cached) {
 }
 
 struct broker *broker_free(struct broker *b) {
+        struct cached_as *cached;
+
         if (!b)
                 return NULL;
         later_cancel(b);
         if (b->custody)
                 broker_unload(b);
-        while (!list_empty(&b->all_cached_as))
-                drop_cached(b, LIST_FIRST(&b->all_cached_as, struct cached_as, link));
+        while ((cached = LIST_FIRST(&b->all_cached_as, struct cached_as, link)) != NULL)
+                drop_cached(b, cached);
         b->drain_timer = sd_event_source_disable_unref(b->drain_timer);
         (void)custody_free(b->custody);
         (void)shield_free(b->shield);
@@ -273,8 +275,9 @@ void broker_cache_as(struct broker *b, const struct as_metadata *as) {
         if (as->cache_sec == 0 || broker_cached_as(b, as->issuer))
                 return;
         broker_forget_as(b, as->issuer);
-        if (strmap_count(b->as_cache) >= AS_CACHE_MAX)
-                drop_cached(b, LIST_FIRST(&b->all_cached_as, struct cached_as, link));
+        cached = LIST_FIRST(&b->all_cached_as, struct cached_as, link);
+        if (cached && strmap_count(b->as_cache) >= AS_CACHE_MAX)
+                drop_cached(b, cached);
         cached = calloc(1, sizeof(*cached));
         if (!cached)
                 return;

@@ -91,7 +91,9 @@ static void answer_fetch(struct fetching *f, struct fetch_answer *a) {
 }
 
 static void lose_fetches(struct worker *w) {
-        while (!list_empty(&w->fetches)) {
+        struct fetching *f;
+
+        while ((f = LIST_FIRST(&w->fetches, struct fetching, link)) != NULL) {
                 struct fetch_answer a;
 
                 /* Whether it was sent, nobody can say: so it was. */
@@ -99,18 +101,17 @@ static void lose_fetches(struct worker *w) {
                 a.outcome = FETCH_NO_ANSWER;
                 a.failure = FETCH_FAILURE_WORKER;
                 a.reason = strdup("the network worker ended");
-                answer_fetch(LIST_FIRST(&w->fetches, struct fetching, link), &a);
+                answer_fetch(f, &a);
         }
 }
 
 static void lose_attests(struct workers *w) {
         struct error err = ERROR_INIT;
+        struct attesting *a;
 
         (void)error_set(&err, MCPB_RETRY, EAGAIN, "Try again in a moment",
                         "The process that looks at peers has ended");
-        while (!list_empty(&w->attests)) {
-                struct attesting *a = LIST_FIRST(&w->attests, struct attesting, link);
-
+        while ((a = LIST_FIRST(&w->attests, struct attesting, link)) != NULL) {
                 list_remove(&a->link);
                 a->done(-EAGAIN, NULL, &err, a->userdata);
                 free(a);
