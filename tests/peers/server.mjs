@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// An MCP server by the official SDK, with the SDK's own metadata router and bearer check, and two resources:
+//   /mcp   opaque access tokens, asked of the issuer by introspection
+//   /jwt   access tokens in JWT form, checked with the issuer's published keys
+//
+//   ISSUER='{what issuer.mjs printed}' node server.mjs
+//
+// On stdout one line: {"mcp": URL, "jwt": URL}. GET /control/journal tells what came, without the tokens.
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
+import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
+import { getOAuthProtectedResourceMetadataUrl, mcpAuthMetadataRouter } from '@modelcontextprotocol/sdk/server/auth/router.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import express from 'express';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { announce, endWithParent, Journal, listen } from './common.mjs';
+
+const SCOPES = ['tools:read', 'tools:call'];
+
+const { issuer, introspection } = JSON.parse(process.env.ISSUER);
+const journal = new Journal();
+
+// --- whose token is it? ------------------------------------------------------------------------------------------------
+
+const authInfo = (token, claims) => ({
+        token,
+        clientId: claims.client_id,
+        scopes: (claims.scope ?? '').split(' ').filter(Boolean),
+        expiresAt: claims.exp,
+        resource: new URL(claims.aud),
+        extra: { sub: claims.sub },
+});
+
+async function introspect(token) {
+        const basic = Buffer.from(`${introspection.client_id}:${introspection.client_secret}`).toString('base64');
+        const response = await fetch(introspection.endpoint, {
+                method: 'POST',
+                headers: { authorization: `Basic ${basic}` },
+                body: new URLSearchParams({ token }),
+        });
+        const claims = await response.json();
+        if (!response.ok || !claims.active) throw new InvalidTokenError('The issuer says: not active');
+        return authInfo(token, claims);
+}
+
+function jwtVerifier(metadata, resource) {
+        const keys = createRemoteJWKSet(new URL(metadata.jwks_uri));
+        return async (token) => {
+                try {
+                        const wanted = { issuer, audience: resource, typ: 'at+jwt', algorithms: ['ES256'] };
+                        return authInfo(token, (await jwtVerify(token, keys, wanted)).payload);
+                } catch (error) {
+                        throw new InvalidTokenError(`Not a good JWT: ${error.code ?? error.message}`);
+                }
+        };
+}
+
+// --- the MCP side --------------------------------------------------------------------------------------------------------
+
+function mcpServer() {
+        const server = new McpServer({ name: 'peer', version: '1.0.0' });
+        server.registerTool('whoami', { description: 'Who the access token says you are' }, ({ authInfo: who }) => ({
+                content: [{
+                        type: 'text',
+                        text: JSON.stringify({ sub: who.extra.sub, client: who.clientId, scopes: who.scopes, resource: who.resource }),
+                }],
+        }));
+        return server;
+}
+
+async function serveMcp(req, res) {
+        const server = mcpServer();
+        const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined, enableJsonResponse: true });
+        res.on('close', () => {
+                transport.close();
+                server.close();
+        });
+        await server.connect(transport);
+        await transport.handleRequest(req, res, req.body);
+}
+
+function resource(app, metadata, url, verifyAccessToken) {
+        app.use(mcpAuthMetadataRouter({ oauthMetadata: metadata, resourceServerUrl: url, scopesSupported: SCOPES, resourceName: 'Peer' }));
+        app.use(url.pathname, (req, res, next) => {
+                res.on('finish', () => journal.add('request', {
+                        path: url.pathname,
+                        method: req.method,
+                        status: res.statusCode,
+                        authorized: 'authorization' in req.headers,
+                        query: Object.keys(req.query).join(' ') || undefined,
+                }));
+                next();
+        });
+        const bearer = requireBearerAuth({
+                verifier: { verifyAccessToken },
+                requiredScopes: SCOPES,
+                resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(url),
+                expectedResource: url,
+        });
+        app.post(url.pathname, bearer, express.json(), (req, res, next) => serveMcp(req, res).catch(next));
+        app.all(url.pathname, bearer, (req, res) => res.status(405).set('Allow', 'POST').end());
+}
+
+const app = express();
+const { origin } = await listen(app);
+const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
+const mcp = new URL('/mcp', origin);
+const jwt = new URL('/jwt', origin);
+journal.routes(app);
+resource(app, metadata, mcp, introspect);
+resource(app, metadata, jwt, jwtVerifier(metadata, jwt.href));
+endWithParent();
+announce({ mcp: mcp.href, jwt: jwt.href });
