@@ -219,9 +219,10 @@ typedef struct mcpb_token_request {
  * @token:        the access token: a secret
  * @token_type:   "Bearer", "DPoP"
  * @token_id:     the daemon's name for it, for mcpb_token_reject()
- * @server:       the URI of the server that it is for; it must be sent nowhere else
+ * @server:       the name of the server that it is for; it must be sent nowhere else
  * @scopes:       separated by blanks; may be empty
  * @expires_in:   seconds; -1: unknown
+ * @request:      what the audit trail calls this request; may be NULL
  */
 typedef struct mcpb_token {
         int no_challenge;
@@ -231,6 +232,7 @@ typedef struct mcpb_token {
         char *server;
         char *scopes;
         long expires_in;
+        char *request;
 } mcpb_token;
 
 /**
@@ -278,10 +280,10 @@ MCPB_API int mcpb_token_reject(mcpb_client *c, const char *server, const char *a
 
 /**
  * struct mcpb_login - an authorization that waits for a person, or what became of it
- * @login:         its id
+ * @login:         its id; NULL only where the state is "open"
  * @url:           what the person opens in a browser; NULL if unknown or over
  * @server:        the server it is for; may be NULL
- * @state:         "waiting", "done" or "failed"
+ * @state:         "waiting", "done" or "failed"; or "open": the server asks for no authorization, so there is nothing to do
  * @error_code:    why it failed: one of the codes of doc/PROTOCOL.md; else NULL
  * @error:         the same for people; else NULL
  * @error_hint:    what to do next; may be NULL

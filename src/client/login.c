@@ -77,8 +77,8 @@ static int call(mcpb_client *c, const char *method, json_t *params, int timeout_
         if (!l->login && login)
                 l->login = strdup(login); /* the answer need not repeat it */
         if (!l->state)
-                l->state = strdup("waiting");
-        if (!l->login || !l->state) {
+                l->state = strdup(json_get_bool(result, "open", false) ? "open" : "waiting");
+        if (!l->state || (!l->login && !streq(l->state, "open"))) {
                 (void)mcpb_login_free(l);
                 return client_oom(err);
         }

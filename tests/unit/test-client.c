@@ -82,11 +82,11 @@ static void a_call_brings_its_result(void **state) {
 
 static void script_token(struct fake *f) {
         int fd = fake_accept_open(f);
-        AUTO_JSON json_t *params =
-                fake_serve(fd, "token.get",
-                           "\"result\":{\"token\":\"s3cr3t-abcdefgh\",\"token_type\":\"Bearer\","
-                           "\"token_id\":\"T1\",\"expires_in\":300,\"server\":\"https://x/mcp\","
-                           "\"scopes\":[\"a\",\"b\"],\"later\":1}");
+        AUTO_JSON json_t *params = fake_serve(
+                fd, "token.get",
+                "\"result\":{\"token\":\"s3cr3t-abcdefgh\",\"token_type\":\"Bearer\","
+                "\"token_id\":\"T1\",\"expires_in\":300,\"server\":\"x\",\"request\":\"R1\","
+                "\"scopes\":[\"a\",\"b\"],\"later\":1}");
         AUTO_JSON json_t *full =
                 json_pack("{s:s,s:s,s:[s,s],s:i,s:s,s:{s:i,s:[s]}}", "server", "x", "account", "me",
                           "scopes", "a", "b", "min_ttl", 60, "login", "start", "challenge",
@@ -115,7 +115,8 @@ static void a_token_comes_with_what_is_known_of_it(void **state) {
         assert_string_equal(t->token, "s3cr3t-abcdefgh");
         assert_string_equal(t->token_type, "Bearer");
         assert_string_equal(t->token_id, "T1");
-        assert_string_equal(t->server, "https://x/mcp");
+        assert_string_equal(t->server, "x");
+        assert_string_equal(t->request, "R1");
         assert_string_equal(t->scopes, "a b");
         assert_int_equal(t->expires_in, 300);
         assert_null(mcpb_token_free(t));
@@ -263,6 +264,8 @@ static void script_all_methods(struct fake *f) {
                 { "server.remove", "{\"all\":true}", "{\"removed\":[]}" },
                 { "login.start", "{\"server\":\"x\",\"scopes\":[\"a\",\"b\"]}",
                   "{\"login\":\"L\",\"url\":\"u\"}" },
+                { "login.start", "{\"server\":\"y\"}",
+                  "{\"open\":true,\"server\":{\"name\":\"y\"}}" },
                 { "login.status", "{\"login\":\"L\"}",
                   "{\"state\":\"waiting\",\"server\":\"x\",\"url\":\"u\",\"seconds_left\":9}" },
                 { "login.wait", "{\"login\":\"L\"}",
@@ -304,6 +307,10 @@ static void check_logins(mcpb_client *c) {
         assert_string_equal(l->login, "L");
         assert_string_equal(l->url, "u");
         assert_string_equal(l->state, "waiting");
+        l = mcpb_login_free(l);
+        assert_int_equal(mcpb_login_start(c, "y", NULL, &l, NULL), 0);
+        assert_string_equal(l->state, "open");
+        assert_null(l->login);
         l = mcpb_login_free(l);
         assert_int_equal(mcpb_login_status(c, "L", &l, NULL), 0);
         assert_string_equal(l->login, "L");

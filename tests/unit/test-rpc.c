@@ -506,7 +506,7 @@ static void a_secret_that_came_in_does_not_stay(void **state) {
                 REQUEST("1", "broker.unlock", "{\"passphrase\":\"correct horse\"}");
         struct harness *h = *state;
         AUTO_CLOSE int fd = client_open(h, h->path);
-        const struct conn *c = LIST_FIRST(&h->rpc->conns, struct conn, link);
+        const struct conn *c = LIST_ENTRY(h->rpc->conns.next, struct conn, link);
 
         client_send(fd, unlock);
         harness_spin(h);
