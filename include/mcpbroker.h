@@ -2,26 +2,29 @@
 /*
  * libmcpbroker: the client side of mcp-broker, the one owner of a machine's MCP credentials.
  *
- * A client is one connection to the per-user daemon. Every call blocks until the daemon has answered, the deadline of the
- * client has passed, or the call was cancelled. Results belong to the caller and are freed with the function that the call
- * names. Nothing is printed, no signal handler is installed, no global state is kept.
+ * A client is one connection to the per-user daemon. Every call blocks until the daemon has
+ * answered, the deadline of the client has passed, or the call was cancelled. Results belong to the
+ * caller and are freed with the function that the call names. Nothing is printed, no signal handler
+ * is installed, no global state is kept.
  *
- * Threads: a client may be used by one thread at a time; different clients are independent of each other. Only mcpb_cancel()
- * may be called at any time, from any thread and from a signal handler.
+ * Threads: a client may be used by one thread at a time; different clients are independent of each
+ * other. Only mcpb_cancel() may be called at any time, from any thread and from a signal handler.
  *
- * Processes: the daemon serves the process that opened the connection. After fork() the child's first call opens a connection
- * of its own.
+ * Processes: the daemon serves the process that opened the connection. After fork() the child's
+ * first call opens a connection of its own.
  *
- * Errors: functions that can fail return 0, or a negative errno value, and then fill the mcpb_error they were given (which may
- * be NULL). -EREMOTEIO means that the daemon said no: mcpb_error.code tells why, and is what a program should look at. The
- * codes that the library itself sets are no_daemon, denied, unsupported, timeout, cancelled, retry, bad_params and internal.
+ * Errors: functions that can fail return 0, or a negative errno value, and then fill the mcpb_error
+ * they were given (which may be NULL). -EREMOTEIO means that the daemon said no: mcpb_error.code
+ * tells why, and is what a program should look at. The codes that the library itself sets are
+ * no_daemon, denied, unsupported, timeout, cancelled, retry, bad_params and internal.
  * doc/PROTOCOL.md lists all codes.
  *
- * Secrets: what the library holds of tokens and secrets is wiped when it is freed, except for what jansson allocates while it
- * parses: a program that wants that wiped gives jansson an allocator that does (json_set_alloc_funcs), before anything else.
+ * Secrets: what the library holds of tokens and secrets is wiped when it is freed, except for what
+ * jansson allocates while it parses: a program that wants that wiped gives jansson an allocator
+ * that does (json_set_alloc_funcs), before anything else.
  *
- * The structs that callers fill begin with their size, those that the library fills are allocated by it: members may be added
- * at the end of both without harm to existing programs.
+ * The structs that callers fill begin with their size, those that the library fills are allocated
+ * by it: members may be added at the end of both without harm to existing programs.
  */
 #ifndef MCPBROKER_H
 #define MCPBROKER_H
@@ -35,7 +38,7 @@ extern "C" {
 #define MCPB_API __attribute__((visibility("default")))
 #define MCPB_CHECK __attribute__((warn_unused_result))
 
-/* --- errors ----------------------------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 /**
  * struct mcpb_error - what went wrong, for programs and for people
@@ -44,9 +47,11 @@ extern "C" {
  * @exit_status: what a program that fails for this should exit with
  * @message:     what happened: one line of UTF-8 without control characters
  * @hint:        what to do next; may be empty
- * @data:        the members that the daemon sent with the error, as the text of a JSON object; NULL if none
+ * @data:        the members that the daemon sent with the error, as the text of a JSON object; NULL
+ *               if none
  *
- * Begin with MCPB_ERROR_INIT; free with mcpb_error_done(). A call that is given a filled one empties it first.
+ * Begin with MCPB_ERROR_INIT; free with mcpb_error_done(). A call that is given a filled one
+ * empties it first.
  */
 typedef struct mcpb_error {
         char code[32];
@@ -74,19 +79,22 @@ MCPB_API void mcpb_error_done(mcpb_error *err);
  */
 MCPB_API char *mcpb_text_free(char *text);
 
-/* --- the client ------------------------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------- */
 
 typedef struct mcpb_client mcpb_client;
 
 /**
  * struct mcpb_options - how to reach the daemon
  * @size:         sizeof(mcpb_options), as MCPB_OPTIONS_INIT sets it
- * @socket_path:  the daemon's socket; NULL: $MCP_BROKER_SOCK, else the user's own (doc/PROTOCOL.md, "Where"). A path that was
- *                named, here or there, is never the reason to start a daemon
+ * @socket_path:  the daemon's socket; NULL: $MCP_BROKER_SOCK, else the user's own (doc/PROTOCOL.md,
+ *                "Where"). A path that was named, here or there, is never the reason to start a
+ *                daemon
  * @client_name:  what this program calls itself, for the daemon's log; at most 63 bytes; NULL: none
- * @timeout_msec: the longest a call may take; 0: 120 s, and for mcpb_login_wait() as long as the login lives; < 0: no end
+ * @timeout_msec: the longest a call may take; 0: 120 s, and for mcpb_login_wait() as long as the
+ *                login lives; < 0: no end
  * @no_autostart: not 0: do not start a daemon where none runs
- * @cancel_fd:    a descriptor that ends a call when it becomes readable (a signalfd, a pipe); it is never read. < 0: none
+ * @cancel_fd:    a descriptor that ends a call when it becomes readable (a signalfd, a pipe); it is
+ *                never read. < 0: none
  * @daemon_path:  the mcp-brokerd to start where no user manager runs; NULL: the installed one
  */
 typedef struct mcpb_options {
@@ -108,14 +116,15 @@ typedef struct mcpb_options {
  * @ret:     the client; free with mcpb_client_free()
  * @err:     filled on failure; may be NULL
  *
- * Before a byte is sent, the socket's folder and the uid of the daemon are checked. If no daemon runs, one is started unless
- * the options say no: the unit mcp-broker.socket where a user manager runs, else the installed mcp-brokerd, detached, with an
- * environment that owes nothing to the caller's. A process that is confined (seccomp, no_new_privs, a user namespace) starts
- * no daemon of its own, which would be as confined, but says so. Blocks; ends at the deadline of the options.
+ * Before a byte is sent, the socket's folder and the uid of the daemon are checked. If no daemon
+ * runs, one is started unless the options say no: the unit mcp-broker.socket where a user manager
+ * runs, else the installed mcp-brokerd, detached, with an environment that owes nothing to the
+ * caller's. A process that is confined (seccomp, no_new_privs, a user namespace) starts no daemon
+ * of its own, which would be as confined, but says so. Blocks; ends at the deadline of the options.
  *
- * Return: 0; -ECONNREFUSED (no_daemon); -EPERM (denied: somebody else's socket or folder; not_permitted: the daemon refuses
- * this process); -EREMOTEIO (busy, retry, stopping: what the daemon said instead of hello); -EPROTO (unsupported);
- * -ETIMEDOUT, -ECANCELED, -EINVAL, -ENOMEM.
+ * Return: 0; -ECONNREFUSED (no_daemon); -EPERM (denied: somebody else's socket or folder;
+ * not_permitted: the daemon refuses this process); -EREMOTEIO (busy, retry, stopping: what the
+ * daemon said instead of hello); -EPROTO (unsupported); -ETIMEDOUT, -ECANCELED, -EINVAL, -ENOMEM.
  */
 MCPB_API int mcpb_client_new(const mcpb_options *options, mcpb_client **ret,
                              mcpb_error *err) MCPB_CHECK;
@@ -132,8 +141,8 @@ MCPB_API mcpb_client *mcpb_client_free(mcpb_client *c);
  * mcpb_client_fd() - the connection's descriptor, for poll()
  * @c: the client
  *
- * Between calls it becomes readable when the daemon closes the connection; the next call then opens another. It stays the
- * client's: do not read, write or close it. It may change with every call.
+ * Between calls it becomes readable when the daemon closes the connection; the next call then opens
+ * another. It stays the client's: do not read, write or close it. It may change with every call.
  *
  * Return: the descriptor, or -1 if there is no connection at present.
  */
@@ -143,7 +152,8 @@ MCPB_API int mcpb_client_fd(const mcpb_client *c);
  * mcpb_client_may_manage() - is this connection good for more than tokens?
  * @c: the client
  *
- * Return: 1 if the daemon takes the methods that manage servers and the daemon itself from this process, else 0.
+ * Return: 1 if the daemon takes the methods that manage servers and the daemon itself from this
+ * process, else 0.
  */
 MCPB_API int mcpb_client_may_manage(const mcpb_client *c);
 
@@ -151,8 +161,9 @@ MCPB_API int mcpb_client_may_manage(const mcpb_client *c);
  * mcpb_cancel() - end the call that is under way, or else the next one
  * @c: the client
  *
- * The call returns -ECANCELED, and the daemon is told by the end of the connection. One cancellation ends one call.
- * Async-signal-safe; may be called from any thread as long as the client lives.
+ * The call returns -ECANCELED, and the daemon is told by the end of the connection. One
+ * cancellation ends one call. Async-signal-safe; may be called from any thread as long as the
+ * client lives.
  */
 MCPB_API void mcpb_cancel(mcpb_client *c);
 
@@ -164,16 +175,18 @@ MCPB_API void mcpb_cancel(mcpb_client *c);
  * @ret_result: the result as JSON text; free with mcpb_text_free(). NULL: not wanted
  * @err:        filled on failure; may be NULL
  *
- * If the daemon closed the connection while nothing was under way, another is opened first. If it goes away in the middle of a
- * call, the call fails with code retry, except token.get, which is sent once more on a new connection.
+ * If the daemon closed the connection while nothing was under way, another is opened first. If it
+ * goes away in the middle of a call, the call fails with code retry, except token.get, which is
+ * sent once more on a new connection.
  *
- * Return: 0; -EREMOTEIO (the daemon's error); -EINVAL (bad_params: @params is no JSON object, or too long); -ECONNRESET
- * (retry); what mcpb_client_new() returns; -ETIMEDOUT, -ECANCELED, -EPROTO, -ENOMEM.
+ * Return: 0; -EREMOTEIO (the daemon's error); -EINVAL (bad_params: @params is no JSON object, or
+ * too long); -ECONNRESET (retry); what mcpb_client_new() returns; -ETIMEDOUT, -ECANCELED, -EPROTO,
+ * -ENOMEM.
  */
 MCPB_API int mcpb_call(mcpb_client *c, const char *method, const char *params, char **ret_result,
                        mcpb_error *err) MCPB_CHECK;
 
-/* --- tokens ----------------------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 /**
  * struct mcpb_challenge - what a server answered to a request: a hint for the daemon, not an order
@@ -194,10 +207,11 @@ typedef struct mcpb_challenge {
  * @account:     which login, where there are several; NULL: the only one
  * @scopes:      separated by blanks; NULL: those that were granted
  * @min_ttl:     seconds that the token must still live; 0: the daemon's own margin
- * @start_login: not 0: start a login where one is needed; the error login_required then carries it (mcpb_login_from_error())
+ * @start_login: not 0: start a login where one is needed; the error login_required then carries it
+ *               (mcpb_login_from_error())
  * @challenge:   what the server answered without a token or with the last one; NULL: nothing
- * @helper:      not 0: asked on behalf of a client that takes headers from a command: a second call of the same program for the
- *               same token may mean that the server refused it
+ * @helper:      not 0: asked on behalf of a client that takes headers from a command: a second call
+ *               of the same program for the same token may mean that the server refused it
  */
 typedef struct mcpb_token_request {
         size_t size;
@@ -215,7 +229,8 @@ typedef struct mcpb_token_request {
 
 /**
  * struct mcpb_token - an access token and what is known of it
- * @no_challenge: 1: the server asked for no authorization so far: send the request without a token (all else is NULL)
+ * @no_challenge: 1: the server asked for no authorization so far: send the request without a token
+ *                (all else is NULL)
  * @token:        the access token: a secret
  * @token_type:   "Bearer", "DPoP"
  * @token_id:     the daemon's name for it, for mcpb_token_reject()
@@ -242,11 +257,13 @@ typedef struct mcpb_token {
  * @ret:     the token; free with mcpb_token_free()
  * @err:     filled on failure; may be NULL
  *
- * A cached token is answered at once; otherwise the call lasts as long as the refresh, the discovery or the confirmation by a
- * person that it takes. If the daemon goes away in between, the request is sent once more.
+ * A cached token is answered at once; otherwise the call lasts as long as the refresh, the
+ * discovery or the confirmation by a person that it takes. If the daemon goes away in between, the
+ * request is sent once more.
  *
- * Return: as mcpb_call(). Codes of note: login_required (@err->data has the login), denied, insufficient_scope, locked,
- * not_found, ambiguous, grant_revoked, issuer_unreachable, audit_unavailable.
+ * Return: as mcpb_call(). Codes of note: login_required (@err->data has the login), denied,
+ * insufficient_scope, locked, not_found, ambiguous, grant_revoked, issuer_unreachable,
+ * audit_unavailable.
  */
 MCPB_API int mcpb_token_get(mcpb_client *c, const mcpb_token_request *request, mcpb_token **ret,
                             mcpb_error *err) MCPB_CHECK;
@@ -268,7 +285,8 @@ MCPB_API mcpb_token *mcpb_token_free(mcpb_token *t);
  * @challenge: the server's answer; may be NULL
  * @err:       filled on failure; may be NULL
  *
- * A token that is no longer the current one is not an error: nothing happens. The next mcpb_token_get() brings a new one.
+ * A token that is no longer the current one is not an error: nothing happens. The next
+ * mcpb_token_get() brings a new one.
  *
  * Return: as mcpb_call().
  */
@@ -276,14 +294,15 @@ MCPB_API int mcpb_token_reject(mcpb_client *c, const char *server, const char *a
                                const char *token_id, const mcpb_challenge *challenge,
                                mcpb_error *err) MCPB_CHECK;
 
-/* --- servers ---------------------------------------------------------------------------------------------------------- */
+/* --- servers ---------------------------------------------------------------------------------- */
 
 /**
  * struct mcpb_login - an authorization that waits for a person, or what became of it
  * @login:         its id; NULL only where the state is "open"
  * @url:           what the person opens in a browser; NULL if unknown or over
  * @server:        the server it is for; may be NULL
- * @state:         "waiting", "done" or "failed"; or "open": the server asks for no authorization, so there is nothing to do
+ * @state:         "waiting", "done" or "failed"; or "open": the server asks for no authorization,
+ *                 so there is nothing to do
  * @error_code:    why it failed: one of the codes of doc/PROTOCOL.md; else NULL
  * @error:         the same for people; else NULL
  * @error_hint:    what to do next; may be NULL
@@ -352,11 +371,14 @@ typedef struct mcpb_server_request {
  * mcpb_server_add() - add a server
  * @c:          the client
  * @request:    which; borrowed, the copy of the secret is wiped
- * @ret_server: what was added, as the text of a JSON object; free with mcpb_text_free(). NULL: not wanted
- * @ret_login:  the login that was started, or NULL if none was; free with mcpb_login_free(). NULL: not wanted
+ * @ret_server: what was added, as the text of a JSON object; free with mcpb_text_free(). NULL: not
+ *              wanted
+ * @ret_login:  the login that was started, or NULL if none was; free with mcpb_login_free(). NULL:
+ *              not wanted
  * @err:        filled on failure; may be NULL
  *
- * Return: as mcpb_call(). Codes of note: exists, address_refused, server_unreachable, registration_required, unsupported.
+ * Return: as mcpb_call(). Codes of note: exists, address_refused, server_unreachable,
+ * registration_required, unsupported.
  */
 MCPB_API int mcpb_server_add(mcpb_client *c, const mcpb_server_request *request, char **ret_server,
                              mcpb_login **ret_login, mcpb_error *err) MCPB_CHECK;
@@ -387,7 +409,8 @@ MCPB_API int mcpb_server_show(mcpb_client *c, const char *server, char **ret,
  * mcpb_server_remove() - forget a server and its logins, and revoke what can be revoked
  * @c:      the client
  * @server: name or URL
- * @ret:    the text of a JSON object {removed, revoked, warning}; free with mcpb_text_free(). NULL: not wanted
+ * @ret:    the text of a JSON object {removed, revoked, warning}; free with mcpb_text_free(). NULL:
+ *          not wanted
  * @err:    filled on failure; may be NULL
  *
  * Return: as mcpb_call(). Codes of note: not_found, ambiguous.
@@ -405,7 +428,7 @@ MCPB_API int mcpb_server_remove(mcpb_client *c, const char *server, char **ret,
  */
 MCPB_API int mcpb_server_remove_all(mcpb_client *c, char **ret, mcpb_error *err) MCPB_CHECK;
 
-/* --- logins ----------------------------------------------------------------------------------------------------------- */
+/* --- logins ----------------------------------------------------------------------------------- */
 
 /**
  * mcpb_login_start() - start a login for a server that was added
@@ -454,7 +477,8 @@ MCPB_API int mcpb_login_wait(mcpb_client *c, const char *login, mcpb_login **ret
  * @ret:          the login; free with mcpb_login_free(). NULL: not wanted
  * @err:          filled on failure; may be NULL
  *
- * For machines where the browser cannot reach the daemon. Return: as mcpb_call(). Codes of note: login_failed, not_permitted.
+ * For machines where the browser cannot reach the daemon. Return: as mcpb_call(). Codes of note:
+ * login_failed, not_permitted.
  */
 MCPB_API int mcpb_login_complete(mcpb_client *c, const char *login, const char *redirect_url,
                                  mcpb_login **ret, mcpb_error *err) MCPB_CHECK;
@@ -469,7 +493,7 @@ MCPB_API int mcpb_login_complete(mcpb_client *c, const char *login, const char *
  */
 MCPB_API int mcpb_login_cancel(mcpb_client *c, const char *login, mcpb_error *err) MCPB_CHECK;
 
-/* --- the daemon ------------------------------------------------------------------------------------------------------- */
+/* --- the daemon ------------------------------------------------------------------------------- */
 
 /**
  * mcpb_broker_status() - what the daemon is and does
@@ -493,7 +517,8 @@ MCPB_API int mcpb_broker_lock(mcpb_client *c, mcpb_error *err) MCPB_CHECK;
 /**
  * mcpb_broker_unlock() - open the store again
  * @c:          the client
- * @passphrase: a secret; the library's copy is wiped, the caller wipes its own. NULL where the store opens without one
+ * @passphrase: a secret; the library's copy is wiped, the caller wipes its own. NULL where the
+ *              store opens without one
  * @err:        filled on failure; may be NULL
  *
  * Return: as mcpb_call(). Codes of note: wrong_passphrase.
@@ -514,7 +539,8 @@ MCPB_API int mcpb_broker_reload(mcpb_client *c, mcpb_error *err) MCPB_CHECK;
  * @c:   the client
  * @err: filled on failure; may be NULL
  *
- * Returns when the daemon has agreed; it ends when what is under way is durable. Return: as mcpb_call().
+ * Returns when the daemon has agreed; it ends when what is under way is durable. Return: as
+ * mcpb_call().
  */
 MCPB_API int mcpb_broker_stop(mcpb_client *c, mcpb_error *err) MCPB_CHECK;
 

@@ -54,7 +54,8 @@ static int await(mcpb_client *c, bool again, json_t **ret, mcpb_error *err) {
                 error = json_object_get(m, "error");
                 if (json_is_null(id) && json_is_object(error)) {
                         if (is_goodbye(error))
-                                continue; /* the end, which comes next, tells what became of the request */
+                                /* the end, which comes next, tells what became of the request */
+                                continue;
                         r = client_error_remote(err, error);
                         client_disconnect(c);
                         return r;
@@ -104,8 +105,8 @@ int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_
                 mcpb_error_done(err);
         client_set_deadline(c, c->timeout_msec ? c->timeout_msec : timeout_msec);
         /*
-         * What the daemon did not read as a whole line was not acted upon, and may be sent again. Of what it may have read, only
-         * token.get may: asked twice it gives the same answer.
+         * What the daemon did not read as a whole line was not acted upon, and may be sent again.
+         * Of what it may have read, only token.get may: asked twice it gives the same answer.
          */
         for (int i = 0; i < 2 && r == -EPIPE && (!sent || streq(method, TOKEN_GET)); i++) {
                 r = attempt(c, method, owned, &sent, ret, err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of libmcpbroker. A client owns at most one connection; every wait goes through client_wait(), which knows the
- * deadline of the call and the two ways to cancel it. A call that ends without its answer (deadline, cancelled) ends its
- * connection too: so the daemon learns of it, and no late answer can be taken for another's.
+ * The inside of libmcpbroker. A client owns at most one connection; every wait goes through
+ * client_wait(), which knows the deadline of the call and the two ways to cancel it. A call that
+ * ends without its answer (deadline, cancelled) ends its connection too: so the daemon learns of
+ * it, and no late answer can be taken for another's.
  */
 #pragma once
 
@@ -42,7 +43,10 @@ int client_error_from(mcpb_error *err, const struct error *from, int r);
 int client_error_remote(mcpb_error *err, const json_t *object);
 
 /* wait.c */
-/* Until @fd (may be -1) is ready. 0, -ETIMEDOUT, -ECANCELED; @err is filled. @until_usec may cut it short: -EAGAIN, nothing filled. */
+/*
+ * Until @fd (may be -1) is ready. 0, -ETIMEDOUT, -ECANCELED; @err is filled. @until_usec may cut it
+ * short: -EAGAIN, nothing filled.
+ */
 int client_wait(mcpb_client *c, int fd, short events, uint64_t until_usec, mcpb_error *err)
         MUST_CHECK;
 void client_set_deadline(mcpb_client *c, int timeout_msec);
@@ -51,11 +55,15 @@ void client_set_deadline(mcpb_client *c, int timeout_msec);
 /* Makes sure of an open session. */
 int client_connect(mcpb_client *c, mcpb_error *err) MUST_CHECK;
 void client_disconnect(mcpb_client *c);
-/* -EPIPE: the daemon went away before the whole line was with it, so that it was not acted upon; @err is left alone. */
+/*
+ * -EPIPE: the daemon went away before the whole line was with it, so that it was not acted upon;
+ * @err is left alone.
+ */
 int client_send(mcpb_client *c, const struct buf *line, mcpb_error *err) MUST_CHECK;
 /*
- * The next line, as an object. -EPIPE: the end of the stream. -ECONNRESET: the same, and the daemon left bytes unread: the kernel says
- * so, and as they are the last that were sent, the last request was not acted upon. Both leave @err alone.
+ * The next line, as an object. -EPIPE: the end of the stream. -ECONNRESET: the same, and the daemon
+ * left bytes unread: the kernel says so, and as they are the last that were sent, the last request
+ * was not acted upon. Both leave @err alone.
  */
 int client_receive(mcpb_client *c, json_t **ret, mcpb_error *err) MUST_CHECK;
 
@@ -64,7 +72,10 @@ int client_receive(mcpb_client *c, json_t **ret, mcpb_error *err) MUST_CHECK;
 int client_start_daemon(mcpb_client *c, mcpb_error *err) MUST_CHECK;
 
 /* call.c */
-/* @params may be NULL; it is used up. The deadline is that of the options, or @timeout_msec if they name none. */
+/*
+ * @params may be NULL; it is used up. The deadline is that of the options, or @timeout_msec if they
+ * name none.
+ */
 int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_msec, json_t **ret,
                 mcpb_error *err) MUST_CHECK;
 /* The same, with the result as text (@ret may be NULL). */

@@ -220,7 +220,10 @@ static int reach_or_start(mcpb_client *c, mcpb_error *err) {
         return nobody_there(r) ? -ECONNREFUSED : r;
 }
 
-/* The connection of an earlier call may be over by now, or belong to the process that we were forked from. */
+/*
+ * The connection of an earlier call may be over by now, or belong to the process that we were
+ * forked from.
+ */
 static bool is_stale(const mcpb_client *c) {
         struct pollfd p = { .fd = c->fd, .events = POLLIN };
 
@@ -233,7 +236,10 @@ int client_connect(mcpb_client *c, mcpb_error *err) {
 
         if (c->fd >= 0 && !is_stale(c))
                 return 0;
-        /* Twice: a daemon that is just stopping closes in the middle of the greeting, and the next one takes over. */
+        /*
+         * Twice: a daemon that is just stopping closes in the middle of the greeting, and the next
+         * one takes over.
+         */
         for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
                 r = reach_or_start(c, err);
                 if (r == 0)

@@ -127,7 +127,10 @@ int start_daemon(mcpb_client *c, const struct start *s, mcpb_error *err) {
                 return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, HINT_BY_HAND,
                                     "No mcp-brokerd is running, and %s cannot be started: %s",
                                     s->daemon, strerror(-r));
-        /* One that failed may have met another that was started in the same moment: the socket will tell. */
+        /*
+         * One that failed may have met another that was started in the same moment: the socket will
+         * tell.
+         */
         return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting a daemon where none runs (DESIGN 9). Where things are is given, so that a test can say otherwise.
+ * Starting a daemon where none runs (DESIGN 9). Where things are is given, so that a test can say
+ * otherwise.
  */
 #pragma once
 

@@ -75,7 +75,10 @@ void conn_refuse(struct conn *c, const struct error *err) {
         conn_fail(c, err);
 }
 
-/* May the next line be taken? Otherwise the client waits: in its own socket buffer, not in our memory. */
+/*
+ * May the next line be taken? Otherwise the client waits: in its own socket buffer, not in our
+ * memory.
+ */
 static bool may_take(const struct conn *c) {
         return (c->state == CONN_GREETED || c->state == CONN_OPEN) && !c->rpc->draining &&
                c->n_requests < LIMIT_REQUESTS_PER_CLIENT && c->out.len < LIMIT_OUT_PAUSE_BYTES;
@@ -119,7 +122,10 @@ static uint64_t next_deadline(const struct conn *c) {
 
 static int on_conn_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
-/* The timer is only ever brought forward here; when it fires early it looks again. Most requests touch no timer. */
+/*
+ * The timer is only ever brought forward here; when it fires early it looks again. Most requests
+ * touch no timer.
+ */
 static void arm(struct conn *c) {
         uint64_t at = next_deadline(c);
         int r = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection. Its life: attested, greeted with the nonce, attested again when the nonce comes back, open. Everything that goes
- * wrong ends in conn_fail(), which only marks it: the connection is freed by the loop (rpc_wake()), never below a function that
- * still uses it, nor below the domain that is just answering it.
+ * One connection. Its life: attested, greeted with the nonce, attested again when the nonce comes
+ * back, open. Everything that goes wrong ends in conn_fail(), which only marks it: the connection
+ * is freed by the loop (rpc_wake()), never below a function that still uses it, nor below the
+ * domain that is just answering it.
  */
 #pragma once
 
@@ -61,9 +62,10 @@ struct conn {
 
         struct buf in;
         size_t scanned;
-        bool has_line; /* there may be a whole line in @in: nothing more is read until it is taken */
-        bool eof;      /* the client will say no more, but may still listen */
-        bool in_turn;  /* answers are gathered, and sent at the end of the turn */
+        /* there may be a whole line in @in: nothing more is read until it is taken */
+        bool has_line;
+        bool eof;     /* the client will say no more, but may still listen */
+        bool in_turn; /* answers are gathered, and sent at the end of the turn */
         struct buf out;
         struct list requests;
         unsigned n_requests;
@@ -81,7 +83,10 @@ int conn_new(struct rpc *rpc, int fd, enum rpc_listener_kind kind, const struct 
         MUST_CHECK;
 void conn_free(struct conn *c);
 
-/* Tells the client (unless @err is NULL) and marks the connection for release. Harmless on one that is marked already. */
+/*
+ * Tells the client (unless @err is NULL) and marks the connection for release. Harmless on one that
+ * is marked already.
+ */
 void conn_fail(struct conn *c, const struct error *err);
 /* Turned away: as conn_fail(), counted and logged. */
 void conn_refuse(struct conn *c, const struct error *err);

@@ -22,15 +22,21 @@ struct message {
 #define AUTO_MESSAGE __attribute__((cleanup(message_done)))
 
 /*
- * Reads one line. 0; -EBADMSG with @err PARSE_ERROR, BAD_REQUEST or BAD_PARAMS, and as much of @ret as could be read; -ENOMEM.
- * The caller calls message_done() in every case.
+ * Reads one line. 0; -EBADMSG with @err PARSE_ERROR, BAD_REQUEST or BAD_PARAMS, and as much of @ret
+ * as could be read; -ENOMEM. The caller calls message_done() in every case.
  */
 int message_parse(struct message *ret, const char *line, size_t len, struct error *err) MUST_CHECK;
 void message_done(struct message *m);
 
-/* The three lines that the server writes, appended to @out: all of it or nothing. 0, -ENOMEM, -EMSGSIZE. */
+/*
+ * The three lines that the server writes, appended to @out: all of it or nothing. 0, -ENOMEM,
+ * -EMSGSIZE.
+ */
 int message_hello(struct buf *out, const char *nonce) MUST_CHECK;
 int message_result(struct buf *out, const json_t *id, const json_t *result) MUST_CHECK;
-/* @id may be NULL (null). @data may be NULL; its members join the error's data, but never replace "code" or "hint". */
+/*
+ * @id may be NULL (null). @data may be NULL; its members join the error's data, but never replace
+ * "code" or "hint".
+ */
 int message_error(struct buf *out, const json_t *id, const struct error *err, const json_t *data)
         MUST_CHECK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a session. The nonce goes out after the first look at the peer, and the second look comes after the nonce is back: a
- * program that connects and then turns itself into another one (exec) has two faces, and a program that was replaced before the
- * first look never saw the nonce.
+ * Opening a session. The nonce goes out after the first look at the peer, and the second look comes
+ * after the nonce is back: a program that connects and then turns itself into another one (exec)
+ * has two faces, and a program that was replaced before the first look never saw the nonce.
  */
 #include <stdio.h>
 

@@ -93,7 +93,10 @@ static void take_client(struct listener *l, int fd) {
         struct error err = ERROR_INIT;
 
         rpc->counts.accepted++;
-        /* Inherited from the listening socket; where it is not, no frame has a sender and none is taken. */
+        /*
+         * Inherited from the listening socket; where it is not, no frame has a sender and none is
+         * taken.
+         */
         (void)!sock_set_passcred(fd);
         if (admit(rpc, fd, &who, &err) < 0) {
                 turn_away(rpc, fd, who.pid, &err);
@@ -204,8 +207,9 @@ void rpc_wake(struct rpc *rpc, struct conn *c) {
 }
 
 /*
- * One connection a time, then back to the loop: who sends much waits for who sends little. This comes after the sockets, where
- * a connection only joins the queue as long as there is one: so the queue is fair, and cannot be kept waiting.
+ * One connection a time, then back to the loop: who sends much waits for who sends little. This
+ * comes after the sockets, where a connection only joins the queue as long as there is one: so the
+ * queue is fair, and cannot be kept waiting.
  */
 static int on_ready(sd_event_source *s, void *userdata) {
         struct rpc *rpc = userdata;

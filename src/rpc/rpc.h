@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper's side of the public socket (doc/PROTOCOL.md): takes connections, finds out who is there, reads requests,
- * hands them to the domain and carries the answers back. Owns its connections and what is under way on them. Never waits for
- * a peer, never reads a peer that does not read, and lets no request through whose sender is not the attested process.
+ * The keeper's side of the public socket (doc/PROTOCOL.md): takes connections, finds out who is
+ * there, reads requests, hands them to the domain and carries the answers back. Owns its
+ * connections and what is under way on them. Never waits for a peer, never reads a peer that does
+ * not read, and lets no request through whose sender is not the attested process.
  */
 #pragma once
 
@@ -17,12 +18,16 @@ typedef void (*rpc_attested_fn)(int r, const struct evidence *e, void *ctx);
 
 struct rpc_ops {
         /*
-         * Who is @pid? Returns 0, then calls @done exactly once, now or later, whatever happens: also when the question can no
-         * longer be answered (then with -errno), and also after rpc_free() (then nothing follows). The pidfd is only lent for the
-         * length of this call. -errno: not asked, @done is not called.
+         * Who is @pid? Returns 0, then calls @done exactly once, now or later, whatever happens:
+         * also when the question can no longer be answered (then with -errno), and also after
+         * rpc_free() (then nothing follows). The pidfd is only lent for the length of this call.
+         * -errno: not asked, @done is not called.
          */
         int (*attest)(void *userdata, pid_t pid, int pidfd, rpc_attested_fn done, void *ctx);
-        /* broker_call() and broker_call_abandon(). -errno: the reply function has not been and will not be called. */
+        /*
+         * broker_call() and broker_call_abandon(). -errno: the reply function has not been and will
+         * not be called.
+         */
         int (*call)(void *userdata, const struct caller *who, enum method m, const json_t *params,
                     broker_reply_fn fn, void *fn_userdata, struct broker_call **ret);
         void (*abandon)(void *userdata, struct broker_call *call);
@@ -30,7 +35,8 @@ struct rpc_ops {
 
 enum rpc_listener_kind {
         RPC_MAIN, /* our own programs may manage and administer */
-        RPC_LABELLED, /* mounted, forwarded, labelled: serves `use` methods to everybody, nothing else */
+        /* mounted, forwarded, labelled: serves `use` methods to everybody, nothing else */
+        RPC_LABELLED,
 };
 
 struct rpc_counts {
@@ -39,7 +45,8 @@ struct rpc_counts {
         unsigned requests; /* under way */
         uint64_t accepted; /* connections since the start */
         uint64_t
-                refused; /* of these, turned away: uid, limits, attestation, handshake, foreign frames */
+                /* of these, turned away: uid, limits, attestation, handshake, foreign frames */
+                refused;
         uint64_t answered; /* requests since the start */
         size_t out_bytes;  /* answers that wait for their client */
 };
@@ -56,8 +63,9 @@ int rpc_add_listener(struct rpc *rpc, int fd, enum rpc_listener_kind kind) MUST_
 void rpc_stop_accepting(struct rpc *rpc);
 
 /*
- * The way to stop: accepts nothing, reads nothing more, closes each connection when its last answer has gone, and calls
- * @done once, from the event loop, when none is left. The caller bounds the wait (then rpc_free()).
+ * The way to stop: accepts nothing, reads nothing more, closes each connection when its last answer
+ * has gone, and calls @done once, from the event loop, when none is left. The caller bounds the
+ * wait (then rpc_free()).
  */
 typedef void (*rpc_drained_fn)(void *userdata);
 int rpc_drain(struct rpc *rpc, rpc_drained_fn done, void *userdata) MUST_CHECK;

@@ -105,3 +105,42 @@ void fake_expect_end(int fd) {
 
         require(recv(fd, &c, 1, 0) <= 0);
 }
+
+/* --- the client's side --- */
+
+struct fake fake;
+
+int fake_setup(void **state) {
+        fake_init(&fake);
+        return 0;
+}
+
+int fake_teardown(void **state) {
+        fake_done(&fake);
+        return 0;
+}
+
+mcpb_options fake_options(void) {
+        mcpb_options o = MCPB_OPTIONS_INIT;
+
+        o.socket_path = fake.path;
+        o.client_name = "test-client";
+        o.timeout_msec = 20000;
+        return o;
+}
+
+mcpb_client *fake_client(void) {
+        mcpb_options o = fake_options();
+        mcpb_error err = MCPB_ERROR_INIT;
+        mcpb_client *c = NULL;
+
+        if (mcpb_client_new(&o, &c, &err) < 0)
+                fail_msg("%s: %s", err.code, err.message);
+        return c;
+}
+
+void check_text(int r, char **text, const char *want) {
+        assert_int_equal(r, 0);
+        assert_string_equal(*text, want);
+        *text = mcpb_text_free(*text);
+}

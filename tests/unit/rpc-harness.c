@@ -12,7 +12,7 @@
 #include "crypto/init.h"
 #include "loop/loop.h"
 
-/* --- The clock and the timers ----------------------------------------------------------------------------------------- */
+/* --- The clock and the timers ----------------------------------------------------------------- */
 
 #define TIMERS_MAX 2048
 static struct {
@@ -68,7 +68,7 @@ static void forget_timers(void) {
         n_timers = 0;
 }
 
-/* --- Session and domain ----------------------------------------------------------------------------------------------- */
+/* --- Session and domain ----------------------------------------------------------------------- */
 
 static void tell_evidence(struct harness *h, pid_t pid, rpc_attested_fn done, void *ctx) {
         struct evidence e = h->evidence;
@@ -180,7 +180,7 @@ static const struct rpc_ops ops = {
         .abandon = on_abandon,
 };
 
-/* --- Set up ------------------------------------------------------------------------------------------------------------ */
+/* --- Set up ----------------------------------------------------------------------------------- */
 
 unsigned harness_count_fds(void) {
         DIR *d = opendir("/proc/self/fd");
@@ -264,7 +264,7 @@ void harness_wait(struct harness *h, const unsigned *counter, unsigned value) {
         assert_true(*counter >= value);
 }
 
-/* --- A client, by hand ------------------------------------------------------------------------------------------------- */
+/* --- A client, by hand ------------------------------------------------------------------------ */
 
 int client_try(const char *path) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };

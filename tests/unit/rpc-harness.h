@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An rpc on a real socket in a folder of its own, with a session that attests as it is told, a domain that answers as it is told,
- * and a clock that moves when it is told.
+ * An rpc on a real socket in a folder of its own, with a session that attests as it is told, a
+ * domain that answers as it is told, and a clock that moves when it is told.
  */
 #pragma once
 
@@ -41,7 +41,8 @@ struct harness {
 
         enum attest_mode attest;
         struct evidence
-                evidence; /* what is answered; the pid is the one asked for unless wrong_pid is set */
+                /* what is answered; the pid is the one asked for unless wrong_pid is set */
+                evidence;
         bool wrong_pid;
         unsigned n_attested;
         rpc_attested_fn attest_done; /* ATTEST_LATER */
@@ -66,7 +67,8 @@ int harness_teardown(void **state);
 void harness_advance(unsigned sec); /* moves the clock and lets timers fire */
 void harness_spin(
         struct harness *
-                h); /* runs the loop until nothing is left to do; fails the test if that never comes */
+                /* runs the loop until nothing is left to do; fails the test if that never comes */
+                h);
 void harness_wait(struct harness *h, const unsigned *counter,
                   unsigned value); /* for other processes */
 void harness_attest_answer(struct harness *h, int r);
@@ -74,12 +76,17 @@ void harness_answer(struct harness *h, unsigned i, const char *result); /* resul
 unsigned harness_count_fds(void);
 
 /* --- a client, by hand --- */
-int client_try(
-        const char *
-                path); /* -1 on failure: for children, where an assertion would run all other tests again */
+int client_try(const char *
+                       /*
+                 * -1 on failure: for children, where an assertion would run all other tests again
+                 */
+                       path);
 int client_connect(const char *path);
 void client_send(int fd, const char *text);
-/* A line without its end, or NULL if none is there (then *ret_eof says whether none will come). Valid until the next call. */
+/*
+ * A line without its end, or NULL if none is there (then *ret_eof says whether none will come).
+ * Valid until the next call.
+ */
 const char *client_line(int fd, bool *ret_eof);
 void expect_line(int fd, const char *substring);
 void expect_silence(int fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a client finds a daemon, or starts one. The programs it starts are shell scripts that write down how they were called.
+ * How a client finds a daemon, or starts one. The programs it starts are shell scripts that write
+ * down how they were called.
  */
 #include "config.h"
 
@@ -29,7 +30,10 @@ static void write_script(const char *path, const char *text, int status) {
         assert_int_equal(write(fd, b.data, b.len), b.len);
 }
 
-/* Arguments and environment into a file beside the script; the first descriptor above 2 that is open, too. */
+/*
+ * Arguments and environment into a file beside the script; the first descriptor above 2 that is
+ * open, too.
+ */
 #define RECORD \
         "{ echo \"$# $*\"; env | grep -v -e ^_= -e ^PWD= -e ^SHLVL= | sort; } > \"$0.called\""
 
@@ -223,7 +227,10 @@ static void who_says_no_autostart_gets_none(void **state) {
         assert_string_equal(called(daemon_path), "");
 }
 
-/* A daemon in miniature: listens, goes into the background as mcp-brokerd does, and greets one client. */
+/*
+ * A daemon in miniature: listens, goes into the background as mcp-brokerd does, and greets one
+ * client.
+ */
 static int serve(void) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

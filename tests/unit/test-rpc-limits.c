@@ -21,7 +21,10 @@ static unsigned clients(const struct harness *h) {
         return n.clients;
 }
 
-/* Sends as much of @chunk over and over as the daemon takes, until @max bytes or the end. Returns what was taken. */
+/*
+ * Sends as much of @chunk over and over as the daemon takes, until @max bytes or the end. Returns
+ * what was taken.
+ */
 static size_t flood(struct harness *h, int fd, const char *chunk, size_t len, size_t max) {
         size_t sent = 0;
         bool moved = true;

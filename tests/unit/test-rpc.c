@@ -249,7 +249,10 @@ static void half_a_line_of_another_process_is_not_completed(void **state) {
         assert_int_equal(h->n_calls, 0);
 }
 
-/* The child opens a session, asks, leaves the socket to the grandchild, and dies when @hold ends. What does the grandchild get to read? */
+/*
+ * The child opens a session, asks, leaves the socket to the grandchild, and dies when @hold ends.
+ * What does the grandchild get to read?
+ */
 static void heir_main(const char *path, int answer, int hold) {
         char text[4096] = "";
         char request[512];
