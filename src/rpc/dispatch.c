@@ -144,10 +144,8 @@ void conn_abandon_requests(struct conn *c) {
 
         /* Abandoning one may answer another: no pointer into the list is kept. */
         while ((q = LIST_FIRST(&c->requests, struct request, link))) {
-                /*
-                 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc): request_free() takes it off the list
-                 */
-                if (q->call)
+                /* The analyzer does not see that request_free() takes it off the list. */
+                if (q->call) /* NOLINT(clang-analyzer-unix.Malloc) */
                         c->rpc->ops->abandon(c->rpc->userdata, q->call);
                 request_free(q);
         }
