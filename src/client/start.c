@@ -49,8 +49,8 @@ static char *spawn_word(const char *s) {
         return (char *)(uintptr_t)s;
 }
 
-/* Runs a program to its end. *@ret_ok: it ended with 0. */
-static int run(mcpb_client *c, const struct start *s, char *const *argv, bool *ret_ok,
+/* Runs a program to its end. *@ret_status: its exit status; -1: a signal ended it. */
+static int run(mcpb_client *c, const struct start *s, char *const *argv, int *ret_status,
                mcpb_error *err) {
         AUTO_CLOSE int pidfd = -1;
         struct fixed_env env;
@@ -73,7 +73,7 @@ static int run(mcpb_client *c, const struct start *s, char *const *argv, bool *r
                 (void)kill(pid, SIGKILL);
         while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR)
                 ;
-        *ret_ok = r == 0 && info.si_code == CLD_EXITED && info.si_status == 0;
+        *ret_status = r == 0 && info.si_code == CLD_EXITED ? info.si_status : -1;
         return r;
 }
 
@@ -94,10 +94,12 @@ static int start_unit(mcpb_client *c, const struct start *s, bool *ret_ok, mcpb_
         char verb[] = "start";
         char unit[] = UNIT;
         char *argv[] = { spawn_word(s->systemctl), user, quiet, verb, unit, NULL };
+        int status = -1;
         int r;
 
         *ret_ok = false;
-        r = run(c, s, argv, ret_ok, err);
+        r = run(c, s, argv, &status, err);
+        *ret_ok = r == 0 && status == 0;
         /* Not installed, or it does not know the unit: then there is another way. */
         return r == -ETIMEDOUT || r == -ECANCELED ? r : 0;
 }
@@ -105,6 +107,7 @@ static int start_unit(mcpb_client *c, const struct start *s, bool *ret_ok, mcpb_
 int start_daemon(mcpb_client *c, const struct start *s, mcpb_error *err) {
         char *argv[] = { spawn_word(s->daemon), NULL };
         bool ok = false;
+        int status = -1;
         int r;
 
         /* The manager starts it outside of whatever closes us in. */
@@ -120,18 +123,19 @@ int start_daemon(mcpb_client *c, const struct start *s, mcpb_error *err) {
                                     "No mcp-brokerd is running, and this process does not start "
                                     "one because %s",
                                     s->confined);
-        r = run(c, s, argv, &ok, err);
+        r = run(c, s, argv, &status, err);
         if (r == -ETIMEDOUT || r == -ECANCELED)
                 return r;
         if (r < 0)
                 return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, HINT_BY_HAND,
                                     "No mcp-brokerd is running, and %s cannot be started: %s",
                                     s->daemon, strerror(-r));
-        /*
-         * One that failed may have met another that was started in the same moment: the socket will
-         * tell.
-         */
-        return 0;
+        /* One that met another, started in the same moment, has nothing to do: the socket will tell. */
+        if (status == 0 || status == error_exit_status(MCPB_EXISTS))
+                return 0;
+        return client_error(
+                err, MCPB_NO_DAEMON, ECONNREFUSED, "Start it by hand to see why: mcp-brokerd -f",
+                "No mcp-brokerd is running, and the one that was started ended at once");
 }
 
 int client_start_daemon(mcpb_client *c, mcpb_error *err) {

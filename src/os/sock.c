@@ -16,7 +16,7 @@
 #endif
 
 #define CONNECT_TIMEOUT_SEC 10
-#define HINT_START "Start it with: systemctl --user start mcp-broker.socket"
+#define HINT_START "Start it with: systemctl --user start mcp-broker.socket, or: mcp-brokerd"
 
 /* The folder part of an absolute path, the name in it, and both as an address. */
 struct place {

@@ -155,6 +155,23 @@ static void a_daemon_that_is_not_installed_is_an_error(void **state) {
         assert_non_null(strstr(err.message, "/nonexistent/mcp-brokerd"));
 }
 
+static void a_daemon_that_does_not_start_is_an_error_at_once(void **state) {
+        mcpb_error err = MCPB_ERROR_INIT;
+
+        write_script(daemon_path, RECORD, 12); /* its configuration is wrong */
+        assert_int_equal(start_daemon(&fake_client, &where, &err), -ECONNREFUSED);
+        assert_string_equal(err.code, "no_daemon");
+        assert_non_null(strstr(err.hint, "mcp-brokerd -f"));
+        mcpb_error_done(&err);
+}
+
+static void a_daemon_that_met_another_is_none(void **state) {
+        mcpb_error err = MCPB_ERROR_INIT;
+
+        write_script(daemon_path, RECORD, 9);
+        assert_int_equal(start_daemon(&fake_client, &where, &err), 0);
+}
+
 static void waiting_for_a_daemon_has_an_end(void **state) {
         mcpb_error err = MCPB_ERROR_INIT;
 
@@ -290,6 +307,8 @@ int main(int argc, char **argv) {
                 TEST(the_daemon_owes_nothing_to_the_callers_environment),
                 TEST(a_confined_process_says_so_instead),
                 TEST(a_daemon_that_is_not_installed_is_an_error),
+                TEST(a_daemon_that_does_not_start_is_an_error_at_once),
+                TEST(a_daemon_that_met_another_is_none),
                 TEST(waiting_for_a_daemon_has_an_end),
                 TEST(confinement_is_told_from_what_the_kernel_says),
                 TEST(a_path_that_was_named_starts_nothing),
