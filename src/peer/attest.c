@@ -20,7 +20,8 @@
 #define ANCESTORS_MAX 64
 #define FDINFO_MAX 4096
 
-/* A process whose number cannot pass to another: what is read through @dir is of the process that @pidfd names, or fails. */
+/* A process whose number cannot pass to another: what is read through @dir is of the process that
+ * @pidfd names, or fails. */
 struct pinned {
         int pid;
         int pidfd;
@@ -46,8 +47,9 @@ static int check_alive(const struct pinned *p) {
         return pidfd_alive(p->pidfd) ? 0 : -ESRCH;
 }
 
-/* What the kernel says this descriptor names: -EBADF for one that is no pidfd, -ESRCH for a process that is gone or not
- * visible. Else a number that fits any kind of descriptor would be taken for a living process. */
+/* What the kernel says this descriptor names: -EBADF for one that is no pidfd, -ESRCH for a process
+ * that is gone or not visible. Else a number that fits any kind of descriptor would be taken for a
+ * living process. */
 static int pidfd_names(int pidfd, int pid) {
         static const char head[] = "\nPid:\t";
         AUTO_BUF struct buf text = BUF_INIT;
@@ -79,7 +81,8 @@ static int pinned_open(struct pinned *p) {
         p->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (p->dir < 0)
                 return errno == ENOENT ? -ESRCH : -errno;
-        /* It lived before and after: the folder is its own, and not that of a later process with its number. */
+        /* It lived before and after: the folder is its own, and not that of a later process with
+         * its number. */
         r = check_alive(p);
         if (r < 0)
                 return r;
@@ -91,9 +94,10 @@ static bool is_hidden(int r) {
 }
 
 /*
- * A process in another mount namespace runs what it mounted wherever it liked: there the path is its own claim. It counts
- * if the same path leads to the same file here. Only the cache is asked: the running file keeps its own path in there, and a
- * file system of the peer's making cannot let us wait.
+ * A process in another mount namespace runs what it mounted wherever it liked: there the path is
+ * its own claim. It counts if the same path leads to the same file here. Only the cache is asked:
+ * the running file keeps its own path in there, and a file system of the peer's making cannot let
+ * us wait.
  */
 static bool path_means_the_same_here(const char *path, const struct inode *inode) {
         const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
@@ -178,9 +182,10 @@ static bool is_shortage(int r) {
 }
 
 /*
- * 1 and @ret pinned if it is the process that started @child; 0 if that cannot be known. An orphan is adopted by pid 1 or a
- * subreaper, and the kernel does not say so. It shows in the session: a process is in its parent's or leads one of
- * its own, so that a child in a third one has lost the parent that it came from.
+ * 1 and @ret pinned if it is the process that started @child; 0 if that cannot be known. An orphan
+ * is adopted by pid 1 or a subreaper, and the kernel does not say so. It shows in the session: a
+ * process is in its parent's or leads one of its own, so that a child in a third one has lost the
+ * parent that it came from.
  */
 static int parent_open(const struct pinned *child, struct pinned *ret) {
         __attribute__((cleanup(pinned_done))) struct pinned p = PINNED_INIT;
@@ -200,7 +205,8 @@ static int parent_open(const struct pinned *child, struct pinned *ret) {
                 return 0;
         if (child->stat.session != child->pid && child->stat.session != p.stat.session)
                 return 0;
-        /* Still its child now that the parent is held: the number was not another's when it was read. */
+        /* Still its child now that the parent is held: the number was not another's when it was
+         * read. */
         r = proc_stat_at(child->dir, &again);
         if (r < 0)
                 return is_shortage(r) ? r : 0;

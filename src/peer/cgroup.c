@@ -88,7 +88,8 @@ static bool is_user_manager(const char *unit) {
         return number_parse(uid, UINT32_MAX, &number) == 0;
 }
 
-/* A path with ".." lies outside our own control group namespace: its beginning is not there to be read. */
+/* A path with ".." lies outside our own control group namespace: its beginning is not there to be
+ * read. */
 static bool path_is_whole(const char *path) {
         struct part p;
 
@@ -144,7 +145,8 @@ int cgroup_parse(const char *text, size_t len, char ret[static EVIDENCE_TEXT_MAX
                 else
                         (void)line_path(&line, ":name=systemd:", &named);
         }
-        /* In the legacy layout the unified hierarchy is there but unused: everybody is at its root. */
+        /* In the legacy layout the unified hierarchy is there but unused: everybody is at its root.
+         */
         best = unified.text && (unified.len > 1 || !named.text) ? &unified : &named;
         if (!best->text || best->len >= EVIDENCE_TEXT_MAX || !path_is_text(best) ||
             part_has_suffix(best, " (deleted)"))

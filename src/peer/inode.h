@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a file is, whatever it is called: device and inode, asked without waiting for a server that may hang.
+ * What a file is, whatever it is called: device and inode, asked without waiting for a server that
+ * may hang.
  */
 #pragma once
 

@@ -90,7 +90,8 @@ static int watch_add(struct peer_ours *o, const char *path, size_t len) {
                 if (strlen(o->watches[i].path) == len && memcmp(o->watches[i].path, path, len) == 0)
                         return 0;
         if (o->n_watches == WATCHES_MAX)
-                return 0; /* more folders than any system has: the rest is looked at with the others */
+                return 0; /* more folders than any system has: the rest is looked at with the others
+                           */
         w->path = strndup(path, len);
         if (!w->path)
                 return -ENOMEM;
@@ -131,7 +132,8 @@ static void file_add(struct peer_ours *o, const struct inode *inode, unsigned ki
         *oldest = (struct known_file){ *inode, kind, o->scan, TAKE_FD(*fd) };
 }
 
-/* Out of descriptors or memory is a failure; anything else means that there is no such file for us. */
+/* Out of descriptors or memory is a failure; anything else means that there is no such file for us.
+ */
 static bool is_shortage(int r) {
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
 }
@@ -175,8 +177,8 @@ static int scan_folder(struct peer_ours *o, const char *folder) {
 }
 
 /*
- * One file for many programs: that it is listed as a shell does not make its xargs or nc one. To skip it would give
- * the rights of whoever started it to whatever it is, so it counts as no shell.
+ * One file for many programs: that it is listed as a shell does not make its xargs or nc one. To
+ * skip it would give the rights of whoever started it to whatever it is, so it counts as no shell.
  */
 static bool is_multi_call(const char *real, const struct inode *inode) {
         static const char *const names[] = { "busybox", "busybox.static", "toybox" };
@@ -295,7 +297,8 @@ static int folder_add(struct peer_ours *o, const char *path) {
         return 0;
 }
 
-/* The folder of the running program: where the others stand, too, if the tree was moved or is the build tree. */
+/* The folder of the running program: where the others stand, too, if the tree was moved or is the
+ * build tree. */
 static int folder_add_own(struct peer_ours *o) {
         static const char libs[] = "/.libs"; /* where libtool keeps a program behind its wrapper */
         char path[PATH_MAX] = "";

@@ -48,7 +48,8 @@ static int on_child_late(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* From here on the process source owns pid and pidfd: when it is freed, the process is killed and reaped. */
+/* From here on the process source owns pid and pidfd: when it is freed, the process is killed and
+ * reaped. */
 static int watch(struct child *c, sd_event *e) {
         int r = sd_event_add_child_pidfd(e, &c->process, c->pidfd, WEXITED, on_child_exit, c);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A one-shot child: a program that is started for one answer, ends by itself or is killed when its time is over.
- * Whoever started it owns the struct child; freeing it kills and reaps the process.
+ * A one-shot child: a program that is started for one answer, ends by itself or is killed when its
+ * time is over. Whoever started it owns the struct child; freeing it kills and reaps the process.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 struct child;
 struct spawn;
 
-/* Exit status, or 128 + signal. @err is filled (TIMEOUT) and @status -1 if it had to be killed. Called once, when the
- * process is gone; may free the child. */
+/* Exit status, or 128 + signal. @err is filled (TIMEOUT) and @status -1 if it had to be killed.
+ * Called once, when the process is gone; may free the child. */
 typedef void (*child_done_fn)(int status, const struct error *err, void *userdata);
 
 /* SIGCHLD must be blocked. @fn is never called from here. @name stands in the error's text. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mcp-broker-session: sees /proc and the desktop for the keeper, which may not; holds no secret. Not sandboxed: a
- * process under Landlock cannot read another's executable. Started by mcp-brokerd with the stream to the keeper as
- * descriptor 3; leaves when that ends.
+ * mcp-broker-session: sees /proc and the desktop for the keeper, which may not; holds no secret.
+ * Not sandboxed: a process under Landlock cannot read another's executable. Started by mcp-brokerd
+ * with the stream to the keeper as descriptor 3; leaves when that ends.
  */
 #include <getopt.h>
 #include <limits.h>

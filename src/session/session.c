@@ -43,7 +43,8 @@ static int set_error(json_t *head, const struct error *err) {
         return 0;
 }
 
-/* Sends @head as the answer @op to request @id. A keeper without its answer would wait: so failure is the end. */
+/* Sends @head as the answer @op to request @id. A keeper without its answer would wait: so failure
+ * is the end. */
 static int answer(struct session *s, const char *op, json_int_t id, json_t *head) {
         int r = 0;
 
@@ -107,7 +108,8 @@ static void on_helper_done(int status, const struct error *err, void *userdata) 
                 stop(s, r);
 }
 
-/* Starts a program whose end is the answer. 0 also when it could not be started and the answer says so. */
+/* Starts a program whose end is the answer. 0 also when it could not be started and the answer says
+ * so. */
 static int helper_start(struct session *s, const char *op, json_int_t id, const char *name,
                         const struct spawn *program) {
         struct error err = ERROR_INIT;
@@ -133,7 +135,8 @@ static int helper_start(struct session *s, const char *op, json_int_t id, const 
         return answer_helper(s, op, id, -1, &err);
 }
 
-/* Argon2id takes its time and memory in a process of its own. Its passphrase and its answer go between it and the keeper. */
+/* Argon2id takes its time and memory in a process of its own. Its passphrase and its answer go
+ * between it and the keeper. */
 static int op_kdf(struct session *s, json_int_t id, struct frame *f) {
         /* lint: allow global: an argument is a char *; nobody writes to it */
         static char name[] = "mcp-broker-kdf";

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What mcp-broker-session does for the keeper, which is confined: it looks at peers, and starts programs whose answers go to
- * the keeper through descriptors that the keeper made and that are never read here. One table of requests
- * (session.c); a frame that is not in it, or not as it should be, ends the process: the keeper would not send it.
+ * What mcp-broker-session does for the keeper, which is confined: it looks at peers, and starts
+ * programs whose answers go to the keeper through descriptors that the keeper made and that are
+ * never read here. One table of requests (session.c); a frame that is not in it, or not as it
+ * should be, ends the process: the keeper would not send it.
  */
 #pragma once
 
@@ -14,8 +15,9 @@
 struct peer_ours;
 struct session;
 
-/* @fd (taken over) is the stream to the keeper; @ours and @kdf_path stay the caller's. Ends the loop @e with 0 at the end of the
- * stream, with -errno when the keeper cannot be understood or answered. */
+/* @fd (taken over) is the stream to the keeper; @ours and @kdf_path stay the caller's. Ends the
+ * loop @e with 0 at the end of the stream, with -errno when the keeper cannot be understood or
+ * answered. */
 int session_new(sd_event *e, int fd, struct peer_ours *ours, const char *kdf_path,
                 struct session **ret) MUST_CHECK;
 struct session *session_free(struct session *s); /* kills children under way */

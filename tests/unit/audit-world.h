@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the audit trail share: a log in memory, its keys, and a clock that stands still.
+ * What the tests of the audit trail share: a log in memory, its keys, and a clock that stands
+ * still.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attestation of real processes. Children are copies of cat and dash under names of our choice; everything is synchronised by
- * pipes: a copy of cat that gives back a line has been executed.
+ * Attestation of real processes. Children are copies of cat and dash under names of our choice;
+ * everything is synchronised by pipes: a copy of cat that gives back a line has been executed.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -475,7 +475,8 @@ static void a_daemon_process_of_ours_is_told_as_one(void **state) {
         kid_end(&k);
 }
 
-/* A daemon's way: fork, setsid, fork; the one in the middle ends, and somebody adopts the orphan. */
+/* A daemon's way: fork, setsid, fork; the one in the middle ends, and somebody adopts the orphan.
+ */
 static void run_orphan(void *userdata) {
         const char *argv[] = { userdata, NULL };
         pid_t middle = fork();
@@ -583,7 +584,8 @@ static void a_peer_that_vanishes_in_the_middle_is_an_error(void **state) {
         assert_true(steps >= 6);
 }
 
-/* When the one in between goes, its child gets another parent: that one is never taken for the anchor. */
+/* When the one in between goes, its child gets another parent: that one is never taken for the
+ * anchor. */
 static void an_ancestor_that_vanishes_in_the_middle_leaves_no_guess(void **state) {
         unsigned unknown = 0;
 

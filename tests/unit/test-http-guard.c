@@ -366,7 +366,8 @@ static void hosts_can_be_reached_without_the_proxy(void **state) {
                 bool proxied = false;
                 char url[96];
 
-                /* Directly, no name leads anywhere, and the guard names the address that it refuses. */
+                /* Directly, no name leads anywhere, and the guard names the address that it
+                 * refuses. */
                 (void)snprintf(url, sizeof(url), "https://%s/", table[i].host);
                 resolve_to(NULL, NULL);
                 (void)fetch(f, h, url, PUBLIC);

@@ -40,8 +40,8 @@ static void on_each(int r, const struct store_item *item, const char *file, cons
 }
 
 /*
- * A few failed allocations inside jansson look like a bad token (base/json.c): then a value counts as
- * one that cannot be stored, a record as damaged. Both leave alone what is there.
+ * A few failed allocations inside jansson look like a bad token (base/json.c): then a value counts
+ * as one that cannot be stored, a record as damaged. Both leave alone what is there.
  */
 static bool is_out_of_memory(int r) {
         return r == -ENOMEM || r == -EINVAL || r == -EBADMSG;
