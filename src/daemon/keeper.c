@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/keeper.h"
 
+#include <sys/resource.h>
+
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "broker/broker.h"
 #include "crypto/init.h"
@@ -352,6 +355,21 @@ static void keeper_free(struct keeper *k) {
         k->event = loop_free(k->event);
 }
 
+/* Two descriptors a client, and the rest of us; the soft limit of a session is less than that. */
+#define FDS_WANTED (2 * LIMIT_CLIENTS + 256)
+
+static void raise_fd_limit(void) {
+        struct rlimit limit = { 0 };
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FDS_WANTED)
+                return;
+        limit.rlim_cur = limit.rlim_max < FDS_WANTED ? limit.rlim_max : FDS_WANTED;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < FDS_WANTED)
+                log_warning("Only %llu descriptors are allowed: fewer than %d clients at a time "
+                            "can be served",
+                            (unsigned long long)limit.rlim_cur, LIMIT_CLIENTS);
+}
+
 int keeper_main(const struct keeper_options *o) {
         struct keeper k = { .options = o };
         struct error err = ERROR_INIT;
@@ -359,6 +377,7 @@ int keeper_main(const struct keeper_options *o) {
 
         log_open("mcp-brokerd[keeper]", LOG_INFO);
         json_use_wiping_allocator();
+        raise_fd_limit();
         r = process_harden(&err);
         if (r == 0)
                 r = error_fallback(&err, process_ignore_signals(), "ignoring signals");
