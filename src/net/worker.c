@@ -371,7 +371,7 @@ struct worker *worker_free(struct worker *w) {
 
         if (!w)
                 return NULL;
-        while ((e = LIST_FIRST(&w->listeners, struct ear, link)))
+        LIST_FOREACH(e, &w->listeners, struct ear, link)
                 ear_free(e);
         (void)http_free(w->http);
         (void)pump_free(w->pump);

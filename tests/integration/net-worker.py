@@ -303,21 +303,24 @@ def test_a_post_is_sent_as_it_was_given():
         assert len(s.seen) == 1
 
 
-def test_A5_a_self_signed_server_gets_no_request():
+# A5
+def test_a_self_signed_server_gets_no_request():
     with server(certificate("127.0.0.1")) as s, Worker("deal") as w:
         head, _ = w.fetch(s.url, method="POST", body=b"secret")
         assert head["outcome"] == "not_sent" and head["failure"] == "tls", head
         assert s.seen == []
 
 
-def test_A5_own_certificates_can_be_added():
+# A5
+def test_own_certificates_can_be_added():
     path = certificate("127.0.0.1")
     with server(path) as s, Worker("deal", "--ca-file=" + path + ".crt") as w:
         head, body = w.fetch(s.url)
         assert head["outcome"] == "answered" and body == b"hello", head
 
 
-def test_A5_a_certificate_for_another_name_is_refused():
+# A5
+def test_a_certificate_for_another_name_is_refused():
     path = certificate("other.example")
     with server(path) as s, Worker("deal", "--ca-file=" + path + ".crt") as w:
         head, _ = w.fetch(s.url)
@@ -335,7 +338,8 @@ def test_an_answer_over_tls_without_its_end_is_in_doubt():
                 assert body == b"" and head["headers"] == [], head
 
 
-def test_A6_redirects_are_not_followed():
+# A6
+def test_redirects_are_not_followed():
     with server() as second:
         with server(answer=(307, [("Location", second.url + "/")], b"")) as first:
             with Worker("deal") as w:
@@ -344,7 +348,8 @@ def test_A6_redirects_are_not_followed():
                 assert len(first.seen) == 1 and second.seen == []
 
 
-def test_A226_metadata_services_and_foreign_classes_are_refused():
+# A226
+def test_metadata_services_and_foreign_classes_are_refused():
     with server() as s, Worker("explore") as w:
         for url, allow in (
             ("https://169.254.169.254/latest/", 7),
@@ -359,14 +364,16 @@ def test_A226_metadata_services_and_foreign_classes_are_refused():
         assert s.seen == []
 
 
-def test_A4_plain_http_goes_to_loopback_only():
+# A4
+def test_plain_http_goes_to_loopback_only():
     with Worker("explore") as w:
         for url in ("http://example.com/", "http://192.168.0.1/", "http://127.0.0.1.example.com/"):
             head, _ = w.fetch(url, allow=7)
             assert (head["outcome"], head["failure"]) == ("not_sent", "protocol"), (url, head)
 
 
-def test_S5_explore_sends_no_credentials():
+# S5
+def test_explore_sends_no_credentials():
     with server() as s, Worker("explore") as w:
         for name in ("Authorization", "authorization", "DPoP", "Cookie"):
             head, _ = w.fetch(s.url, headers=[(name, "x")])
@@ -421,7 +428,8 @@ def test_the_environment_has_no_say():
     assert not os.path.exists(key_log)
 
 
-def test_A228_a_proxy_is_used_when_configured():
+# A228
+def test_a_proxy_is_used_when_configured():
     with socket.socket() as proxy:
         proxy.bind(("127.0.0.1", 0))
         proxy.listen()
@@ -436,7 +444,8 @@ def test_A228_a_proxy_is_used_when_configured():
                 assert head["outcome"] == "not_sent", head
 
 
-def test_S1_a_password_in_the_arguments_is_refused():
+# S1
+def test_a_password_in_the_arguments_is_refused():
     r = subprocess.run([PROGRAM, "--role=deal", "--proxy=http://user:pw@proxy.example:3128"],
                        capture_output=True, check=False)
     assert r.returncode == 2 and b"pw" not in r.stderr, r
@@ -509,7 +518,8 @@ def test_a_frame_that_is_not_ours_ends_the_worker():
         assert w.ended() == 1
 
 
-def test_S2_it_closes_itself_in():
+# S2
+def test_it_closes_itself_in():
     with server() as s, Worker("deal") as w:
         w.fetch(s.url)
         with open("/proc/%d/status" % w.process.pid, encoding="ascii") as f:
@@ -523,7 +533,8 @@ def test_S2_it_closes_itself_in():
 # ---- the listener ----
 
 
-def test_A104_A112_A123_a_login_goes_its_way():
+# A104 A112 A123
+def test_a_login_goes_its_way():
     with Worker("deal") as w:
         port = w.listen()
         first, last = log_in(w, port)
@@ -544,7 +555,8 @@ def test_A104_A112_A123_a_login_goes_its_way():
             assert w.fetch(s.url)[0]["outcome"] == "answered"
 
 
-def test_A112_other_requests_have_no_effect():
+# A112
+def test_other_requests_have_no_effect():
     with Worker("deal") as w:
         port = w.listen()
         target = CALLBACK + "?code=1&state=2"
@@ -568,7 +580,8 @@ def test_A112_other_requests_have_no_effect():
         log_in(w, port)
 
 
-def test_A105_each_login_has_its_own_path():
+# A105
+def test_each_login_has_its_own_path():
     with Worker("deal") as w:
         one = w.listen(1, path="/callback/one")
         two = w.listen(2, path="/callback/two")
@@ -582,7 +595,8 @@ def test_A105_each_login_has_its_own_path():
         assert browser.result()[-1][2] == PAGE
 
 
-def test_A102_it_listens_on_loopback_only():
+# A102
+def test_it_listens_on_loopback_only():
     with Worker("deal") as w:
         port = w.listen()
         rows = []

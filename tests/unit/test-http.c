@@ -413,6 +413,7 @@ static void what_fails_before_the_end_of_the_handshake_is_not_sent(void **state)
 
 /* ---- in doubt ---- */
 
+/* A229 */
 static void what_fails_after_the_handshake_is_in_doubt(void **state) {
         static const struct {
                 struct badserver_manners manners;
