@@ -2,6 +2,7 @@
 #include "broker/grant.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -126,9 +127,15 @@ static int load_strings(struct grant *g, const json_t *value) {
         return 0;
 }
 
+void grant_dead_hint(struct grant *g) {
+        (void)snprintf(g->dead.hint, sizeof(g->dead.hint), "Log in again with: mcp-add %s",
+                       g->resource);
+}
+
 int grant_from_json(struct broker *b, const char *key, uint64_t generation, const json_t *value,
                     struct grant **ret) {
         const json_t *stored = json_object_get(value, "lease");
+        const char *dead = json_get_string(value, "dead");
         struct grant *g = NULL;
         struct lease *l = NULL;
         int r = grant_new(b, key, &g);
@@ -149,6 +156,11 @@ int grant_from_json(struct broker *b, const char *key, uint64_t generation, cons
         g->generation = generation;
         g->has_refresh = json_get_string(value, "refresh_token") != NULL;
         g->in_doubt = json_object_get(value, "refreshing") != NULL;
+        if (!g->has_refresh && dead) {
+                g->refresh_dead = true;
+                (void)error_set(&g->dead, MCPB_GRANT_REVOKED, EKEYREVOKED, NULL, "%s", dead);
+                grant_dead_hint(g);
+        }
         if (l)
                 grant_add_lease(g, l);
         *ret = g;
@@ -297,6 +309,13 @@ static void serve_waiters(struct grant *g) {
         }
 }
 
+bool grant_call_wants(const struct grant *g, const struct broker_call *c,
+                      const struct scope_set *scopes, bool full) {
+        bool c_full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
+
+        return c_full == full && (full || scope_set_equal(&c->wanted, scopes));
+}
+
 /* Ends all that wait for @scopes (NULL: all) with @err; those that a lease can still serve are
  * served. */
 void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool full,
@@ -308,10 +327,9 @@ void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool fu
         while (!list_empty(&pending)) {
                 struct broker_call *c = LIST_FIRST(&pending, struct broker_call, link);
                 struct lease *l = lease_for(g, c);
-                bool c_full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
 
                 list_remove(&c->link);
-                if (scopes && (c_full != full || (!full && !scope_set_equal(&c->wanted, scopes)))) {
+                if (scopes && !grant_call_wants(g, c, scopes, full)) {
                         list_append(&g->waiters, &c->link);
                         continue;
                 }
@@ -381,6 +399,7 @@ void grant_pump(struct grant *g) {
             g->state == GRANT_REMOVING || list_empty(&g->waiters))
                 return;
         if (g->state == GRANT_UNSAVED) {
+                refresh_save_again(g, USEC_PER_SEC);
                 grant_fail_waiters(g, NULL, false, &g->backoff_error);
                 return;
         }

@@ -96,6 +96,11 @@ void grant_arm_ahead(struct grant *g);
  */
 void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool full,
                         const struct error *err);
+/* Is what this request waits for the token for @scopes, or for all (@full)? */
+bool grant_call_wants(const struct grant *g, const struct broker_call *c,
+                      const struct scope_set *scopes, bool full);
+/* What to do about g->dead. */
+void grant_dead_hint(struct grant *g);
 /* What a login brought is on the disk: takes the place of the grant of that key, with its servers
  * and those who wait. */
 int grant_install(struct broker *b, const char *key, uint64_t generation, const json_t *value,

@@ -26,7 +26,9 @@ struct refresh {
         unsigned n_attempts;
         uint64_t fetch_id;
         bool fetching;
-        bool storing;            /* a callback of the store will come */
+        bool storing;               /* a callback of the store will come */
+        struct fetch_answer answer; /* kept where there was no memory to read it */
+        bool unread;
         struct lease *fresh;     /* what the issuer gave: handed out once the record is durable */
         struct shielded unsaved; /* the record that the disk did not take */
         sd_event_source *retry;
@@ -49,6 +51,7 @@ void refresh_free(struct refresh *r) {
         registration_done(&r->registration);
         (void)lease_free(r->fresh);
         shielded_done(&r->unsaved);
+        fetch_answer_done(&r->answer);
         free(r);
 }
 
@@ -125,6 +128,7 @@ static void storage_error(struct error *err, int r, const struct error *from) {
 /* --- After the answer: the new record first -------------------------------------------------- */
 
 static void hold_unsaved(struct grant *g, const struct error *err);
+static void read_answer(struct refresh *r);
 
 static void on_saved(int res, const struct store_item *item, const struct error *err,
                      void *userdata) {
@@ -193,6 +197,10 @@ static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
         r->retry = sd_event_source_disable_unref(r->retry);
         grant_set_state(g, GRANT_READY);
         grant_set_state(g, GRANT_REFRESHING);
+        if (r->unread) {
+                read_answer(r);
+                return 0;
+        }
         res = later_get(g->broker, STORE_GRANT, g->key, on_reread, r);
         if (res == 0) {
                 r->storing = true;
@@ -212,12 +220,12 @@ static void hold_unsaved(struct grant *g, const struct error *err) {
         uint64_t sec = g->n_failures < 5 ? (uint64_t)1 << g->n_failures : 30;
         int res = 0;
 
-        if (!shielded_is_set(&r->unsaved)) {
+        if (!r->unread && !shielded_is_set(&r->unsaved)) {
                 res = json_write(&text, r->value);
                 if (res == 0)
                         res = shield_put(g->broker->shield, text.data, text.len, &r->unsaved);
         }
-        if (res == 0) {
+        if (!r->unread && res == 0) {
                 json_decref(r->value);
                 r->value = NULL;
         }
@@ -225,10 +233,16 @@ static void hold_unsaved(struct grant *g, const struct error *err) {
         g->backoff_error = copy;
         log_failure(LOG_ERR, &copy, "a new refresh token is only in memory");
         grant_set_state(g, GRANT_UNSAVED);
-        if (loop_timer(g->broker->event, clock_boot_usec() + sec * USEC_PER_SEC, on_retry_save, r,
-                       "save again", &r->retry) < 0)
-                log_error("No timer to write the grant again: it is written at the next change");
+        refresh_save_again(g, sec * USEC_PER_SEC);
         grant_fail_waiters(g, NULL, false, &copy);
+}
+
+void refresh_save_again(struct grant *g, uint64_t usec) {
+        struct refresh *r = g->refresh;
+
+        if (!r->retry && loop_timer(g->broker->event, clock_boot_usec() + usec, on_retry_save, r,
+                                    "save again", &r->retry) < 0)
+                log_error("No timer to write a grant again: it is written when it is asked for");
 }
 
 static int set_lease(struct refresh *r) {
@@ -262,24 +276,28 @@ static int update_value(struct refresh *r, const struct token_reply *reply) {
 static void take_reply(struct refresh *r, const struct token_reply *reply) {
         struct grant *g = r->grant;
         struct error err = ERROR_INIT;
-        int res = lease_new(g, reply, r->full ? &g->scopes : &r->narrow, r->full, &r->fresh);
+        int res = 0;
 
+        if (!r->fresh)
+                res = lease_new(g, reply, r->full ? &g->scopes : &r->narrow, r->full, &r->fresh);
         if (res == 0)
                 res = update_value(r, reply);
+        /* Until here the answer is the only place where the new token is. */
+        r->unread = res < 0;
+        if (!r->unread)
+                fetch_answer_done(&r->answer);
         if (res == 0)
                 res = put_value(r, on_saved);
         if (res == 0)
                 return;
         storage_error(&err, res, NULL);
-        if (r->fresh)
-                hold_unsaved(g, &err);
-        else
-                refresh_failed(g, &err);
+        hold_unsaved(g, &err);
 }
 
 /* --- The request ----------------------------------------------------------------------------- */
 
 static void on_answer(struct fetch_answer *answer, void *userdata);
+static void end_in_failure(struct refresh *r, const struct error *err, bool clear_mark);
 
 static int send_request(struct refresh *r) {
         struct grant *g = r->grant;
@@ -307,7 +325,7 @@ static int send_request(struct refresh *r) {
                 return 0;
         }
         (void)error_fallback(&err, res, "asking the issuer");
-        refresh_failed(g, &err);
+        end_in_failure(r, &err, !r->was_in_doubt);
         return res;
 }
 
@@ -369,27 +387,44 @@ static void refresh_refused(struct refresh *r, const struct error *err) {
                         r->was_in_doubt ? " (the answer to an earlier refresh was lost, and with "
                                           "it the token that replaced this one)"
                                         : "");
-        (void)snprintf(g->dead.hint, sizeof(g->dead.hint), "Log in again with: mcp-add %s",
-                       g->resource);
+        grant_dead_hint(g);
         g->backoff_error = g->dead;
         release_note(g->broker, &(struct release_event){ .event = AUDIT_REFRESH_REUSE_DETECTED,
                                                          .outcome = AUDIT_FAILURE,
                                                          .grant = g,
                                                          .why = &g->dead });
         (void)json_object_del(r->value, "refresh_token");
+        /* Why, for whoever asks after the next start. */
+        if (json_object_set_new(r->value, "dead", json_string(g->dead.message)) < 0)
+                log_warning("Out of memory: the reason will not be known after a restart");
         end_in_failure(r, &g->dead, true);
 }
 
-static void on_answer(struct fetch_answer *answer, void *userdata) {
-        struct refresh *r = userdata;
+/* The lease serves to its end; then the old token is tried once more. */
+static void doubt(struct refresh *r, const struct error *err) {
+        struct grant *g = r->grant;
+
+        g->in_doubt = true;
+        back_off(g, 0, err);
+        end_in_failure(r, err, false);
+}
+
+static void read_answer(struct refresh *r) {
         struct grant *g = r->grant;
         AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
         struct token_fault fault = { 0 };
         struct error err = ERROR_INIT;
+        bool clear =
+                !r->was_in_doubt; /* a failure now says nothing about the answer that was lost */
+        int res = token_answer(&reply, &g->as, &r->answer, &fault, &err);
 
-        r->fetching = false;
-        if (token_answer(&reply, &g->as, answer, &fault, &err) == 0) {
+        r->unread = res == -ENOMEM;
+        if (res == 0) {
                 take_reply(r, &reply);
+                return;
+        }
+        if (res == -ENOMEM) {
+                hold_unsaved(g, &err);
                 return;
         }
         switch (fault.what) {
@@ -397,32 +432,47 @@ static void on_answer(struct fetch_answer *answer, void *userdata) {
                 refresh_refused(r, &err);
                 return;
         case TOKEN_IN_DOUBT:
-                /* The lease serves to its end; then the old token is tried once more. */
-                g->in_doubt = true;
-                back_off(g, 0, &err);
-                end_in_failure(r, &err, false);
+                doubt(r, &err);
                 return;
         case TOKEN_NOT_SENT:
         case TOKEN_TRANSIENT:
                 if (try_again(r, &fault))
                         return;
                 back_off(g, fault.retry_after_sec, &err);
-                end_in_failure(r, &err, true);
+                end_in_failure(r, &err, clear);
                 return;
         case TOKEN_INVALID_SCOPE:
-                end_in_failure(r, &err, true);
+                end_in_failure(r, &err, clear);
+                return;
+        case TOKEN_OTHER:
+                /* It said yes, and what it gave cannot be read: the old token is spent, perhaps. */
+                if (r->answer.status == 200) {
+                        doubt(r, &err);
+                        return;
+                }
+                back_off(g, 0, &err);
+                end_in_failure(r, &err, clear);
                 return;
         case TOKEN_OK:
         case TOKEN_INVALID_CLIENT:
         case TOKEN_INVALID_TARGET:
         case TOKEN_UNAUTHORIZED_CLIENT:
         case TOKEN_USE_DPOP_NONCE:
-        case TOKEN_OTHER:
         case TOKEN_ERROR_COUNT:
                 back_off(g, 0, &err);
-                end_in_failure(r, &err, true);
+                end_in_failure(r, &err, clear);
                 return;
         }
+}
+
+static void on_answer(struct fetch_answer *answer, void *userdata) {
+        struct refresh *r = userdata;
+
+        r->fetching = false;
+        fetch_answer_done(&r->answer);
+        r->answer = *answer;
+        fetch_answer_init(answer);
+        read_answer(r);
 }
 
 /* --- The way to the request ------------------------------------------------------------------ */
@@ -526,7 +576,8 @@ int refresh_start(struct grant *g, const struct scope_set *narrow) {
         grant_set_state(g, GRANT_REFRESHING);
         g->refresh = r;
         broker_operation_begin(g->broker);
+        /* What is fetched for others is no attempt at what this one wants. */
         LIST_FOREACH(c, &g->waiters, struct broker_call, link)
-                c->rounds++;
+                c->rounds += grant_call_wants(g, c, &r->narrow, r->full);
         return 0;
 }

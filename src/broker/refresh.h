@@ -12,3 +12,6 @@
  * over. */
 int refresh_start(struct grant *g, const struct scope_set *narrow) MUST_CHECK;
 void refresh_free(struct refresh *r);
+/* In state UNSAVED: what could not be written is tried again after @usec, if that is not arranged
+ * already. */
+void refresh_save_again(struct grant *g, uint64_t usec);
