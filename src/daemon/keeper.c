@@ -48,7 +48,9 @@ static void say(struct keeper *k, json_t *head) {
                 log_warning("The supervisor does not take messages");
 }
 
+/* Said here as well: our end can overtake the frame. */
 static void say_failed(struct keeper *k, const struct error *err) {
+        log_failure(LOG_ERR, err, "mcp-brokerd cannot start");
         say(k, json_pack("{s:s, s:s, s:s, s:s}", "op", "failed", "code", error_name(err->code),
                          "message", err->message, "hint", err->hint));
 }

@@ -384,13 +384,10 @@ static void on_keeper_ready(struct supervisor *s) {
 }
 
 static void on_keeper_failed(struct supervisor *s, const json_t *head) {
-        const char *message = json_get_string(head, "message");
-        const char *hint = json_get_string(head, "hint");
         const char *code = json_get_string(head, "code");
 
+        /* What it was, the keeper has logged. */
         s->status = error_exit_status(error_from_name(code ? code : ""));
-        log_error("%s%s%s", message ? message : "The keeper failed", hint && hint[0] ? ". " : "",
-                  hint ? hint : "");
 }
 
 static int on_keeper_frame(struct frame *f, void *userdata) {

@@ -428,6 +428,16 @@ def a_second_daemon_on_the_same_state_is_refused(stack):
     assert same.returncode == 9, same
 
 
+def a_policy_that_is_wrong_is_named_and_nothing_starts(stack):
+    broker = Broker(stack, start=False)
+    folder = broker.dir / "config/policy.d"
+    folder.mkdir(mode=0o700)
+    (folder / "10-bad.conf").write_text("[Rule x\n")
+    broker.start(wait=False)
+    assert broker.process.wait(60) == 12
+    assert "10-bad.conf:1" in broker.log(), broker.log()
+
+
 def reload_keeps_the_old_policy_when_the_new_one_is_wrong(stack):
     demo, broker, _ = walk(stack)
     bad = broker.dir / "config/policy.d"
