@@ -183,13 +183,15 @@ void release_refused(struct broker_call *c, const struct error *err) {
 }
 
 void release_denied(struct broker_call *c, const struct decision *d) {
+        const char *rule = d->rules.n > 0 ? d->rules.items[d->rules.n - 1] : "";
+        bool named =
+                rule[0] && rule[0] != '('; /* "(default)": none has matched, as the reason says */
         struct error err = ERROR_INIT;
 
         (void)error_set(
                 &err, MCPB_DENIED, EACCES, "The rules are in policy.d; see mcp-broker-policy(5)",
-                "Policy does not allow this for %s%s%s%s%s", c->server->name,
-                d->rules.n > 0 ? " (" : "", d->rules.n > 0 ? d->rules.items[d->rules.n - 1] : "",
-                d->rules.n > 0 ? ")" : "", d->why.n > 0 ? ": " : "");
+                "Policy does not allow this for %s%s%s%s%s", c->server->name, named ? " (" : "",
+                named ? rule : "", named ? ")" : "", d->why.n > 0 ? ": " : "");
         if (d->why.n > 0) {
                 size_t used = strlen(err.message);
 
