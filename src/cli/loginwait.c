@@ -53,8 +53,8 @@ static int interrupts_open(struct interrupts *i) {
 }
 
 /* A child that only writes the time that has passed; it holds no connection and no secret. */
-static pid_t start_ticker(const char *server, long seconds_left) {
-        time_t begin = time(NULL);
+static pid_t start_ticker(const mcpb_login *login, time_t begin) {
+        long life = login->seconds_left > 0 ? login->seconds_left : 600;
         pid_t pid;
 
         if (!isatty(STDERR_FILENO))
@@ -70,11 +70,10 @@ static pid_t start_ticker(const char *server, long seconds_left) {
                 char left[32];
 
                 duration_format(waited, sizeof(waited), passed);
-                duration_format(left, sizeof(left),
-                                seconds_left > passed ? seconds_left - passed : 0);
+                duration_format(left, sizeof(left), life > passed ? life - passed : 0);
                 (void)dprintf(STDERR_FILENO,
                               "\r\033[KWaiting for the login at %s: %s (%s left; Ctrl-C cancels) ",
-                              server, waited, left);
+                              login->server ? login->server : "the server", waited, left);
                 (void)poll(NULL, 0, 1000);
         }
 }
@@ -164,17 +163,19 @@ static int report(const struct login_ui *ui, const mcpb_login *login) {
 
 /* One wait: -1: wait again; else the exit status. */
 static int wait_once(const struct login_ui *ui, struct interrupts *interrupts,
-                     const mcpb_login *login) {
+                     const mcpb_login *login, time_t begin) {
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_login *result = NULL;
         mcpb_client *c = NULL;
         struct epoll_event event;
+        pid_t ticker = start_ticker(login, begin);
         int status = -1;
         int r = connect_anew(ui, interrupts->epoll_fd, 0, &c, &err);
 
         if (r == 0)
                 r = mcpb_login_wait(c, login->login, &result, &err);
         (void)mcpb_client_free(c);
+        stop_ticker(ticker); /* before anything else is said */
         if (r == 0 && streq(result->state, "waiting") && result->opener && !ui->no_browser)
                 (void)browser_open(ui->browser, login->url);
         else if (r == 0 && (streq(result->state, "done") || streq(result->state, "failed")))
@@ -194,9 +195,9 @@ static int wait_once(const struct login_ui *ui, struct interrupts *interrupts,
 
 int login_see_through(const struct login_ui *ui, const mcpb_login *login) {
         struct interrupts interrupts;
+        time_t begin = time(NULL);
         bool opened = false;
         int status = -1;
-        pid_t ticker;
 
         if (interrupts_open(&interrupts) < 0) {
                 interrupts_done(&interrupts);
@@ -207,12 +208,8 @@ int login_see_through(const struct login_ui *ui, const mcpb_login *login) {
         if (!ui->no_browser && login->opener)
                 opened = browser_open(ui->browser, login->url);
         show_url(ui, login, opened);
-        while (status < 0) {
-                ticker = start_ticker(login->server ? login->server : "the server",
-                                      login->seconds_left > 0 ? login->seconds_left : 600);
-                status = wait_once(ui, &interrupts, login);
-                stop_ticker(ticker);
-        }
+        while (status < 0)
+                status = wait_once(ui, &interrupts, login, begin);
         interrupts_done(&interrupts);
         return status;
 }
