@@ -6,17 +6,21 @@ An example with https://mcp.example.com is run against the demo server. What can
 its syntax, and that the files, options and units it names exist.
 """
 
+import contextlib
 import json
 import os
+import pty
 import re
+import select
 import shlex
 import shutil
 import subprocess
 import sys
 import threading
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, PATIENCE, SOURCE, Broker, Demo, Skip, Tap, program  # noqa: E402
+from harness import BUILD, PATIENCE, SOURCE, Broker, Demo, Skip, Tap, program, until  # noqa: E402
 
 SERVER = "https://mcp.example.com/mcp"
 ISSUER = "https://login.example.com"
@@ -181,6 +185,46 @@ def what_README_shows_works(stack):
             stage.play(command, output)
             n += 1
     assert n > 15, n
+
+
+def an_address_pasted_on_a_terminal_logs_in(stack):
+    """README, "Over SSH": the browser cannot reach the listener; what it ends at is pasted."""
+    stage = Stage(stack)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(program("mcp-add"), ["mcp-add", "--name=work", "--no-browser", stage.demo.mcp], stage.broker.env)
+    said = b""
+
+    def read_until(pattern):
+        nonlocal said
+        until(pattern, lambda: re.search(pattern, hear()))
+        return re.search(pattern, said)
+
+    def hear():
+        nonlocal said
+        ready, _, _ = select.select([terminal], [], [], 0.1)
+        if ready:
+            with contextlib.suppress(OSError):  # the other side has closed it
+                said += os.read(terminal, 65536)
+        return said
+
+    try:
+        url = read_until(rb"(http://\S+/authorize\S+)\s").group(1).decode()
+        read_until(rb"paste here")
+        os.write(terminal, b"http://127.0.0.1/nothing\n")
+        read_until(rb"not the address that the login ends at")
+        request = urllib.request.build_opener(NoRedirect).open(url, timeout=PATIENCE)
+        os.write(terminal, request.headers["Location"].encode() + b"\n")
+        read_until(rb"\r\x1b\[KLogged in: work\r\n")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        os.close(terminal)
+    assert stage.broker.servers()[0]["state"] == "ready"
+
+
+class NoRedirect(urllib.request.HTTPErrorProcessor):
+    def http_response(self, request, response):
+        return response
 
 
 def configuration_that_README_shows_parses(stack):
@@ -390,6 +434,7 @@ def tables_of_ARCHITECTURE_are_those_of_the_source(_stack):
 
 sys.exit(Tap().run([
     what_README_shows_works,
+    an_address_pasted_on_a_terminal_logs_in,
     configuration_that_README_shows_parses,
     examples_of_man_pages_work,
     other_displays_of_man_pages_parse,
