@@ -26,6 +26,16 @@ static int read_layer(struct config_files *files, const char *dir, uid_t owner, 
         return path ? config_read_file(files, path, owner, layer, err) : error_oom(err);
 }
 
+/*
+ * Who owns our program could replace it, so what came with it is believed as much: root's, or what
+ * a user has installed for herself.
+ */
+static uid_t installed_by(void) {
+        struct stat st;
+
+        return stat("/proc/self/exe", &st) == 0 ? st.st_uid : 0;
+}
+
 int supervisor_read_config(const struct options *o, struct config_files *config,
                            struct config_files *policy, struct error *err) {
         AUTO_FREE char *user = o->config_dir ? strdup(o->config_dir) : path_config_dir();
@@ -33,7 +43,7 @@ int supervisor_read_config(const struct options *o, struct config_files *config,
         AUTO_FREE char *user_policy = user ? join(user, "policy.d") : NULL;
         const char *const system_dirs[] = { vendor_policy, MCPB_SYSCONFDIR "/policy.d" };
         /* An uninstalled tree belongs to who runs it. */
-        uid_t vendor_owner = streq(o->vendor_dir, MCPB_VENDORDIR) ? 0 : getuid();
+        uid_t vendor_owner = streq(o->vendor_dir, MCPB_VENDORDIR) ? installed_by() : getuid();
         int r;
 
         if (!user || !vendor_policy || !user_policy)
