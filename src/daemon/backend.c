@@ -2,6 +2,7 @@
 #include "daemon/backend.h"
 
 #include "base/list.h"
+#include "base/log.h"
 #include "daemon/link.h"
 
 struct request {
@@ -11,16 +12,23 @@ struct request {
         store_backend_done_fn on_done;
         store_backend_list_fn on_list;
         void *userdata;
+        json_t *head;     /* for a writer that takes over */
+        struct buf bytes; /* sealed */
 };
 
 struct backend {
-        struct link *link;
+        sd_event *event;
+        struct link *link;    /* NULL: dead, not replaced yet */
         struct list requests; /* in the order of sending, which is that of the answers */
         uint64_t last_id;
-        void (*on_lost)(void *userdata);
-        void *lost_userdata;
         json_t *sandbox;
 };
+
+static void free_request(struct request *q) {
+        json_decref(q->head);
+        buf_done(&q->bytes);
+        free(q);
+}
 
 static void answer_list(struct request *q, int r, const json_t *names) {
         size_t n = json_array_size(names);
@@ -49,7 +57,7 @@ static void answer(struct request *q, int r, const json_t *head, struct buf *byt
                 answer_list(q, r, head ? json_object_get(head, "names") : NULL);
         else
                 q->on_done(r, q->userdata);
-        free(q);
+        free_request(q);
 }
 
 static int on_frame(struct frame *f, void *userdata) {
@@ -78,13 +86,33 @@ static void fail_all(struct backend *b, int r) {
 static void on_closed(void *userdata) {
         struct backend *b = userdata;
 
-        b->on_lost(b->lost_userdata);
+        log_warning("The writer has ended; it is started again");
+        b->link = link_free(b->link);
 }
 
 static const struct link_ops link_ops = { on_frame, on_closed };
 
-int backend_new(sd_event *event, int fd, void (*on_lost)(void *userdata), void *userdata,
-                struct backend **ret) {
+static int send_to_writer(struct backend *b, const struct request *q) {
+        AUTO_BUF struct buf bytes = { .max = q->bytes.max };
+        int r = 0;
+
+        if (q->bytes.len > 0)
+                r = buf_append(&bytes, q->bytes.data, q->bytes.len);
+        return r == 0 ? link_send(b->link, q->head, &bytes, NULL, 0) : r;
+}
+
+int backend_attach(struct backend *b, int fd) {
+        struct request *q;
+        int r;
+
+        b->link = link_free(b->link);
+        r = link_new(b->event, fd, &link_ops, b, "writer", &b->link);
+        LIST_FOREACH(q, &b->requests, struct request, link)
+                r = r == 0 ? send_to_writer(b, q) : r;
+        return r;
+}
+
+int backend_new(sd_event *event, int fd, struct backend **ret) {
         struct backend *b = calloc(1, sizeof(*b));
         int r;
 
@@ -93,9 +121,8 @@ int backend_new(sd_event *event, int fd, void (*on_lost)(void *userdata), void *
                 return -ENOMEM;
         }
         list_init(&b->requests);
-        b->on_lost = on_lost;
-        b->lost_userdata = userdata;
-        r = link_new(event, fd, &link_ops, b, "writer", &b->link);
+        b->event = event;
+        r = backend_attach(b, fd);
         if (r < 0) {
                 free(b);
                 return r;
@@ -119,21 +146,28 @@ const json_t *backend_sandbox(const struct backend *b) {
 }
 
 static int send_request(struct backend *b, json_t *head, struct buf *bytes, struct request *from) {
-        AUTO_JSON json_t *owned = head;
         struct request *q = calloc(1, sizeof(*q));
-        int r;
+        int r = 0;
 
-        if (!q || !owned ||
-            json_object_set_new(owned, "id", json_integer((json_int_t)(b->last_id + 1))) < 0) {
-                free(q);
+        if (!q) {
+                json_decref(head);
                 return -ENOMEM;
         }
         *q = *from;
         list_init(&q->link);
         q->id = b->last_id + 1;
-        r = link_send(b->link, owned, bytes, NULL, 0);
-        if (r < 0) {
-                free(q);
+        q->head = head;
+        if (bytes)
+                buf_move(&q->bytes, bytes);
+        if (!head || json_object_set_new(head, "id", json_integer((json_int_t)q->id)) < 0)
+                r = -ENOMEM;
+        /* Without a writer it waits for the next one. */
+        if (r == 0 && b->link)
+                r = send_to_writer(b, q);
+        if (r < 0 && r != -EPIPE) {
+                if (bytes)
+                        buf_move(bytes, &q->bytes);
+                free_request(q);
                 return r;
         }
         b->last_id++;

@@ -11,9 +11,11 @@
 
 struct backend;
 
-/* Takes over @fd. @on_lost: the writer is gone, and the keeper with it. */
-int backend_new(sd_event *event, int fd, void (*on_lost)(void *userdata), void *userdata,
-                struct backend **ret) MUST_CHECK;
+/* Takes over @fd, also on failure. */
+int backend_new(sd_event *event, int fd, struct backend **ret) MUST_CHECK;
+/* A new writer took the place of one that died: it is asked everything that the old one had not
+ * answered. Every request can be carried out twice. Takes over @fd, also on failure. */
+int backend_attach(struct backend *b, int fd) MUST_CHECK;
 /* What is under way ends with -ECANCELED. */
 struct backend *backend_free(struct backend *b);
 const struct store_backend_ops *backend_ops(void);

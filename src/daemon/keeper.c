@@ -141,6 +141,12 @@ static int on_worker(struct keeper *k, struct frame *f) {
         return workers_attach(k->workers, kind, TAKE_FD(f->fds[0])) < 0 ? -EIO : 0;
 }
 
+static int on_writer(struct keeper *k, struct frame *f) {
+        if (f->n_fds != 1)
+                return -EBADMSG;
+        return backend_attach(k->backend, TAKE_FD(f->fds[0])) < 0 ? -EIO : 0;
+}
+
 static int on_processes(struct keeper *k, struct frame *f) {
         workers_set_processes(k->workers, json_incref(json_object_get(f->head, "list")));
         return 0;
@@ -151,10 +157,8 @@ static int on_control_frame(struct frame *f, void *userdata) {
                 const char *op;
                 int (*fn)(struct keeper *k, struct frame *f);
         } table[] = {
-                { "configure", on_configure },
-                { "worker", on_worker },
-                { "processes", on_processes },
-                { "stop", on_stop },
+                { "configure", on_configure }, { "worker", on_worker }, { "writer", on_writer },
+                { "processes", on_processes }, { "stop", on_stop },
         };
         const char *op = json_get_string(f->head, "op");
 
@@ -205,11 +209,6 @@ static int on_idle_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         if (loop_timer_set(s, now + IDLE_TICK_USEC) < 0)
                 log_warning("It will not stop by itself: no timer");
         return 0;
-}
-
-static void on_writer_lost(void *userdata) {
-        log_error("The writer has ended: nothing can be kept any more");
-        leave(userdata, 1);
 }
 
 /* --- The public socket ----------------------------------------------------------------------- */
@@ -310,7 +309,7 @@ static int connect_all(struct keeper *k, struct error *err) {
         if (r == 0)
                 r = link_new(k->event, o->control_fd, &control_ops, k, "supervisor", &k->control);
         if (r == 0)
-                r = backend_new(k->event, o->writer_fd, on_writer_lost, k, &k->backend);
+                r = backend_new(k->event, o->writer_fd, &k->backend);
         if (r == 0) {
                 k->store = store_new(backend_ops(), k->backend);
                 r = k->store ? 0 : -ENOMEM;

@@ -4,8 +4,8 @@
  * one closed-in process without network, exec, or a file to open. All it needs is open before it
  * begins.
  *
- * With the supervisor: "configure" (config, policy files), "worker" (a new end, one descriptor),
- * "processes", "stop"; and back: "ready", "failed", "alive", "control", "stopped".
+ * With the supervisor: "configure" (config, policy files), "worker" and "writer" (a new end, one
+ * descriptor), "processes", "stop"; and back: "ready", "failed", "alive", "control", "stopped".
  */
 #pragma once
 

@@ -138,11 +138,11 @@ static void reload(struct supervisor *s) {
 /* --- Children -------------------------------------------------------------------------------- */
 
 static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err);
+static int start_writer(struct supervisor *s, int fd);
 
 static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
         struct process *p = userdata;
         struct supervisor *s = p->supervisor;
-        enum worker_kind kind = (enum worker_kind)(p - s->workers);
         AUTO_JSON json_t *head = NULL;
         struct error err = ERROR_INIT;
         int fds[2] = { -1, -1 };
@@ -151,9 +151,12 @@ static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
         p->again = loop_source_free(p->again);
         r = sock_pair(fds);
         if (r == 0)
-                r = start_worker(s, kind, fds[0], &err);
+                r = p == &s->writer
+                            ? start_writer(s, fds[0])
+                            : start_worker(s, (enum worker_kind)(p - s->workers), fds[0], &err);
         if (r == 0) {
-                head = json_pack("{s:s, s:s}", "op", "worker", "name", p->name);
+                head = p == &s->writer ? json_pack("{s:s}", "op", "writer")
+                                       : json_pack("{s:s, s:s}", "op", "worker", "name", p->name);
                 r = head ? link_send(s->keeper_link, head, NULL, &fds[1], 1) : -ENOMEM;
         }
         if (fds[0] >= 0)
@@ -200,27 +203,21 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
                 stop(s);
                 return 0;
         }
-        if (is_worker) {
-                if (!s->stopping) {
+        /* What is being made durable while we stop needs a writer, until the keeper is gone. */
+        if (is_worker ? !s->stopping : p == &s->writer && s->keeper.pid > 0) {
+                if (!s->stopping)
                         log_warning("%s ended (%s %d); it is started again", p->name,
                                     si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
-                        start_again(p);
-                }
-                return 0;
+                start_again(p);
         }
-        /* Without keeper or writer there is nothing to supervise. */
+        if (is_worker || p == &s->writer)
+                return 0;
+        /* Without the keeper there is nothing to supervise. */
         if (!s->stopping || exit_status(si) != 0)
                 log_error("The %s ended (%s %d)", p->name,
                           si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
         if (s->status == 0)
-                s->status = s->stopping && p == &s->keeper ? exit_status(si)
-                            : exit_status(si)              ? exit_status(si)
-                                                           : 1;
-        if (p == &s->writer && s->keeper.pid > 0) {
-                if (s->stopping)
-                        s->status = 0; /* it left at the end of its stream, as it should */
-                return 0;              /* the keeper notices, and leaves with its own status */
-        }
+                s->status = s->stopping || exit_status(si) ? exit_status(si) : 1;
         (void)sd_event_exit(s->event, s->status);
         return 0;
 }
@@ -484,11 +481,12 @@ static pid_t fork_quietly(pid_t parent) {
         return 0;
 }
 
-static void run_writer(struct streams *t, struct supervisor_files *f) {
-        const int keep[] = { t->writer[0], f->store_fd };
+/* In the child. */
+static void run_writer(int fd, const struct supervisor_files *f) {
+        const int keep[] = { fd, f->store_fd };
 
         keep_only(keep, ARRAY_SIZE(keep));
-        _exit(writer_main(t->writer[0], f->store_fd));
+        _exit(writer_main(fd, f->store_fd));
 }
 
 static void run_keeper(struct streams *t, struct supervisor_files *f, const struct options *o,
@@ -520,7 +518,7 @@ static int start_forked(struct supervisor *s, struct streams *t, uint64_t watchd
 
         writer = fork_quietly(me);
         if (writer == 0)
-                run_writer(t, s->files);
+                run_writer(t->writer[0], s->files);
         if (writer < 0)
                 return -errno;
         keeper = fork_quietly(me);
@@ -586,6 +584,15 @@ static int start_all(struct supervisor *s, struct error *err) {
         if (r == 0)
                 tell_processes(s);
         return error_fallback(err, r, "starting");
+}
+
+/* In place of one that died. Its leftovers are swept by the new one before it answers anything. */
+static int start_writer(struct supervisor *s, int fd) {
+        pid_t pid = fork_quietly(getpid());
+
+        if (pid == 0)
+                run_writer(fd, s->files);
+        return pid < 0 ? -errno : watch(s, &s->writer, pid);
 }
 
 static void name_processes(struct supervisor *s) {

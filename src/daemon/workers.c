@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "broker/caller.h"
 #include "crypto/kdf.h"
 #include "daemon/derive.h"
 #include "daemon/link.h"
+#include "loop/loop.h"
 #include "os/sock.h"
 
 struct fetching {
@@ -16,6 +19,9 @@ struct fetching {
         uint64_t id;
         fetch_done_fn fn; /* NULL: forgotten */
         void *userdata;
+        struct fetch_request request; /* while it waits for the worker to be back */
+        bool unsent;
+        bool lost;
 };
 
 struct listening {
@@ -40,6 +46,7 @@ struct worker {
         enum worker_kind kind;
         struct link *link; /* NULL: dead, not replaced yet */
         struct list fetches;
+        sd_event_source *give_up; /* on a worker that does not come back */
 };
 
 struct workers {
@@ -82,25 +89,45 @@ static void free_listening(struct listening *l) {
         free(l);
 }
 
+static void free_fetching(struct fetching *f) {
+        list_remove(&f->link);
+        fetch_request_done(&f->request);
+        free(f);
+}
+
 static void answer_fetch(struct fetching *f, struct fetch_answer *a) {
         list_remove(&f->link);
         if (f->fn)
                 f->fn(a, f->userdata);
         fetch_answer_done(a);
-        free(f);
+        free_fetching(f);
 }
 
-static void lose_fetches(struct worker *w) {
+static struct fetching *next_lost(struct worker *w) {
         struct fetching *f;
 
-        while ((f = LIST_FIRST(&w->fetches, struct fetching, link)) != NULL) {
+        LIST_FOREACH(f, &w->fetches, struct fetching, link)
+                if (f->lost)
+                        return f;
+        return NULL;
+}
+
+/* Answers in the worker's place what it had, or (@unsent) what waits for it. */
+static void lose_fetches(struct worker *w, bool unsent) {
+        struct fetching *f;
+
+        /* Marked first: whoever is told may ask again at once, or forget another one. */
+        LIST_FOREACH(f, &w->fetches, struct fetching, link)
+                f->lost = f->unsent == unsent;
+        while ((f = next_lost(w)) != NULL) {
                 struct fetch_answer a;
 
-                /* Whether it was sent, nobody can say: so it was. */
+                /* Whether what the worker had was sent, nobody can say: so it was. */
                 fetch_answer_init(&a);
-                a.outcome = FETCH_NO_ANSWER;
+                a.outcome = unsent ? FETCH_NOT_SENT : FETCH_NO_ANSWER;
                 a.failure = FETCH_FAILURE_WORKER;
-                a.reason = strdup("the network worker ended");
+                a.reason = strdup(unsent ? "the network worker does not start"
+                                         : "the network worker ended");
                 answer_fetch(f, &a);
         }
 }
@@ -123,7 +150,7 @@ static void on_closed(void *userdata) {
 
         log_warning("The %s worker has ended; it is started again", names[w->kind]);
         w->link = link_free(w->link);
-        lose_fetches(w);
+        lose_fetches(w, false);
         if (w->kind == WORKER_SESSION)
                 lose_attests(w->owner);
 }
@@ -299,12 +326,9 @@ struct workers *workers_free(struct workers *w) {
         /* Nobody is told any more: those who asked are gone before us. */
         for (int i = 0; i < WORKER_KIND_COUNT; i++) {
                 w->all[i].link = link_free(w->all[i].link);
-                while (!list_empty(&w->all[i].fetches)) {
-                        struct fetching *f = LIST_FIRST(&w->all[i].fetches, struct fetching, link);
-
-                        list_remove(&f->link);
-                        free(f);
-                }
+                w->all[i].give_up = loop_source_free(w->all[i].give_up);
+                while (!list_empty(&w->all[i].fetches))
+                        free_fetching(LIST_FIRST(&w->all[i].fetches, struct fetching, link));
         }
         while (!list_empty(&w->attests)) {
                 struct attesting *a = LIST_FIRST(&w->attests, struct attesting, link);
@@ -320,6 +344,30 @@ struct workers *workers_free(struct workers *w) {
         return NULL;
 }
 
+/* One that was never open and that somebody waits for. */
+static struct listening *unopened(struct workers *w) {
+        struct listening *l;
+
+        LIST_FOREACH(l, &w->listeners, struct listening, link)
+                if (l->done)
+                        return l;
+        return NULL;
+}
+
+static int on_give_up(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct worker *w = userdata;
+        struct listening *l;
+
+        w->give_up = loop_source_free(w->give_up);
+        lose_fetches(w, true);
+        while (w->kind == WORKER_DEAL && (l = unopened(w->owner)) != NULL) {
+                listen_done_fn done = TAKE(l->done);
+
+                done(-EAGAIN, 0, "the network worker does not start", l->userdata);
+        }
+        return 0;
+}
+
 static int send_listen(struct worker *w, const struct listening *l) {
         return w->link ? link_send_head(w->link, json_pack("{s:s, s:I, s:i, s:s}", "op", "listen",
                                                            "id", (json_int_t)l->id, "port",
@@ -327,14 +375,37 @@ static int send_listen(struct worker *w, const struct listening *l) {
                        : -EAGAIN;
 }
 
+static int send_fetch(struct worker *w, struct fetching *q, struct fetch_request *f) {
+        AUTO_JSON json_t *head = NULL;
+        int r;
+
+        f->id = q->id;
+        r = fetch_request_to_head(f, &head);
+        return r < 0 ? r : link_send(w->link, head, &f->body, NULL, 0);
+}
+
+/* It is being started again: what is asked meanwhile waits a moment for it. */
+static int wait_for_worker(struct worker *w) {
+        return w->give_up ? 0
+                          : loop_timer(w->owner->event,
+                                       clock_boot_usec() + LIMIT_FETCH_MSEC * USEC_PER_MSEC,
+                                       on_give_up, w, "worker is back", &w->give_up);
+}
+
 int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         struct worker *worker = &w->all[kind];
         struct listening *l;
+        struct fetching *f;
         int r;
 
         if (worker->link)
                 on_closed(worker);
         r = link_new(w->event, fd, &link_ops, worker, names[kind], &worker->link);
+        worker->give_up = loop_source_free(worker->give_up);
+        LIST_FOREACH(f, &worker->fetches, struct fetching, link)
+                if (r == 0 && send_fetch(worker, f, &f->request) == 0)
+                        f->unsent = false;
+        lose_fetches(worker, true);
         if (r < 0 || kind != WORKER_DEAL)
                 return r;
         /* Browsers that are on their way come back to the same port. */
@@ -352,21 +423,24 @@ static int do_fetch(void *userdata, enum fetch_via via, struct fetch_request *f,
         struct workers *w = userdata;
         struct worker *worker = &w->all[via == FETCH_DEAL ? WORKER_DEAL : WORKER_EXPLORE];
         struct fetching *q = calloc(1, sizeof(*q));
-        AUTO_JSON json_t *head = NULL;
         int r;
 
         if (!q)
                 return -ENOMEM;
         list_init(&q->link);
-        q->id = f->id = ++w->last_id;
+        fetch_request_init(&q->request);
+        q->id = ++w->last_id;
         q->fn = fn;
         q->userdata = arg;
-        r = worker->link ? fetch_request_to_head(f, &head) : -EAGAIN;
-        if (r == 0)
-                r = link_send(worker->link, head, &f->body, NULL, 0);
+        q->unsent = worker->link == NULL;
+        r = q->unsent ? wait_for_worker(worker) : send_fetch(worker, q, f);
         if (r < 0) {
-                free(q);
+                free_fetching(q);
                 return r;
+        }
+        if (q->unsent) {
+                q->request = *f;
+                fetch_request_init(f);
         }
         list_append(&worker->fetches, &q->link);
         *ret_id = q->id;
@@ -382,9 +456,12 @@ static void do_fetch_forget(void *userdata, uint64_t id) {
                         if (f->id != id)
                                 continue;
                         f->fn = NULL;
-                        if (w->all[i].link &&
-                            link_send_head(w->all[i].link, json_pack("{s:s, s:I}", "op", "cancel",
-                                                                     "id", (json_int_t)id)) < 0)
+                        if (f->unsent)
+                                free_fetching(f);
+                        else if (w->all[i].link &&
+                                 link_send_head(w->all[i].link,
+                                                json_pack("{s:s, s:I}", "op", "cancel", "id",
+                                                          (json_int_t)id)) < 0)
                                 log_debug("a request is not cancelled: its answer will be dropped");
                         return;
                 }
@@ -406,7 +483,12 @@ static int do_listen(void *userdata, uint16_t port, const char *path, listen_don
         l->on_redirect = redirect;
         l->userdata = arg;
         l->path = strdup(path);
-        r = l->path ? send_listen(&w->all[WORKER_DEAL], l) : -ENOMEM;
+        if (!l->path)
+                r = -ENOMEM;
+        else if (w->all[WORKER_DEAL].link)
+                r = send_listen(&w->all[WORKER_DEAL], l);
+        else
+                r = wait_for_worker(&w->all[WORKER_DEAL]);
         if (r < 0) {
                 free_listening(l);
                 return r;
