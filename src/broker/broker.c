@@ -69,9 +69,12 @@ static void end_calls(struct broker *b, const struct error *err) {
         while (!list_empty(&b->calls)) {
                 struct broker_call *c = LIST_FIRST(&b->calls, struct broker_call, all_link);
 
-                /* One whose peer is being looked at again is ended by that answer. */
                 list_remove(&c->all_link);
-                if (!c->reattesting)
+                /* One whose peer is being looked at again is ended by that answer, and finds its
+                 * server gone. */
+                if (c->reattesting)
+                        c->server = NULL;
+                else
                         call_fail(c, err);
         }
 }

@@ -234,7 +234,15 @@ static void on_reattested(int r, const struct evidence *e, const struct error *e
                 release_refused(c, err);
                 return;
         }
-        if (!evidence_same(e, &c->evidence) || !c->server || !c->server->grant) {
+        if (!c->server || !c->server->grant) {
+                (void)error_set(&refused, c->broker->locked ? MCPB_LOCKED : MCPB_RETRY, EAGAIN,
+                                c->broker->locked ? "Unlock with: mcp-brokerctl unlock"
+                                                  : "Try again",
+                                "The login went away while the program that asked was looked at");
+                release_refused(c, &refused);
+                return;
+        }
+        if (!evidence_same(e, &c->evidence)) {
                 (void)error_set(&refused, MCPB_DENIED, EACCES, "Connect anew",
                                 "The program that asked has changed");
                 release_refused(c, &refused);
