@@ -86,6 +86,8 @@ struct grant *grant_free(struct grant *g) {
                 s->grant = NULL;
         }
         refresh_free(g->refresh);
+        if (g->removal)
+                removal_abandon(g->removal);
         LIST_FOREACH(l, &g->leases, struct lease, link)
                 (void)lease_free(l);
         assert(list_empty(&g->waiters));
@@ -392,7 +394,7 @@ void grant_pump(struct grant *g) {
         }
         if (g->state == GRANT_READY && g->removal) {
                 grant_set_state(g, GRANT_REMOVING);
-                removal_go(TAKE(g->removal));
+                removal_go(g->removal);
                 return;
         }
         if (g->state == GRANT_REFRESHING || g->state == GRANT_REPLACING ||
@@ -504,6 +506,9 @@ int grant_install(struct broker *b, const char *key, uint64_t generation, const 
                 old->n_waiters = 0;
                 g->n_refreshes = old->n_refreshes;
                 g->allow = old->allow;
+                g->replacement = TAKE(old->replacement);
+                if (old->removal)
+                        removal_move(TAKE(old->removal), g);
                 (void)grant_free(old);
         }
         *ret = g;

@@ -400,7 +400,16 @@ static void remove_server_record(struct removing *r) {
 
 static void on_grant_gone(bool revoked, const struct error *err, void *userdata) {
         struct removing *r = userdata;
+        struct server *s;
 
+        if (!revoked && err->code == MCPB_CANCELLED) {
+                s = strmap_get(r->broker->servers, r->server_key);
+                if (s)
+                        s->removing = false;
+                r->warning = *err;
+                removing_over(r);
+                return;
+        }
         if (revoked) {
                 r->n_revoked++;
         } else {

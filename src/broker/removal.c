@@ -14,7 +14,7 @@
 
 struct removal {
         struct broker *broker;
-        struct grant *grant;
+        struct grant *grant; /* NULL: given up; the next callback of the store frees this */
         struct registration registration;
         struct buf refresh_token;
         removal_done_fn fn;
@@ -24,7 +24,47 @@ struct removal {
         unsigned n_asked;
         struct error error;
         uint64_t fetch_id;
+        bool fetching;
+        bool storing; /* a callback of the store will come */
 };
+
+static void removal_free(struct removal *r) {
+        registration_done(&r->registration);
+        buf_done(&r->refresh_token);
+        free(r);
+}
+
+/* Tells that it is over, whatever the end is; the removal itself may have to stay for a callback. */
+static void over(struct removal *r, bool revoked) {
+        broker_operation_end(r->broker);
+        if (r->fn)
+                r->fn(revoked, &r->error, r->userdata);
+}
+
+void removal_abandon(struct removal *r) {
+        r->grant = NULL;
+        if (r->fetching)
+                r->broker->workers->fetch_forget(r->broker->wud, r->fetch_id);
+        (void)error_set(&r->error, MCPB_CANCELLED, ECANCELED, "Remove it again",
+                        "The removal was not finished");
+        over(r, false);
+        if (!r->storing)
+                removal_free(r);
+}
+
+void removal_move(struct removal *r, struct grant *to) {
+        r->grant = to;
+        to->removal = r;
+}
+
+/* In a callback of the store: is it still wanted? */
+static bool given_up(struct removal *r) {
+        r->storing = false;
+        if (r->grant)
+                return false;
+        removal_free(r);
+        return true;
+}
 
 int removal_start(struct grant *g, removal_done_fn fn, void *userdata) {
         struct removal *r;
@@ -55,27 +95,26 @@ int removal_start(struct grant *g, removal_done_fn fn, void *userdata) {
 }
 
 static void finish(struct removal *r) {
-        struct broker *b = r->broker;
+        struct grant *g = TAKE(r->grant);
         bool revoked = r->n_asked > 0 && !r->any_failed;
 
-        release_note(b, &(struct release_event){ .event = AUDIT_TOKEN_REVOKE,
-                                                 .outcome = revoked ? AUDIT_SUCCESS : AUDIT_FAILURE,
-                                                 .grant = r->grant,
-                                                 .why = r->error.code != MCPB_NO_ERROR ? &r->error
-                                                                                       : NULL });
-        (void)grant_free(r->grant);
-        broker_operation_end(b);
-        if (r->fn)
-                r->fn(revoked, &r->error, r->userdata);
-        registration_done(&r->registration);
-        buf_done(&r->refresh_token);
-        free(r);
+        release_note(r->broker, &(struct release_event){
+                                        .event = AUDIT_TOKEN_REVOKE,
+                                        .outcome = revoked ? AUDIT_SUCCESS : AUDIT_FAILURE,
+                                        .grant = g,
+                                        .why = r->error.code != MCPB_NO_ERROR ? &r->error : NULL });
+        g->removal = NULL;
+        (void)grant_free(g);
+        over(r, revoked);
+        removal_free(r);
 }
 
 static void on_gone(int res, const struct store_item *item, const struct error *err,
                     void *userdata) {
         struct removal *r = userdata;
 
+        if (given_up(r))
+                return;
         if (res < 0 && res != -ENOENT && err) {
                 r->error = *err;
                 log_failure(LOG_ERR, err, "removing a grant");
@@ -86,6 +125,7 @@ static void on_gone(int res, const struct store_item *item, const struct error *
 static void remove_record(struct removal *r) {
         int res = later_remove(r->broker, STORE_GRANT, r->grant->key, on_gone, r);
 
+        r->storing = res == 0;
         if (res == 0)
                 return;
         (void)error_fallback(&r->error, res, "removing the grant's record");
@@ -100,6 +140,7 @@ static void on_revoked(struct fetch_answer *answer, void *userdata) {
         uint64_t retry = 0;
         enum revoke_outcome outcome = revoke_answer(&r->grant->as, answer, &retry, &err);
 
+        r->fetching = false;
         if (outcome != REVOKE_DONE) {
                 r->error = err;
                 r->any_failed = r->any_failed || outcome != REVOKE_OTHER;
@@ -137,6 +178,7 @@ static void revoke_next(struct removal *r) {
                         res = ask_network(r->broker, FETCH_DEAL, &f, on_revoked, r, &r->fetch_id);
                 }
                 fetch_request_done(&f);
+                r->fetching = res == 0;
                 if (res == 0) {
                         r->n_asked++;
                         return;
@@ -151,6 +193,8 @@ static void on_registration(int res, const struct store_item *item, const struct
                             void *userdata) {
         struct removal *r = userdata;
 
+        if (given_up(r))
+                return;
         if (res == 0)
                 res = registration_from_json(&r->registration, item->value);
         if (res < 0)
@@ -163,15 +207,19 @@ static void on_record(int res, const struct store_item *item, const struct error
         struct removal *r = userdata;
         const char *token = res == 0 ? json_get_string(item->value, "refresh_token") : NULL;
 
+        if (given_up(r))
+                return;
         if (token && buf_append_str(&r->refresh_token, token) < 0)
                 r->any_failed = true;
-        if (later_get(r->broker, STORE_REGISTRATION, r->grant->registration_key, on_registration,
-                      r) < 0)
+        r->storing = later_get(r->broker, STORE_REGISTRATION, r->grant->registration_key,
+                               on_registration, r) == 0;
+        if (!r->storing)
                 remove_record(r);
 }
 
 void removal_go(struct removal *r) {
-        if (later_get(r->broker, STORE_GRANT, r->grant->key, on_record, r) < 0)
+        r->storing = later_get(r->broker, STORE_GRANT, r->grant->key, on_record, r) == 0;
+        if (!r->storing)
                 remove_record(r);
 }
 

@@ -11,7 +11,7 @@ struct grant;
 struct removal;
 
 /* @revoked: the issuer has said so; else @err says why not (informational). The grant is gone when
- * this is called. */
+ * this is called, and its record too unless @err is CANCELLED. */
 typedef void (*removal_done_fn)(bool revoked, const struct error *err, void *userdata);
 
 /* Waits until no operation of the grant is under way. @fn may be NULL. Takes the grant: it is freed
@@ -19,3 +19,8 @@ typedef void (*removal_done_fn)(bool revoked, const struct error *err, void *use
 int removal_start(struct grant *g, removal_done_fn fn, void *userdata) MUST_CHECK;
 /* From grant_pump(), in state REMOVING. */
 void removal_go(struct removal *r);
+/* A login has put another object in the place of the grant: that one is to be removed. */
+void removal_move(struct removal *r, struct grant *to);
+/* The grant is freed by others (a lock that could wait no longer): the removal is given up, and @fn
+ * is told so by CANCELLED. */
+void removal_abandon(struct removal *r);

@@ -22,6 +22,13 @@ static int begin(void **state, const char *policy) {
         return 0;
 }
 
+static int setup(void **state) {
+        int r = begin(state, NULL);
+
+        world_login(*state, NULL);
+        return r;
+}
+
 static int setup_by_program(void **state) {
         int r = begin(state, by_program);
 
@@ -66,6 +73,14 @@ static void lock(struct world *w, uint64_t sec) {
         assert_good(&a);
 }
 
+static void unlock(struct world *w) {
+        struct answer a;
+
+        world_ask(w, METHOD_BROKER_UNLOCK, NULL, &a);
+        world_run(w);
+        assert_good(&a);
+}
+
 /* S3 */
 static void a_lock_during_the_second_look_at_a_peer_refuses_the_token(void **state) {
         struct world *w = *state;
@@ -82,10 +97,105 @@ static void a_lock_during_the_second_look_at_a_peer_refuses_the_token(void **sta
         assert_error(&a, MCPB_LOCKED);
 }
 
+static void remove_server(struct world *w, const char *server, struct answer *a) {
+        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:s}", "server", server), a);
+}
+
+static unsigned n_servers(struct world *w) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_ask(w, METHOD_SERVER_LIST, NULL, &a);
+        assert_non_null(a.result);
+        return (unsigned)json_array_size(json_object_get(a.result, "servers"));
+}
+
+/* S7 */
+static void a_lock_gives_up_a_removal_that_does_not_end(void **state) {
+        struct world *w = *state;
+        struct answer removal;
+
+        remove_server(w, WORLD_SERVER, &removal);
+        world_run(w);
+        assert_int_equal(w->n_fetches, 1); /* the issuer is asked to revoke, and is silent */
+        lock(w, 31);
+        assert_error(&removal, MCPB_LOCKED);
+        assert_int_equal(w->n_fetches, 0);
+        unlock(w);
+        assert_int_equal(operations(w), 0);
+        assert_int_equal(n_servers(w), 1);
+        /* And again, at every step of the disk. */
+        for (unsigned n = 0; n < 3; n++) {
+                w->disk_held = true;
+                remove_server(w, WORLD_SERVER, &removal);
+                world_run_loop(w);
+                for (unsigned i = 0; i < n && w->disk->n_requests > 0; i++)
+                        world_disk(w, 0, true);
+                lock(w, 31);
+                assert_error(&removal, MCPB_LOCKED);
+                w->disk_held = false;
+                unlock(w);
+                assert_int_equal(operations(w), 0);
+        }
+        remove_server(w, WORLD_SERVER, &removal);
+        world_run(w);
+        while (w->n_fetches > 0) {
+                world_answer(w, 0, 200, "");
+                world_run(w);
+        }
+        assert_good(&removal);
+        assert_int_equal(n_servers(w), 0);
+}
+
+static char *login_again(struct world *w, struct answer *waits) {
+        AUTO_REPLY struct answer a = { 0 };
+        char *url;
+
+        world_ask(w, METHOD_LOGIN_START, json_pack("{s:s}", "server", WORLD_SERVER), &a);
+        world_serve(w);
+        assert_non_null(a.result);
+        url = strdup(json_get_string(a.result, "url"));
+        assert_non_null(url);
+        world_ask(w, METHOD_LOGIN_WAIT,
+                  json_pack("{s:s}", "login", json_get_string(a.result, "login")), waits);
+        return url;
+}
+
+/* A152 */
+static void a_server_that_is_removed_while_a_login_stores_its_grant_is_removed(void **state) {
+        struct world *w = *state;
+        struct answer removal;
+        struct answer waits;
+        AUTO_FREE char *url = NULL;
+
+        url = login_again(w, &waits);
+        world_redirect(w, url, "code2");
+        w->disk_held = true;
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run_loop(w);
+        remove_server(w, WORLD_SERVER, &removal);
+        world_run_loop(w);
+        w->disk_held = false;
+        world_run(w);
+        while (w->n_fetches > 0) {
+                world_answer(w, 0, 200, "");
+                world_run(w);
+        }
+        assert_int_equal(waits.n_told, 1);
+        answer_done(&waits);
+        assert_good(&removal);
+        assert_int_equal(n_servers(w), 0);
+        assert_int_equal(operations(w), 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
                         a_lock_during_the_second_look_at_a_peer_refuses_the_token, setup_by_program,
+                        teardown),
+                cmocka_unit_test_setup_teardown(a_lock_gives_up_a_removal_that_does_not_end, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_server_that_is_removed_while_a_login_stores_its_grant_is_removed, setup,
                         teardown),
         };
 
