@@ -389,6 +389,7 @@ void grant_pump(struct grant *g) {
                 fail_hopeless(g);
         if (g->state == GRANT_READY && g->replacement) {
                 grant_set_state(g, GRANT_REPLACING);
+                g->replacement->replacing = true;
                 login_store_grant(TAKE(g->replacement));
                 return;
         }
@@ -475,7 +476,11 @@ void grant_arm_ahead(struct grant *g) {
 }
 
 void grant_when_quiet(struct grant *g, struct login *l) {
+        struct login *other = g->replacement;
+
         g->replacement = l;
+        if (other)
+                login_superseded(other);
         grant_pump(g);
 }
 

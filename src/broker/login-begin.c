@@ -194,6 +194,12 @@ void login_register_anew(struct login *l) {
         l->must_register = true;
         l->opener_chosen = false;
         login_set_state(l, LOGIN_REGISTERING);
+        if (!l->timer && login_arm_expiry(l) < 0) {
+                struct error err = ERROR_INIT;
+
+                fail_r(l, error_oom(&err), &err, "registering anew");
+                return;
+        }
         login_register(l);
 }
 

@@ -19,21 +19,38 @@
 static void leave_grant(struct login *l) {
         struct grant *g = l->new_grant_key ? strmap_get(l->broker->grants, l->new_grant_key) : NULL;
 
-        if (g && g->replacement == l)
-                g->replacement = NULL;
-        if (!g || g->state != GRANT_REPLACING)
+        if (!g)
                 return;
-        grant_set_state(g, GRANT_READY);
-        grant_pump(g);
+        if (g->replacement == l)
+                g->replacement = NULL;
+        if (l->replacing && g->state == GRANT_REPLACING)
+                grant_set_state(g, GRANT_READY);
+        l->replacing = false;
+        grant_pump(g); /* it may be the new one, with those who waited at the old one */
 }
 
 static void end_in_failure(struct login *l, int r, struct error *err, const char *doing) {
+        login_operation_end(l);
         leave_grant(l);
         (void)error_fallback(err, r, doing);
         if (l->page_request)
                 login_page(l, l->page_request, 400, err);
         l->page_request = 0;
         login_fail(l, err);
+}
+
+void login_operation_end(struct login *l) {
+        if (l->operating)
+                broker_operation_end(l->broker);
+        l->operating = false;
+}
+
+void login_superseded(struct login *l) {
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err, MCPB_CONFLICT, EALREADY, "Look with mcp-list; log in again if needed",
+                        "Another login for the same grant came in between");
+        end_in_failure(l, -EALREADY, &err, "the login");
 }
 
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err) {
@@ -128,7 +145,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
         struct grant *g = NULL;
         struct error problem = ERROR_INIT;
 
-        broker_operation_end(b);
+        login_operation_end(l);
         if (login_unwanted(l))
                 return;
         if (r == 0)
@@ -205,7 +222,6 @@ static void put_grant(struct login *l, uint64_t expect) {
                 l->n_storing++;
                 return;
         }
-        broker_operation_end(l->broker);
         end_in_failure(l, r, &err, "keeping the grant");
 }
 
@@ -215,15 +231,12 @@ static void on_old_grant(int r, const struct store_item *item, const struct erro
         struct broker *b = l->broker;
         struct error problem = ERROR_INIT;
 
-        if (login_unwanted(l)) {
-                broker_operation_end(b);
+        if (login_unwanted(l))
                 return;
-        }
         if (r == 0 || r == -ENOENT) {
                 put_grant(l, r == 0 ? item->generation : 0);
                 return;
         }
-        broker_operation_end(b);
         if (err)
                 problem = *err;
         end_in_failure(l, r, &problem, "keeping the grant");
@@ -238,7 +251,6 @@ void login_store_grant(struct login *l) {
                 l->n_storing++;
                 return;
         }
-        broker_operation_end(l->broker);
         end_in_failure(l, r, &err, "keeping the grant");
 }
 
@@ -256,7 +268,6 @@ static void take_reply(struct login *l) {
         if (r == 0)
                 r = grant_value(l, &l->grant_value);
         if (r < 0) {
-                broker_operation_end(l->broker);
                 end_in_failure(l, r, &err, "keeping the grant");
                 return;
         }
@@ -279,9 +290,9 @@ static void on_redeemed(struct fetch_answer *answer, void *userdata) {
                 take_reply(l);
                 return;
         }
-        broker_operation_end(l->broker);
         if (l->server &&
             token_error_ends_registration(fault.what, &l->registration, true, l->n_registered)) {
+                login_operation_end(l);
                 login_page(l, l->page_request, 400, &err);
                 l->page_request = 0;
                 login_register_anew(l);
@@ -307,6 +318,7 @@ static void redeem(struct login *l) {
         }
         fetch_request_done(&f);
         if (r == 0) {
+                l->operating = true;
                 broker_operation_begin(b);
                 return;
         }

@@ -18,6 +18,10 @@ void login_register_anew(struct login *l);
  * login of ours, and nothing has changed. */
 bool login_take_redirect(struct login *l, uint64_t request, const char *query, struct error *err);
 void login_join(struct login *l, struct broker_call *c);
+/* No code is on its way any more. Harmless where that is said already. */
+void login_operation_end(struct login *l);
+/* Another login writes the same grant: this one does not wait for it any longer. */
+void login_superseded(struct login *l);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
 void login_register(struct login *l);
 /* The server names this issuer now: another than before is recorded, and needs a person. */

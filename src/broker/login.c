@@ -90,6 +90,8 @@ static struct login *free_now(struct login *l) {
 }
 
 struct login *login_free(struct login *l) {
+        struct grant *g;
+
         if (!l)
                 return NULL;
         assert(list_empty(&l->url_waiters) && list_empty(&l->done_waiters));
@@ -100,6 +102,10 @@ struct login *login_free(struct login *l) {
                 l->server->login = NULL;
         l->server = NULL;
         l->timer = sd_event_source_disable_unref(l->timer);
+        login_operation_end(l);
+        g = l->new_grant_key ? strmap_get(l->broker->grants, l->new_grant_key) : NULL;
+        if (g && g->replacement == l)
+                g->replacement = NULL;
         release_resources(l);
         l->dead = true;
         return l->n_storing > 0 ? NULL : free_now(l);
@@ -276,6 +282,9 @@ static int on_expired(sd_event_source *s, uint64_t usec, void *userdata) {
         struct error err = ERROR_INIT;
 
         l->timer = sd_event_source_disable_unref(l->timer);
+        /* The person was in time: what is left has bounds of its own. */
+        if (l->state > LOGIN_WAITING)
+                return 0;
         (void)error_set(&err, MCPB_TIMEOUT, ETIMEDOUT, "Start again with mcp-add",
                         "Nobody finished the login%s%s in time", l->server ? " for " : "",
                         l->server ? l->server->name : "");

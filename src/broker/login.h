@@ -66,6 +66,8 @@ struct login {
         uint64_t fetch_id;
         bool fetching;
         unsigned n_storing; /* callbacks of the store that will come */
+        bool operating;     /* counted by broker_operation_begin(): from the code to the grant */
+        bool replacing;     /* its grant is in state REPLACING for it */
         uint64_t generation;
         bool opener_chosen;
         uint64_t conn_id; /* who started it may complete it */

@@ -29,6 +29,10 @@ static int setup(void **state) {
         return r;
 }
 
+static int setup_empty(void **state) {
+        return begin(state, NULL);
+}
+
 static int setup_by_program(void **state) {
         int r = begin(state, by_program);
 
@@ -187,6 +191,38 @@ static void a_server_that_is_removed_while_a_login_stores_its_grant_is_removed(v
         assert_int_equal(operations(w), 0);
 }
 
+/* A93 */
+static void a_login_does_not_expire_once_the_code_is_here(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
+
+        world_advance(w, (LIMIT_LOGIN_SEC - 1) * USEC_PER_SEC);
+        world_redirect(w, url, "code1");
+        assert_int_equal(w->n_fetches, 1);
+        world_advance(w, 5 * USEC_PER_SEC);
+        assert_int_equal(waits.n_told, 0);
+        world_tokens(w, "at1", "rt1", 3600, NULL);
+        world_run(w);
+        assert_string_equal(json_get_string(waits.result, "state"), "done");
+        answer_done(&waits);
+        assert_int_equal(operations(w), 0);
+}
+
+/* S7 */
+static void a_lock_gives_up_a_code_whose_answer_does_not_come(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
+
+        world_redirect(w, url, "code1");
+        assert_int_equal(operations(w), 1);
+        lock(w, 31);
+        assert_error(&waits, MCPB_LOCKED);
+        unlock(w);
+        assert_int_equal(operations(w), 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -197,6 +233,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         a_server_that_is_removed_while_a_login_stores_its_grant_is_removed, setup,
                         teardown),
+                cmocka_unit_test_setup_teardown(a_login_does_not_expire_once_the_code_is_here,
+                                                setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(a_lock_gives_up_a_code_whose_answer_does_not_come,
+                                                setup_empty, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
