@@ -22,24 +22,6 @@ void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const cha
         list_init(&r->next);
 }
 
-static void drop_waiters(struct list *l) {
-        struct kept_waiter *w;
-
-        LIST_FOREACH(w, l, struct kept_waiter, link) {
-                list_remove(&w->link);
-                free(w);
-        }
-}
-
-void kept_done(struct kept *r) {
-        if (!r->broker)
-                return;
-        if (r->job)
-                r->job->record = NULL;
-        drop_waiters(&r->waiting);
-        drop_waiters(&r->next);
-}
-
 static int start_put(struct kept *r);
 
 static void tell_waiters(struct list *l, int r, const struct error *err) {
@@ -52,6 +34,21 @@ static void tell_waiters(struct list *l, int r, const struct error *err) {
                 w->fn(r, err, w->userdata);
                 free(w);
         }
+}
+
+void kept_done(struct kept *r) {
+        struct list told = LIST_INIT(told);
+        struct error err = ERROR_INIT;
+
+        if (!r->broker)
+                return;
+        if (r->job)
+                r->job->record = NULL;
+        list_splice(&told, &r->waiting);
+        list_splice(&told, &r->next);
+        (void)error_set(&err, MCPB_NOT_FOUND, ECANCELED, "Add it again with mcp-add",
+                        "The %s was removed before it was saved", store_kind_name(r->kind));
+        tell_waiters(&told, -ECANCELED, &err);
 }
 
 static void on_put(int r, const struct store_item *item, const struct error *err, void *userdata) {
@@ -124,7 +121,7 @@ int kept_save(struct kept *r, kept_done_fn fn, void *userdata) {
 }
 
 static void on_saved_soon(int r, const struct error *err, void *userdata) {
-        if (r < 0 && err)
+        if (r < 0 && r != -ECANCELED && err)
                 log_failure(LOG_WARNING, err, "keeping a record");
 }
 

@@ -31,9 +31,10 @@ struct kept {
 
 void kept_init(struct kept *r, struct broker *b, enum store_kind kind, const char *key,
                json_t *(*build)(const void *owner), const void *owner);
+/* Those who wait for a save that is not over are told CANCELED, from here. */
 void kept_done(struct kept *r);
 
-/* @fn (may be NULL) is called once, after this call returned. */
+/* @fn (may be NULL) is called once, after this call returned: by kept_done() at the latest. */
 int kept_save(struct kept *r, kept_done_fn fn, void *userdata) MUST_CHECK;
 /* Without anybody to tell: a failure is logged. */
 void kept_save_soon(struct kept *r);

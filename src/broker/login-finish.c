@@ -39,6 +39,14 @@ static void end_in_failure(struct login *l, int r, struct error *err, const char
         login_fail(l, err);
 }
 
+static void server_is_gone(struct login *l) {
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                        "The server was removed during the login");
+        end_in_failure(l, -ENOENT, &err, "the login");
+}
+
 void login_operation_end(struct login *l) {
         if (l->operating)
                 broker_operation_end(l->broker);
@@ -86,7 +94,11 @@ static void on_server_saved(int r, const struct error *err, void *userdata) {
 
         if (login_unwanted(l))
                 return;
-        g = l->server ? l->server->grant : NULL;
+        if (!l->server) {
+                server_is_gone(l);
+                return;
+        }
+        g = l->server->grant;
         if (r < 0)
                 log_failure(LOG_WARNING, err, "the server's record");
         login_page(l, l->page_request, 200, NULL);
@@ -158,9 +170,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
         }
         if (!l->server) {
                 broker_discard_grant(b, g);
-                (void)error_set(&problem, MCPB_NOT_FOUND, ENOENT, NULL,
-                                "The server was removed during the login");
-                end_in_failure(l, -ENOENT, &problem, "the login");
+                server_is_gone(l);
                 return;
         }
         adopt(l, g);
@@ -228,7 +238,6 @@ static void put_grant(struct login *l, uint64_t expect) {
 static void on_old_grant(int r, const struct store_item *item, const struct error *err,
                          void *userdata) {
         struct login *l = userdata;
-        struct broker *b = l->broker;
         struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
@@ -344,9 +353,7 @@ static void on_record_gone(int r, const struct store_item *item, const struct er
                 redeem(l);
                 return;
         }
-        (void)error_set(&problem, MCPB_NOT_FOUND, ENOENT, NULL,
-                        "The server was removed during the login");
-        end_in_failure(l, -ENOENT, &problem, "the login");
+        server_is_gone(l);
 }
 
 static void close_record(struct login *l) {

@@ -62,6 +62,13 @@ static void on_added(int r, const struct error *err, void *userdata) {
                 adding_free(a);
                 return;
         }
+        if (s->removing) {
+                (void)error_set(&problem, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                                "%s was removed while it was added", s->name);
+                a->created = false; /* the removal takes it away */
+                adding_failed(a, &problem);
+                return;
+        }
         list_remove(&c->link);
         if (!a->login) {
                 adding_free(a);
@@ -215,6 +222,9 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
         if (r < 0)
                 return r;
         s = strmap_get(b->servers, a->server_key);
+        if (s && s->removing)
+                return error_set(err, MCPB_BUSY, EBUSY, "Try again in a moment",
+                                 "%s is being removed", s->name);
         if ((named && named != s) || (s && p->name && !streq(s->name, p->name)))
                 return error_set(err, MCPB_EXISTS, EEXIST,
                                  "Choose another name, or remove the other with mcp-add -d NAME",

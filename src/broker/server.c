@@ -10,6 +10,7 @@
 #include "broker/internal.h"
 #include "broker/login.h"
 #include "broker/recheck.h"
+#include "broker/release.h"
 
 static json_t *build_record(const void *owner) {
         return server_to_json(owner);
@@ -126,15 +127,32 @@ int server_new(struct broker *b, const char *url, const char *account, const cha
         return 0;
 }
 
-struct server *server_free(struct server *s) {
+/* Nobody waits for what goes: neither at its login nor at a grant that other servers share. */
+static void send_away(struct server *s) {
         struct broker_call *c;
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                        "The server has been removed");
+        LIST_FOREACH(c, &s->broker->calls, struct broker_call, all_link) {
+                if (c->server != s)
+                        continue;
+                if (c->grant)
+                        release_refused(c, &err);
+                else
+                        c->server = NULL;
+        }
+        err.code = MCPB_LOGIN_CANCELLED;
+        if (s->login)
+                login_cancel(s->login, &err);
+}
+
+struct server *server_free(struct server *s) {
         struct login *l;
 
         if (!s)
                 return NULL;
-        LIST_FOREACH(c, &s->broker->calls, struct broker_call, all_link)
-                if (c->server == s)
-                        c->server = NULL;
+        send_away(s);
         if (s->key && strmap_get(s->broker->servers, s->key) == s)
                 (void)strmap_remove(s->broker->servers, s->key);
         if (s->name && strmap_get(s->broker->servers_byname, s->name) == s)

@@ -223,6 +223,126 @@ static void a_lock_gives_up_a_code_whose_answer_does_not_come(void **state) {
         assert_int_equal(operations(w), 0);
 }
 
+static void add(struct world *w, const char *url, bool login, struct answer *a) {
+        world_ask(w, METHOD_SERVER_ADD, json_pack("{s:s, s:b}", "url", url, "login", login), a);
+}
+
+static void a_server_that_is_removed_while_it_is_added_gets_no_login(void **state) {
+        struct world *w = *state;
+        struct answer adding;
+        struct answer removal;
+
+        w->disk_held = true;
+        add(w, WORLD_SERVER, true, &adding);
+        remove_server(w, WORLD_SERVER, &removal);
+        world_run_loop(w);
+        w->disk_held = false;
+        world_serve(w);
+        assert_error(&adding, MCPB_NOT_FOUND);
+        assert_good(&removal);
+        assert_int_equal(n_servers(w), 0);
+        assert_int_equal(w->n_fetches, 0);
+}
+
+static void a_server_that_cannot_be_saved_takes_the_login_of_another_with_it(void **state) {
+        struct world *w = *state;
+        struct answer adding;
+        struct answer login;
+
+        w->disk_held = true;
+        add(w, WORLD_SERVER, false, &adding);
+        world_ask(w, METHOD_LOGIN_START, json_pack("{s:s}", "server", WORLD_SERVER), &login);
+        world_run_loop(w);
+        while (w->disk->n_requests > 0)
+                world_disk(w, -ENOSPC, false);
+        w->disk_held = false;
+        world_serve(w);
+        assert_int_equal(adding.n_told, 1);
+        assert_null(adding.result);
+        answer_done(&adding);
+        assert_error(&login, MCPB_LOGIN_CANCELLED);
+        assert_int_equal(n_servers(w), 0);
+}
+
+static void who_adds_a_server_that_goes_meanwhile_is_told(void **state) {
+        struct world *w = *state;
+        struct answer first;
+        struct answer second;
+        struct answer removal;
+
+        w->disk_held = true;
+        add(w, WORLD_SERVER, false, &first);
+        add(w, WORLD_SERVER, false, &second);
+        remove_server(w, WORLD_SERVER, &removal);
+        world_run_loop(w);
+        w->disk_held = false;
+        world_run(w);
+        assert_int_equal(first.n_told, 1);
+        answer_done(&first);
+        assert_error(&second, MCPB_NOT_FOUND);
+        assert_good(&removal);
+        /* While it goes it is not added either. */
+        add(w, WORLD_SERVER, false, &first);
+        world_run(w);
+        assert_good(&first);
+        w->disk_held = true;
+        remove_server(w, WORLD_SERVER, &removal);
+        add(w, WORLD_SERVER, false, &second);
+        assert_error(&second, MCPB_BUSY);
+        w->disk_held = false;
+        world_run(w);
+        assert_good(&removal);
+}
+
+#define BENEATH WORLD_SERVER "/beneath"
+
+/* Discovery of another server with the same resource (A29). */
+static void serve_beneath(struct world *w) {
+        world_serve(w);
+        while (world_fetch(w) && strstr(world_fetch(w)->request.url, "beneath")) {
+                if (strstr(world_fetch(w)->request.url, ".well-known"))
+                        world_answer(w, 0, 404, "");
+                else
+                        world_answer_header(
+                                w, 0, 401, "www-authenticate",
+                                "Bearer resource_metadata=\"https://mcp.example.com/.well-known/"
+                                "oauth-protected-resource/mcp\"");
+                world_serve(w);
+        }
+}
+
+/* S5 */
+static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(void **state) {
+        struct world *w = *state;
+        struct answer a;
+        struct answer stays;
+        struct answer goes;
+        AUTO_FREE char *url = NULL;
+
+        add(w, BENEATH, true, &a);
+        serve_beneath(w);
+        assert_int_equal(a.n_told, 1);
+        assert_non_null(a.result);
+        url = strdup(json_get_string(json_object_get(a.result, "login"), "url"));
+        answer_done(&a);
+        world_redirect(w, url, "code2");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        world_advance(w, 3601 * USEC_PER_SEC);
+        world_get(w, NULL, &stays);
+        world_ask(w, METHOD_TOKEN_GET, json_pack("{s:s}", "server", BENEATH), &goes);
+        world_run(w);
+        assert_int_equal(w->n_fetches, 1);
+        remove_server(w, BENEATH, &a);
+        world_run(w);
+        assert_good(&a);
+        assert_error(&goes, MCPB_NOT_FOUND);
+        world_tokens(w, "at3", "rt3", 3600, NULL);
+        world_run(w);
+        assert_string_equal(json_get_string(stays.result, "token"), "at3");
+        answer_done(&stays);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -237,6 +357,17 @@ int main(void) {
                                                 setup_empty, teardown),
                 cmocka_unit_test_setup_teardown(a_lock_gives_up_a_code_whose_answer_does_not_come,
                                                 setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_server_that_is_removed_while_it_is_added_gets_no_login, setup_empty,
+                        teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_server_that_cannot_be_saved_takes_the_login_of_another_with_it,
+                        setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(who_adds_a_server_that_goes_meanwhile_is_told,
+                                                setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_server_that_shares_a_grant_takes_only_its_own_requests_with_it, setup,
+                        teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
