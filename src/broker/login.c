@@ -495,6 +495,7 @@ void handle_login_cancel(struct broker_call *c) {
         struct login *l = NULL;
         struct broker_call *other;
         bool others = false;
+        bool too_late;
 
         if (find_login(c, &l, &err) < 0) {
                 call_fail(c, &err);
@@ -504,12 +505,15 @@ void handle_login_cancel(struct broker_call *c) {
          */
         LIST_FOREACH(other, &l->done_waiters, struct broker_call, link)
                 others = others || other->who.conn_id != c->who.conn_id;
-        if (!others) {
+        LIST_FOREACH(other, &l->url_waiters, struct broker_call, link)
+                others = others || other->who.conn_id != c->who.conn_id;
+        too_late = l->state > LOGIN_WAITING;
+        if (!others && !too_late) {
                 (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL,
                                 "The login was cancelled");
                 login_cancel(l, &why);
         }
-        call_reply(c, json_pack("{s:b}", "cancelled", !others));
+        call_reply(c, json_pack("{s:b}", "cancelled", !others && !too_late));
 }
 
 void handle_login_complete(struct broker_call *c) {

@@ -343,6 +343,40 @@ static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(voi
         answer_done(&stays);
 }
 
+static void a_login_is_cancelled_only_when_nobody_else_waits_and_in_time(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer cancel = { 0 };
+        struct answer adding;
+        struct answer other;
+        struct answer waits;
+        AUTO_JSON json_t *server = NULL;
+        AUTO_FREE char *url = NULL;
+        AUTO_FREE char *id = NULL;
+
+        add(w, WORLD_SERVER, true, &adding);
+        world_run(w);
+        world_ask(w, METHOD_TOKEN_GET,
+                  json_pack("{s:s, s:s}", "server", WORLD_SERVER, "login", "start"), &other);
+        server = world_server(w);
+        id = strdup(json_get_string(server, "login"));
+        world_ask(w, METHOD_LOGIN_CANCEL, json_pack("{s:s}", "login", id), &cancel);
+        assert_false(json_get_bool(cancel.result, "cancelled", true));
+        answer_done(&cancel);
+        world_serve(w);
+        assert_error(&other, MCPB_LOGIN_REQUIRED);
+        assert_non_null(adding.result);
+        url = strdup(json_get_string(json_object_get(adding.result, "login"), "url"));
+        answer_done(&adding);
+        world_redirect(w, url, "code1");
+        world_ask(w, METHOD_LOGIN_CANCEL, json_pack("{s:s}", "login", id), &cancel);
+        assert_false(json_get_bool(cancel.result, "cancelled", true));
+        world_ask(w, METHOD_LOGIN_WAIT, json_pack("{s:s}", "login", id), &waits);
+        world_tokens(w, "at1", "rt1", 3600, NULL);
+        world_run(w);
+        assert_string_equal(json_get_string(waits.result, "state"), "done");
+        answer_done(&waits);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -367,6 +401,9 @@ int main(void) {
                                                 setup_empty, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_server_that_shares_a_grant_takes_only_its_own_requests_with_it, setup,
+                        teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_login_is_cancelled_only_when_nobody_else_waits_and_in_time, setup_empty,
                         teardown),
         };
 
