@@ -174,6 +174,12 @@ static void link_grants(struct broker *b) {
         }
 }
 
+static void on_leftover_removed(int r, const struct store_item *item, const struct error *err,
+                                void *userdata) {
+        if (r < 0 && r != -ENOENT)
+                log_failure(LOG_WARNING, err, "removing a login that is over");
+}
+
 static void restore_logins(struct custody *c) {
         struct pending_login *p;
 
@@ -185,6 +191,9 @@ static void restore_logins(struct custody *c) {
                 if (r < 0)
                         log_notice("A login that was under way is given up: %s",
                                    r == -ESTALE ? "too old" : strerror(-r));
+                if ((r == -ESTALE || r == -EBADMSG) &&
+                    later_remove(c->broker, STORE_LOGIN, p->key, on_leftover_removed, NULL) < 0)
+                        log_warning("Its record stays in the store until the next start");
         }
         drop_logins(c);
 }

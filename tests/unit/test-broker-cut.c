@@ -343,6 +343,19 @@ static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(voi
         answer_done(&stays);
 }
 
+/* A93 */
+static void a_login_that_expired_while_nobody_was_there_leaves_no_record(void **state) {
+        struct world *w = *state;
+        AUTO_FREE char *url = world_begin_login(w, NULL, NULL);
+        size_t n = w->disk->n_files;
+
+        assert_non_null(url);
+        world_end(w);
+        world_advance(w, (LIMIT_LOGIN_SEC + 1) * USEC_PER_SEC);
+        world_begin(w);
+        assert_int_equal(w->disk->n_files, n - 1);
+}
+
 static void a_login_is_cancelled_only_when_nobody_else_waits_and_in_time(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer cancel = { 0 };
@@ -401,6 +414,9 @@ int main(void) {
                                                 setup_empty, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_server_that_shares_a_grant_takes_only_its_own_requests_with_it, setup,
+                        teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_login_that_expired_while_nobody_was_there_leaves_no_record, setup_empty,
                         teardown),
                 cmocka_unit_test_setup_teardown(
                         a_login_is_cancelled_only_when_nobody_else_waits_and_in_time, setup_empty,
