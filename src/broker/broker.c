@@ -223,7 +223,14 @@ void broker_drain(struct broker *b, void (*drained)(void *userdata), void *userd
 
 void handle_broker_lock(struct broker_call *c) {
         struct broker *b = c->broker;
+        struct error err = ERROR_INIT;
 
+        if (custody_is_busy(b->custody)) {
+                (void)error_set(&err, MCPB_BUSY, EBUSY, "Try again in a moment",
+                                "The store is just being opened");
+                call_fail(c, &err);
+                return;
+        }
         if (b->locked) {
                 call_reply(c, json_pack("{s:b}", "locked", 1));
                 return;

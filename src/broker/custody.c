@@ -84,6 +84,16 @@ struct custody *custody_free(struct custody *c) {
         return NULL;
 }
 
+static void close_store(struct custody *c) {
+        struct broker *b = c->broker;
+
+        drop_logins(c);
+        broker_unload(b);
+        b->shield = shield_free(b->shield);
+        store_lock(b->store);
+        b->locked = true;
+}
+
 /* The one end of opening: tells the start, or the call that unlocks. */
 static void opened(struct custody *c, int r, const struct error *err) {
         struct broker *b = c->broker;
@@ -92,6 +102,9 @@ static void opened(struct custody *c, int r, const struct error *err) {
 
         c->busy = false;
         c->ready = NULL;
+        /* Half open is locked: the next unlock begins anew. */
+        if (r < 0 && store_is_unlocked(b->store))
+                close_store(c);
         if (r == 0 && store_is_unlocked(b->store))
                 b->locked = false;
         if (ready)
@@ -289,6 +302,7 @@ static void on_audit_keys(int r, const struct store_item *item, const struct err
                 new_audit_keys(c);
                 return;
         }
+        b->audit_keys = audit_keys_free(b->audit_keys);
         if (r == 0)
                 r = audit_keys_from_json(&b->audit_keys, item->value);
         if (r < 0) {
@@ -537,9 +551,9 @@ static int begin_unlock(struct custody *c, const char *passphrase, struct error 
         struct store_slot slot;
         bool by_file = c->exists && find_slot(c, SLOT_FILE, &slot);
 
-        if (c->busy)
-                return error_set(err, MCPB_BUSY, EBUSY, "Wait a moment",
-                                 "The store is being opened");
+        if (c->busy || c->broker->locking)
+                return error_set(err, MCPB_BUSY, EBUSY, "Wait a moment", "The store is being %s",
+                                 c->busy ? "opened" : "locked");
         if (!c->broker->locked)
                 return -EALREADY;
         if (by_file && !passphrase)
@@ -582,11 +596,12 @@ void custody_lock(struct custody *c) {
 
         if (b->locked)
                 return;
-        broker_unload(b);
-        b->shield = shield_free(b->shield);
-        store_lock(b->store);
-        b->locked = true;
+        close_store(c);
         log_notice("Locked");
+}
+
+bool custody_is_busy(const struct custody *c) {
+        return c->busy;
 }
 
 json_t *custody_status(const struct custody *c) {

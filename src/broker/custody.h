@@ -15,4 +15,5 @@ int custody_start(struct custody *c, broker_ready_fn ready, void *userdata) MUST
 /* Wipes what must not stay in memory; every call that waits is answered `locked`. Nothing may be
  * under way. */
 void custody_lock(struct custody *c);
+bool custody_is_busy(const struct custody *c);   /* the store is being opened */
 json_t *custody_status(const struct custody *c); /* for broker.status; NULL: out of memory */

@@ -390,6 +390,52 @@ static void a_login_is_cancelled_only_when_nobody_else_waits_and_in_time(void **
         answer_done(&waits);
 }
 
+/* S7 */
+static void an_unlock_that_fails_half_way_can_be_repeated(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        lock(w, 1);
+        for (unsigned n = 0; n < 3; n++) {
+                w->disk_held = true;
+                world_ask(w, METHOD_BROKER_UNLOCK, NULL, &a);
+                for (unsigned i = 0; i < n; i++)
+                        world_disk(w, 0, true);
+                assert_int_equal(a.n_told, 0);
+                world_disk(w, n == 2 ? -EPIPE : -EIO, false);
+                w->disk_held = false;
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                assert_null(a.result);
+                answer_done(&a);
+        }
+        unlock(w);
+        assert_int_equal(n_servers(w), 1);
+        assert_string_equal(world_token(w, &a), "at1");
+        answer_done(&a);
+}
+
+static void locking_and_unlocking_do_not_overtake_each_other(void **state) {
+        struct world *w = *state;
+        struct answer a;
+        struct answer b;
+
+        w->disk_held = true;
+        lock(w, 1);
+        world_ask(w, METHOD_BROKER_UNLOCK, NULL, &a);
+        world_ask(w, METHOD_BROKER_LOCK, NULL, &b);
+        assert_error(&b, MCPB_BUSY);
+        w->disk_held = false;
+        world_run(w);
+        assert_good(&a);
+        world_ask(w, METHOD_BROKER_LOCK, NULL, &a);
+        world_ask(w, METHOD_BROKER_UNLOCK, NULL, &b);
+        assert_error(&b, MCPB_BUSY);
+        world_advance(w, USEC_PER_SEC);
+        assert_good(&a);
+        unlock(w);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -421,6 +467,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         a_login_is_cancelled_only_when_nobody_else_waits_and_in_time, setup_empty,
                         teardown),
+                cmocka_unit_test_setup_teardown(an_unlock_that_fails_half_way_can_be_repeated,
+                                                setup, teardown),
+                cmocka_unit_test_setup_teardown(locking_and_unlocking_do_not_overtake_each_other,
+                                                setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
