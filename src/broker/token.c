@@ -110,7 +110,9 @@ static void ask_for_more(struct broker_call *c, struct grant *g, const struct sc
 /* The server said 403 insufficient_scope to the token that this request had. True: the call has
  * been dealt with. */
 static bool step_up(struct broker_call *c, struct grant *g) {
+        AUTO_DECISION struct decision d = DECISION_INIT;
         struct error err = ERROR_INIT;
+        int r;
 
         if (!c->has_challenge ||
             challenge_judge(&c->challenge, c->challenge_status) != CHALLENGE_STEP_UP)
@@ -124,7 +126,15 @@ static bool step_up(struct broker_call *c, struct grant *g) {
                 release_refused(c, &err);
                 return true;
         }
-        ask_for_more(c, g, &c->challenge.scopes);
+        r = release_decide(c, &c->challenge.scopes, &g->scopes, &d);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "asking policy");
+                release_refused(c, &err);
+        } else if (d.effect != POLICY_ALLOW || d.trimmed.n > 0) {
+                release_denied(c, &d);
+        } else {
+                ask_for_more(c, g, &c->challenge.scopes);
+        }
         return true;
 }
 
@@ -167,32 +177,22 @@ static void note_helper(struct broker_call *c, struct grant *g) {
         kill_lease(c->server, l);
 }
 
-/* Policy has said which scopes may leave at once; the rest of the request follows from that. */
-static void go_on_with_grant(struct broker_call *c, struct grant *g) {
-        AUTO_DECISION struct decision d = DECISION_INIT;
+/* Policy (@d) has said which scopes may leave at once; the rest of the request follows from that. */
+static void go_on_with_grant(struct broker_call *c, struct grant *g, const struct decision *d) {
         AUTO_SCOPES struct scope_set excess = SCOPE_SET_INIT;
         struct error err = ERROR_INIT;
-        int r = release_decide(c, c->has_wanted ? &c->wanted : NULL, &g->scopes, &d);
+        int r = 0;
 
-        if (r < 0) {
-                (void)error_fallback(&err, r, "asking policy");
-                release_refused(c, &err);
-                return;
-        }
-        if (d.effect != POLICY_ALLOW) {
-                release_denied(c, &d);
-                return;
-        }
-        for (size_t i = 0; i < d.excess.n && r == 0; i++)
-                r = scope_set_add(&excess, d.excess.items[i]);
-        if (r == 0 && excess.n > 0 && d.on_excess == POLICY_EXCESS_LOGIN) {
+        for (size_t i = 0; i < d->excess.n && r == 0; i++)
+                r = scope_set_add(&excess, d->excess.items[i]);
+        if (r == 0 && excess.n > 0 && d->on_excess == POLICY_EXCESS_LOGIN) {
                 ask_for_more(c, g, &excess);
                 return;
         }
         /* Without a ceiling the whole grant is meant, under whatever name the issuer gave its
          * scopes. */
-        if (r == 0 && (c->has_wanted || d.trimmed.n > 0))
-                r = set_wanted(c, &d);
+        if (r == 0 && (c->has_wanted || d->trimmed.n > 0))
+                r = set_wanted(c, d);
         if (r < 0) {
                 (void)error_oom(&err);
                 release_refused(c, &err);
@@ -215,6 +215,7 @@ void handle_token_get(struct broker_call *c) {
         AUTO_DECISION struct decision d = DECISION_INIT;
         struct error err = ERROR_INIT;
         struct server *s;
+        struct grant *g;
         int r = parse_get(c, &err);
 
         if (r < 0) {
@@ -223,19 +224,19 @@ void handle_token_get(struct broker_call *c) {
                 return;
         }
         s = c->server;
-        if (s->grant && !s->issuer_changed) {
-                if (cannot_replace(c, s->grant))
-                        release_needs_login(c, NULL);
-                else if (!step_up(c, s->grant))
-                        go_on_with_grant(c, s->grant);
-                return;
-        }
-        r = release_decide(c, c->has_wanted ? &c->wanted : NULL, NULL, &d);
+        g = s->issuer_changed ? NULL : s->grant;
+        /* S3: before policy has spoken nothing is begun, and nothing told. */
+        r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);
         if (r < 0) {
                 (void)error_fallback(&err, r, "asking policy");
                 release_refused(c, &err);
-        } else if (d.effect == POLICY_DENY) {
+        } else if (d.effect == POLICY_DENY || (g && d.effect != POLICY_ALLOW)) {
                 release_denied(c, &d);
+        } else if (g && cannot_replace(c, g)) {
+                release_needs_login(c, NULL);
+        } else if (g) {
+                if (!step_up(c, g))
+                        go_on_with_grant(c, g, &d);
         } else if (s->open && !c->has_challenge) {
                 call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server", s->name));
         } else {

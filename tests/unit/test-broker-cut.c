@@ -40,6 +40,16 @@ static int setup_by_program(void **state) {
         return r;
 }
 
+static int setup_no_refresh(void **state) {
+        struct world *w;
+        int r = begin(state, by_program);
+
+        w = *state;
+        w->no_refresh_token = true;
+        world_login(w, NULL);
+        return r;
+}
+
 static int teardown(void **state) {
         struct world *w = *state;
 
@@ -436,6 +446,27 @@ static void locking_and_unlocking_do_not_overtake_each_other(void **state) {
         unlock(w);
 }
 
+/* S3 */
+static void a_challenge_begins_nothing_for_whom_policy_refuses(void **state) {
+        static const char *const fields[] = {
+                "Bearer error=\"insufficient_scope\", scope=\"write admin\"",
+                "Bearer error=\"invalid_token\"",
+        };
+        struct world *w = *state;
+        struct answer a;
+
+        w->evidence.anchor = (struct evidence_exe){ true, "/usr/bin/other", 1, 4 };
+        for (unsigned i = 0; i < 2; i++) {
+                world_ask(w, METHOD_TOKEN_GET,
+                          json_pack("{s:s, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER, "login",
+                                    "start", "challenge", "status", i == 0 ? 403 : 401, "fields",
+                                    fields[i]),
+                          &a);
+                assert_error(&a, MCPB_DENIED);
+                assert_int_equal(w->n_fetches, 0);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -471,6 +502,8 @@ int main(void) {
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(locking_and_unlocking_do_not_overtake_each_other,
                                                 setup, teardown),
+                cmocka_unit_test_setup_teardown(a_challenge_begins_nothing_for_whom_policy_refuses,
+                                                setup_no_refresh, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
