@@ -209,7 +209,8 @@ json_t *server_to_json(const struct server *s) {
         if (!value)
                 return NULL;
         for (size_t i = 0; i < ARRAY_SIZE(string_members); i++) {
-                const char *text = *(char *const *)((const char *)s + string_members[i].offset);
+                const char *text =
+                        *(char *const *)(const void *)((const char *)s + string_members[i].offset);
 
                 if (text &&
                     json_object_set_new(value, string_members[i].name, json_string(text)) < 0)

@@ -130,7 +130,8 @@ int start_daemon(mcpb_client *c, const struct start *s, mcpb_error *err) {
                 return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, HINT_BY_HAND,
                                     "No mcp-brokerd is running, and %s cannot be started: %s",
                                     s->daemon, strerror(-r));
-        /* One that met another, started in the same moment, has nothing to do: the socket will tell. */
+        /* One that met another, started in the same moment, has nothing to do: the socket will
+         * tell. */
         if (status == 0 || status == error_exit_status(MCPB_EXISTS))
                 return 0;
         return client_error(
