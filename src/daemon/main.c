@@ -119,7 +119,9 @@ static bool under_systemd(void) {
 
 int main(int argc, char **argv) {
         struct options o;
-        struct supervisor_files files;
+        struct supervisor_files files = {
+                .state_fd = -1, .store_fd = -1, .lock_fd = -1, .audit_fd = -1
+        };
         struct error err = ERROR_INIT;
         int status = options_parse(&o, argc, argv);
 
@@ -132,12 +134,16 @@ int main(int argc, char **argv) {
         if (process_harden(&err) < 0 || process_ignore_sigpipe() < 0 ||
             supervisor_open(&o, &files, &err) < 0) {
                 log_failure(LOG_ERR, &err, "mcp-brokerd cannot start");
+                supervisor_files_done(&files);
                 return error_exit_status(err.code);
         }
         if (!o.foreground && !o.command && !under_systemd()) {
                 status = go_to_background(&o, &files);
-                if (status >= 0)
+                if (status >= 0) {
+                        files.inherited = true; /* the socket is the child's */
+                        supervisor_files_done(&files);
                         return status;
+                }
         }
         status = supervisor_run(&o, &files, on_ready, environ);
         supervisor_files_done(&files);
