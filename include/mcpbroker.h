@@ -238,6 +238,7 @@ typedef struct mcpb_token_request {
  * @scopes:       separated by blanks; may be empty
  * @expires_in:   seconds; -1: unknown
  * @request:      what the audit trail calls this request; may be NULL
+ * @url:          the URL of that server
  */
 typedef struct mcpb_token {
         int no_challenge;
@@ -248,6 +249,7 @@ typedef struct mcpb_token {
         char *scopes;
         long expires_in;
         char *request;
+        char *url;
 } mcpb_token;
 
 /**

@@ -313,6 +313,16 @@ static unsigned n_waiting(const struct broker *b) {
         return n;
 }
 
+/* Those that are over are kept for a while so that they can be asked about: they are not counted. */
+static unsigned n_logins(const struct broker *b) {
+        const struct login *l;
+        unsigned n = 0;
+
+        LIST_FOREACH(l, &b->all_logins, struct login, list_link)
+                n += l->state != LOGIN_DONE && l->state != LOGIN_FAILED;
+        return n;
+}
+
 static json_t *audit_status(const struct broker *b) {
         if (!b->audit)
                 return json_pack("{s:b}", "available", 0);
@@ -323,12 +333,12 @@ static json_t *audit_status(const struct broker *b) {
 
 void handle_broker_status(struct broker_call *c) {
         struct broker *b = c->broker;
-        json_t *counts = json_pack(
-                "{s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "servers",
-                (int)strmap_count(b->servers), "grants", (int)strmap_count(b->grants), "logins",
-                (int)strmap_count(b->logins), "waiting", (int)n_waiting(b), "operations",
-                (int)b->n_operations, "released", (json_int_t)b->n_released, "denied",
-                (json_int_t)b->n_denied, "refreshes", (json_int_t)b->n_refreshes);
+        json_t *counts =
+                json_pack("{s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "servers",
+                          (int)strmap_count(b->servers), "grants", (int)strmap_count(b->grants),
+                          "logins", (int)n_logins(b), "waiting", (int)n_waiting(b), "operations",
+                          (int)b->n_operations, "released", (json_int_t)b->n_released, "denied",
+                          (json_int_t)b->n_denied, "refreshes", (json_int_t)b->n_refreshes);
         json_t *result = json_pack(
                 "{s:i, s:s, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:s}", "format", 1, "version",
                 PACKAGE_VERSION, "locked", b->locked, "stopping", b->stopping, "uptime",

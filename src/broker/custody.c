@@ -193,6 +193,33 @@ static void on_leftover_removed(int r, const struct store_item *item, const stru
                 log_failure(LOG_WARNING, err, "removing a login that is over");
 }
 
+static int compare_servers(const void *a, const void *b) {
+        const struct server *x = *(struct server *const *)a;
+        const struct server *y = *(struct server *const *)b;
+
+        if (x->added_wall != y->added_wall)
+                return x->added_wall < y->added_wall ? -1 : 1;
+        return strcmp(x->name, y->name);
+}
+
+/* The store tells its records in no order; people see the servers in the order in which they added them. */
+static void sort_servers(struct broker *b) {
+        size_t n = strmap_count(b->servers);
+        AUTO_FREE struct server **all = calloc(n + 1, sizeof(struct server *));
+        struct server *s;
+        size_t i = 0;
+
+        if (!all)
+                return; /* in another order, then */
+        LIST_FOREACH(s, &b->all_servers, struct server, list_link)
+                all[i++] = s;
+        qsort(all, i, sizeof(struct server *), compare_servers);
+        for (size_t k = 0; k < i; k++) {
+                list_remove(&all[k]->list_link);
+                list_append(&b->all_servers, &all[k]->list_link);
+        }
+}
+
 static void restore_logins(struct custody *c) {
         struct pending_login *p;
 
@@ -219,6 +246,7 @@ static void on_all_read(int r, const struct error *err, void *userdata) {
                 failed(c, r, err, "reading the store");
                 return;
         }
+        sort_servers(b);
         link_grants(b);
         b->loaded = true;
         b->locked = false;

@@ -281,10 +281,10 @@ static bool outlives(const struct decision *d, const struct lease *l) {
 }
 
 static json_t *token_result(struct broker_call *c, const struct lease *l, const struct buf *token) {
-        json_t *result = json_pack("{s:s%, s:s, s:s, s:o, s:s, s:s}", "token", token->data,
+        json_t *result = json_pack("{s:s%, s:s, s:s, s:o, s:s, s:s, s:s}", "token", token->data,
                                    token->len, "token_type", l->token_type, "token_id", l->token_id,
                                    "scopes", scopes_value(&l->scopes), "server", c->server->name,
-                                   "request", c->request_id);
+                                   "url", c->server->url, "request", c->request_id);
 
         if (result && l->expires_known &&
             json_object_set_new(result, "expires_in",

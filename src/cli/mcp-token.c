@@ -144,9 +144,9 @@ static int print_json(const mcpb_token *t, bool header) {
                 r = buf_printf(&authorization, "%s %s", t->token_type, t->token);
                 value = r == 0 ? json_pack("{s:s}", "Authorization", authorization.data) : NULL;
         } else {
-                value = json_pack("{s:i, s:s, s:s, s:s, s:s?, s:s?}", "format", 1, "token",
+                value = json_pack("{s:i, s:s, s:s, s:s, s:s?, s:s?, s:s?}", "format", 1, "token",
                                   t->token, "token_type", t->token_type, "token_id", t->token_id,
-                                  "server", t->server, "scope", t->scopes);
+                                  "server", t->server, "url", t->url, "scope", t->scopes);
                 if (value && t->expires_in >= 0 &&
                     json_object_set_new(value, "expires_in", json_integer(t->expires_in)) < 0)
                         return 1;
@@ -174,9 +174,9 @@ static int print_token(const struct program *p, const struct arguments *a, const
                 (void)printf("Authorization: %s %s\n", t->token_type, t->token);
         else if (a->form == FORM_PLAIN)
                 (void)printf("%s\n", t->token);
-        else if (shell_safe(t->token) && shell_safe(t->server ? t->server : ""))
+        else if (shell_safe(t->token) && shell_safe(t->url ? t->url : ""))
                 (void)printf("MCP_TOKEN='%s'\nMCP_SERVER='%s'\nexport MCP_TOKEN MCP_SERVER\n",
-                             t->token, t->server ? t->server : "");
+                             t->token, t->url ? t->url : "");
         else
                 return program_usage(p, "the token cannot be quoted for a shell; use --json");
         return fflush(stdout) == 0 ? 0 : 1;

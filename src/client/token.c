@@ -12,6 +12,7 @@ mcpb_token *mcpb_token_free(mcpb_token *t) {
         free(t->server);
         free(t->scopes);
         free(t->request);
+        free(t->url);
         free(t);
         return NULL;
 }
@@ -43,6 +44,7 @@ static int read_token(const json_t *result, mcpb_token **ret, mcpb_error *err) {
                  client_take_string(&t->token_type, result, "token_type") < 0 ||
                  client_take_string(&t->token_id, result, "token_id") < 0 ||
                  client_take_string(&t->server, result, "server") < 0 ||
+                 client_take_string(&t->url, result, "url") < 0 ||
                  client_take_string(&t->request, result, "request") < 0 ||
                  join_words(&t->scopes, json_object_get(result, "scopes")) < 0)
                 r = client_oom(err);
