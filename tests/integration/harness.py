@@ -269,8 +269,13 @@ class Broker:
     def person(self, script=None):
         """A $BROWSER that follows the login's redirects, as a person with --auto-consent would."""
         path = self.dir / "person"
-        path.write_text(script or f"#!/bin/sh\nexec {sys.executable} {SOURCE}/tests/integration/person.py \"$1\" >>{self.dir}/person.log 2>&1\n")
-        path.chmod(0o755)
+        text = script or f"#!/bin/sh\nexec {sys.executable} {SOURCE}/tests/integration/person.py \"$1\" >>{self.dir}/person.log 2>&1\n"
+        if not path.exists() or path.read_text() != text:
+            # Whole or not at all: another one may be running it.
+            new = self.dir / f"person.{threading.get_ident()}"
+            new.write_text(text)
+            new.chmod(0o755)
+            new.rename(path)
         return {"BROWSER": str(path)}
 
     def add(self, url, *args, check=0):
