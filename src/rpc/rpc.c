@@ -130,6 +130,20 @@ static void pause_listener(struct listener *l) {
         log_warning("no descriptors left for clients: pausing");
 }
 
+/* One of those that wait has its turn, or is freed. */
+static void next_turn(struct rpc *rpc) {
+        struct conn *c = LIST_FIRST(&rpc->ready, struct conn, ready);
+
+        if (!c)
+                return;
+        list_remove(&c->ready);
+        if (c->state == CONN_CLOSED)
+                conn_free(c);
+        else
+                conn_turn(c);
+}
+
+/* Who knocks without end keeps nobody waiting that is in: for each that comes, one has its turn. */
 static int on_listener_ready(void *userdata, uint32_t revents) {
         struct listener *l = userdata;
 
@@ -138,6 +152,7 @@ static int on_listener_ready(void *userdata, uint32_t revents) {
 
                 if (fd >= 0) {
                         take_client(l, fd);
+                        next_turn(l->rpc);
                         continue;
                 }
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -213,16 +228,9 @@ void rpc_wake(struct rpc *rpc, struct conn *c) {
  */
 static int on_ready(sd_event_source *s, void *userdata) {
         struct rpc *rpc = userdata;
-        struct conn *c = LIST_FIRST(&rpc->ready, struct conn, ready);
         rpc_drained_fn drained;
 
-        if (c) {
-                list_remove(&c->ready);
-                if (c->state == CONN_CLOSED)
-                        conn_free(c);
-                else
-                        conn_turn(c);
-        }
+        next_turn(rpc);
         if (!list_empty(&rpc->ready))
                 rpc_wake(rpc, NULL);
         if (rpc->draining && list_empty(&rpc->conns) && rpc->drained) {

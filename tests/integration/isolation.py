@@ -138,6 +138,22 @@ while True:
 
 
 # S9
+def while_another_connects_without_end_one_is_answered(stack):
+    """New ones wait for those that are here: thousands lie in the socket's queue, and none of them is in the way."""
+    place = Place(stack)
+    shouting = subprocess.Popen([sys.executable, "-c", SHOUT, str(place.broker.socket)])
+    try:
+        until("it is heard", lambda: "refused process" in place.broker.log())
+        during = cached(place.rpc, place.demo.mcp)
+        report("another connects and sends garbage as fast as it can", place.before, during)
+        # The two cores are taken, so there is nothing to compare but this: nobody is kept out until the queue is empty.
+        assert max(during) < 2 * BLOCKED_SEC, max(during)
+    finally:
+        shouting.kill()
+        shouting.wait()
+
+
+# S9
 def while_logins_wait_for_people_others_are_answered(stack):
     place = Place(stack)
     waiting = []
