@@ -319,7 +319,7 @@ static unsigned n_logins(const struct broker *b) {
         unsigned n = 0;
 
         LIST_FOREACH(l, &b->all_logins, struct login, list_link)
-                n += l->state != LOGIN_DONE && l->state != LOGIN_FAILED;
+                n += !login_is_over(l);
         return n;
 }
 

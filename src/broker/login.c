@@ -51,7 +51,7 @@ void login_set_state(struct login *l, enum login_state state) {
 }
 
 const char *login_state_name(const struct login *l) {
-        if (l->state == LOGIN_DONE || l->state == LOGIN_FAILED)
+        if (login_is_over(l))
                 return state_names[l->state];
         return l->state == LOGIN_WAITING ? "waiting" : "working";
 }
@@ -350,6 +350,26 @@ static int begin_discovery(struct login *l, const struct challenge *challenge, s
         return r;
 }
 
+bool login_is_over(const struct login *l) {
+        return l->state == LOGIN_DONE || l->state == LOGIN_FAILED;
+}
+
+/* Those that are over are only remembered: the oldest of them makes room for one that is wanted. */
+static int make_room(struct broker *b, struct error *err) {
+        struct login *l;
+
+        if (strmap_count(b->logins) < LIMIT_LOGINS)
+                return 0;
+        LIST_FOREACH(l, &b->all_logins, struct login, list_link) {
+                if (login_is_over(l)) {
+                        (void)login_free(l);
+                        return 0;
+                }
+        }
+        return error_set(err, MCPB_BUSY, EBUSY, "Finish or cancel some first",
+                         "%d logins are under way", LIMIT_LOGINS);
+}
+
 int login_start(struct server *s, const struct scope_set *scopes, const struct challenge *challenge,
                 bool step_up, struct login **ret, struct error *err) {
         struct broker *b = s->broker;
@@ -361,9 +381,9 @@ int login_start(struct server *s, const struct scope_set *scopes, const struct c
                 *ret = s->login;
                 return 0;
         }
-        if (strmap_count(b->logins) >= LIMIT_LOGINS)
-                return error_set(err, MCPB_BUSY, EBUSY, "Finish or cancel some first",
-                                 "%d logins are under way", LIMIT_LOGINS);
+        r = make_room(b, err);
+        if (r < 0)
+                return r;
         r = random_text(&id, 12);
         if (r == 0)
                 r = login_new(b, id.data, &l);

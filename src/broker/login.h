@@ -96,6 +96,8 @@ void login_fail(struct login *l, const struct error *err);
 /* The server goes: its login with it. */
 void login_cancel(struct login *l, const struct error *why);
 const char *login_state_name(const struct login *l); /* "waiting", "done", "failed" */
+/* Done or failed: remembered for a while, for those who ask what became of it. */
+bool login_is_over(const struct login *l);
 
 void login_set_state(struct login *l, enum login_state state);
 void login_tell_url(struct login *l);

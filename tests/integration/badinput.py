@@ -352,6 +352,17 @@ def side_by_side_start(call):
     return thread
 
 
+# S9
+def logins_that_are_over_do_not_stand_in_the_way_of_others(stack):
+    broker = Broker(stack)
+    with undisturbed(stack, broker):
+        demo = Demo(stack, "--fault", "status:prm=500")
+        side_by_side(lambda _: plainly(broker.run("mcp-add", demo.mcp), 7, "500"), range(70))
+        assert broker.status()["counts"]["logins"] == 0
+        good = Demo(stack, "--auto-consent")
+        broker.add(good.mcp)
+
+
 # A112 A114-A120
 def a_response_of_another_issuer_is_not_redeemed(stack):
     broker = Broker(stack)
