@@ -147,15 +147,6 @@ static void answer_url(struct login *l, struct broker_call *c) {
         }
 }
 
-void login_tell_url(struct login *l) {
-        while (!list_empty(&l->url_waiters)) {
-                struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
-
-                list_remove(&c->link);
-                answer_url(l, c);
-        }
-}
-
 static json_t *status_of(const struct login *l, bool opener) {
         uint64_t now = clock_wall_usec();
         json_t *value = json_pack(
@@ -181,6 +172,29 @@ static json_t *status_of(const struct login *l, bool opener) {
                 return NULL;
         }
         return value;
+}
+
+/* The first of those who wait is told, by the end of its wait, that the browser is its to open. */
+static void choose_opener(struct login *l) {
+        struct broker_call *c = LIST_FIRST(&l->done_waiters, struct broker_call, link);
+
+        if (!c)
+                return;
+        l->opener_chosen = true;
+        list_remove(&c->link);
+        call_reply(c, status_of(l, true));
+}
+
+void login_tell_url(struct login *l) {
+        while (!list_empty(&l->url_waiters)) {
+                struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
+
+                list_remove(&c->link);
+                answer_url(l, c);
+        }
+        /* It is another address than they were told: the issuer had forgotten our client. */
+        if (l->n_registered > 0)
+                choose_opener(l);
 }
 
 /* The server needs no authorization: what each of them is told then. */
@@ -263,16 +277,11 @@ void login_cancel(struct login *l, const struct error *why) {
 
 void login_call_left(struct broker_call *c) {
         struct login *l = c->login;
-        struct broker_call *next;
         bool was_opener = c->opener;
 
         (void)call_free(c);
-        if (!l || !was_opener || l->state != LOGIN_WAITING || list_empty(&l->done_waiters))
-                return;
-        /* The next one is to open the browser: it is told so by the end of its wait. */
-        next = LIST_FIRST(&l->done_waiters, struct broker_call, link);
-        list_remove(&next->link);
-        call_reply(next, status_of(l, true));
+        if (l && was_opener && l->state == LOGIN_WAITING)
+                choose_opener(l);
 }
 
 /* --- Starting -------------------------------------------------------------------------------- */

@@ -161,6 +161,17 @@ static int report(const struct login_ui *ui, const mcpb_login *login) {
         return error_exit_status(error_from_name(login->error_code ? login->error_code : ""));
 }
 
+/* It is on us to open the browser: the one that should have left, or the address is another now. */
+static void take_over(const struct login_ui *ui, const mcpb_login *login,
+                      const mcpb_login *result) {
+        bool anew = result->url && !streq_null(login->url, result->url);
+        const char *url = anew ? result->url : login->url;
+        bool opened = !ui->no_browser && browser_open(ui->browser, url);
+
+        if (anew)
+                show_url(ui, result, opened);
+}
+
 /* One wait: -1: wait again; else the exit status. */
 static int wait_once(const struct login_ui *ui, struct interrupts *interrupts,
                      const mcpb_login *login, time_t begin) {
@@ -176,8 +187,8 @@ static int wait_once(const struct login_ui *ui, struct interrupts *interrupts,
                 r = mcpb_login_wait(c, login->login, &result, &err);
         (void)mcpb_client_free(c);
         stop_ticker(ticker); /* before anything else is said */
-        if (r == 0 && streq(result->state, "waiting") && result->opener && !ui->no_browser)
-                (void)browser_open(ui->browser, login->url);
+        if (r == 0 && streq(result->state, "waiting") && result->opener)
+                take_over(ui, login, result);
         else if (r == 0 && (streq(result->state, "done") || streq(result->state, "failed")))
                 status = report(ui, result);
         (void)mcpb_login_free(result);

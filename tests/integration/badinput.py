@@ -352,6 +352,21 @@ def side_by_side_start(call):
     return thread
 
 
+# A88
+def an_issuer_that_forgot_our_client_is_asked_anew_and_the_new_address_is_shown(stack):
+    broker = Broker(stack)
+    with undisturbed(stack, broker):
+        demo = Demo(stack, "--auto-consent", "--fault", "invalid-client:token!1")
+        result = broker.add(demo.mcp)
+        assert len({line for line in result.stderr.splitlines() if line.strip().startswith("http")}) == 2, result.stderr
+        assert demo.count("register") == 2 and demo.count("authorize") == 2
+        assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+        # Once: an issuer that knows nobody is not asked for ever.
+        demo = Demo(stack, "--auto-consent", "--fault", "invalid-client:token")
+        plainly(broker.add(demo.mcp, check=None), 7, "invalid_client")
+        assert demo.count("register") == 2 and demo.count("token") == 2
+
+
 # S9
 def logins_that_are_over_do_not_stand_in_the_way_of_others(stack):
     broker = Broker(stack)
