@@ -267,7 +267,8 @@ static int on_success(struct token_reply *reply, const struct as_metadata *as,
         AUTO_JSON json_t *json = NULL;
         int r;
 
-        fault->what = TOKEN_OTHER;
+        /* Success that nobody can read: it was acted upon, and a token may be lost with it (A148). */
+        fault->what = TOKEN_IN_DOUBT;
         if (answer->body.len == 0 || answer->body.len > LIMIT_TOKEN_REPLY_BYTES)
                 return unusable(as, "it is empty or too large", err);
         r = json_parse(answer->body.data, answer->body.len, LIMIT_METADATA_DEPTH, &json, NULL);

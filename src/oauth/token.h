@@ -47,7 +47,7 @@ enum token_error {
         TOKEN_TRANSIENT,      /* 408, 429, 5xx, temporarily_unavailable: it may work later */
         TOKEN_USE_DPOP_NONCE, /* not served */
         TOKEN_NOT_SENT,       /* nothing left us: may be repeated, a code too */
-        TOKEN_IN_DOUBT,       /* sent, no answer: perhaps acted upon */
+        TOKEN_IN_DOUBT, /* sent; no answer, or a 200 that cannot be read: perhaps acted upon */
         TOKEN_OTHER,
         TOKEN_ERROR_COUNT,
 };

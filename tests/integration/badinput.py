@@ -241,6 +241,15 @@ def an_answer_that_is_lost_costs_nothing_where_tokens_do_not_rotate(stack):
         ("deep-json:refresh", 7, "json"), ("status-after-request:refresh=500", 7, "500"))])
 
 
+# A148
+def an_answer_that_cannot_be_read_is_a_lost_one(stack):
+    """The issuer has rotated, and what it gave instead is gone: the old token is tried once more, and the message says why."""
+    why = "the answer to an earlier refresh was lost"
+    refreshes_badly(stack, [("truncated:refresh", 6, "no answer", why), ("drop-after-request:refresh", 6, "no answer", why),
+                            ("garbage:refresh", 7, "json", why), ("deep-json:refresh", 7, "json", why),
+                            ("unset:refresh=access_token", 7, "access_token", why), ('set:refresh=token_type="mac"', 7, "token_type", why)])
+
+
 # A146 A147
 def a_refresh_that_is_refused_asks_for_a_login_and_keeps_the_rest(stack):
     refreshes_badly(stack, [("invalid-grant:refresh", 4, "invalid_grant", "refused"), ("revoke-family", 4, "invalid_grant", "refused")])
