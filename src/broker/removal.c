@@ -145,6 +145,9 @@ static void on_revoked(struct fetch_answer *answer, void *userdata) {
                 r->error = err;
                 r->any_failed = r->any_failed || outcome != REVOKE_OTHER;
         }
+        /* Who does not answer now is not asked for the other one as well: somebody waits. */
+        if (outcome == REVOKE_LATER)
+                r->next = REVOKE_KIND_COUNT;
         revoke_next(r);
 }
 

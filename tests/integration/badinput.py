@@ -157,6 +157,7 @@ def whoever_hangs_is_given_up_and_keeps_nobody_else(stack):
         broker.add(demo.mcp)
         result = broker.run("mcp-add", "-d", demo.mcp, check=0)
         assert "Not revoked" in result.stderr and "timed out" in result.stderr, result.stderr
+        assert demo.count("revoke") == 1, "it was made to wait twice"
 
     def slow(step):
         demo = Demo(stack, "--auto-consent", "--fault", f"slow:{step}=700")
