@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "broker/internal.h"
+#include "broker/later.h"
 
 struct kept_waiter {
         struct list link;
@@ -85,8 +86,8 @@ static int start_put(struct kept *r) {
         if (!value || !job)
                 return -ENOMEM;
         job->record = r;
-        s = store_put(
-                r->broker->store,
+        s = later_put_over(
+                r->broker,
                 &(struct store_put){
                         .kind = r->kind, .key = r->key, .expect = r->generation, .value = value },
                 on_put, job);

@@ -13,5 +13,11 @@ int later_get(struct broker *b, enum store_kind kind, const char *key, store_don
               void *userdata) MUST_CHECK;
 int later_remove(struct broker *b, enum store_kind kind, const char *key, store_done_fn fn,
                  void *userdata) MUST_CHECK;
+/*
+ * store_put() for those who have all that the record shall hold: what lies damaged in its place is
+ * removed first. The store itself writes over nothing that it cannot read.
+ */
+int later_put_over(struct broker *b, const struct store_put *put, store_done_fn fn, void *userdata)
+        MUST_CHECK;
 /* Ends what is still to be told with -ECANCELED. */
 void later_cancel(struct broker *b);

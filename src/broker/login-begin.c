@@ -164,7 +164,8 @@ static void on_registration(int r, const struct store_item *item, const struct e
 
         if (login_unwanted(l))
                 return;
-        if (r == 0 || r == -ENOENT) {
+        /* One that is damaged is as good as none: there will be another. */
+        if (r == 0 || r == -ENOENT || r == -EBADMSG) {
                 choose(l, r == 0 ? item : NULL);
                 return;
         }
@@ -348,12 +349,12 @@ static void save_registration(struct login *l) {
 
         login_set_state(l, LOGIN_SAVING);
         if (r == 0)
-                r = store_put(l->broker->store,
-                              &(struct store_put){ .kind = STORE_REGISTRATION,
-                                                   .key = l->registration_key,
-                                                   .expect = l->generation,
-                                                   .value = value },
-                              on_registration_saved, l);
+                r = later_put_over(l->broker,
+                                   &(struct store_put){ .kind = STORE_REGISTRATION,
+                                                        .key = l->registration_key,
+                                                        .expect = l->generation,
+                                                        .value = value },
+                                   on_registration_saved, l);
         if (r == 0)
                 l->n_storing++;
         else

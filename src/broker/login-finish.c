@@ -221,12 +221,12 @@ static int grant_value(struct login *l, json_t **ret) {
 
 static void put_grant(struct login *l, uint64_t expect) {
         struct error err = ERROR_INIT;
-        int r = store_put(l->broker->store,
-                          &(struct store_put){ .kind = STORE_GRANT,
-                                               .key = l->new_grant_key,
-                                               .expect = expect,
-                                               .value = l->grant_value },
-                          on_grant_saved, l);
+        int r = later_put_over(l->broker,
+                               &(struct store_put){ .kind = STORE_GRANT,
+                                                    .key = l->new_grant_key,
+                                                    .expect = expect,
+                                                    .value = l->grant_value },
+                               on_grant_saved, l);
 
         if (r == 0) {
                 l->n_storing++;
@@ -242,7 +242,7 @@ static void on_old_grant(int r, const struct store_item *item, const struct erro
 
         if (login_unwanted(l))
                 return;
-        if (r == 0 || r == -ENOENT) {
+        if (r == 0 || r == -ENOENT || r == -EBADMSG) {
                 put_grant(l, r == 0 ? item->generation : 0);
                 return;
         }

@@ -109,7 +109,7 @@ static void on_credentials_looked_up(int r, const struct store_item *item, const
         AUTO_BUF struct buf key = BUF_INIT;
         struct error problem = ERROR_INIT;
 
-        if (r < 0 && r != -ENOENT) {
+        if (r < 0 && r != -ENOENT && r != -EBADMSG) {
                 adding_failed(a, err);
                 return;
         }
@@ -117,12 +117,12 @@ static void on_credentials_looked_up(int r, const struct store_item *item, const
         if (r == 0)
                 r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
         if (r == 0)
-                r = store_put(a->broker->store,
-                              &(struct store_put){ .kind = STORE_REGISTRATION,
-                                                   .key = key.data,
-                                                   .expect = item ? item->generation : 0,
-                                                   .value = value },
-                              on_credentials_saved, a);
+                r = later_put_over(a->broker,
+                                   &(struct store_put){ .kind = STORE_REGISTRATION,
+                                                        .key = key.data,
+                                                        .expect = item ? item->generation : 0,
+                                                        .value = value },
+                                   on_credentials_saved, a);
         if (r < 0) {
                 (void)error_fallback(&problem, r, "keeping the client's credentials");
                 adding_failed(a, &problem);

@@ -272,6 +272,22 @@ def records_that_were_exchanged_are_not_believed(stack):
         assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
 
 
+# S7
+def a_damaged_login_can_be_made_again(stack):
+    broker, demos, records = three_logins(stack)
+    for name in records[demos[0].mcp]:
+        victim = broker.state / "store" / name
+        victim.write_bytes(victim.read_bytes()[:-1])
+    broker.start()
+    damaged = broker.status()["store"]["damaged"]
+    assert damaged == len(records[demos[0].mcp]), damaged
+    broker.add(demos[0].mcp)
+    assert mcp_call(demos[0].mcp, broker.token(demos[0].mcp))[0] == 200
+    broker.stop()
+    broker.start()
+    assert mcp_call(demos[0].mcp, broker.token(demos[0].mcp))[0] == 200
+
+
 # --- Others in our place -----------------------------------------------------------------------------------------------
 
 
