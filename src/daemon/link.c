@@ -47,10 +47,14 @@ static int on_ready(void *userdata, uint32_t revents) {
         int frames;
 
         l->gone = &gone;
+        /* What came before the end counts: an answer may be followed by the end at once, and one
+         * that takes no more may have said something last. */
         r = chan_flush(l->chan);
-        if (r == 0)
-                r = chan_read(l->chan);
-        /* What came before the end counts: an answer may be followed by the end at once. */
+        if (r == 0 || r == -EPIPE) {
+                int read = chan_read(l->chan);
+
+                r = read < 0 ? read : r;
+        }
         frames = r == 0 || r == -EPIPE ? take_frames(l, &gone) : 0;
         if (gone)
                 return -ECANCELED;
@@ -58,6 +62,11 @@ static int on_ready(void *userdata, uint32_t revents) {
         if (frames < 0)
                 r = frames;
         return r < 0 ? end(l, r) : 0;
+}
+
+void link_read(struct link *l) {
+        if (!l->closed)
+                (void)on_ready(l, POLLIN);
 }
 
 static short events(void *userdata) {

@@ -29,4 +29,6 @@ int link_send(struct link *l, const json_t *head, struct buf *body, const int *f
         MUST_CHECK;
 /* Sends a head that is taken over, without body and descriptors. */
 int link_send_head(struct link *l, json_t *head) MUST_CHECK;
+/* Takes what has come in by now, without waiting for the loop. */
+void link_read(struct link *l);
 bool link_idle(const struct link *l); /* all that was sent has gone */

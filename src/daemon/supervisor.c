@@ -212,6 +212,8 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
         }
         if (is_worker || p == &s->writer)
                 return 0;
+        /* Its last words may still lie in the socket: the end of a child is told first. */
+        link_read(s->keeper_link);
         /* Without the keeper there is nothing to supervise. */
         if (!s->stopping || exit_status(si) != 0)
                 log_error("The %s ended (%s %d)", p->name,
