@@ -11,6 +11,7 @@
 #include "broker/server.h"
 #include "crypto/kdf.h"
 #include "crypto/shield.h"
+#include "store/record.h"
 #include "store/slot.h"
 #include "store/store.h"
 
@@ -334,7 +335,14 @@ static void on_audit_keys(int r, const struct store_item *item, const struct err
         if (r == 0)
                 r = audit_keys_from_json(&b->audit_keys, item->value);
         if (r < 0) {
-                failed(c, r, err, "reading the audit keys");
+                struct error problem = err ? *err : ERROR_INIT;
+
+                /* Nothing is handed out unrecorded (S4), so this one record holds up the others. */
+                if (problem.code == MCPB_STORE_CORRUPT)
+                        (void)snprintf(problem.hint, sizeof(problem.hint),
+                                       "Restore it from a backup, or remove that file: a new "
+                                       "chain begins then, and the audit log shows the gap");
+                failed(c, r, &problem, "reading the audit keys");
                 return;
         }
         b->audit_keys_generation = item->generation;
@@ -418,21 +426,26 @@ static bool find_slot(struct custody *c, const char *type, struct store_slot *re
         return false;
 }
 
+static void key_file_unusable(struct custody *c, int r) {
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err,
+                        r == -ENOENT || r == -EBADMSG ? MCPB_STORE_CORRUPT : MCPB_STORE_UNAVAILABLE,
+                        -r, "Restore the file \"key\" in the state folder from a backup",
+                        "The key file of the store cannot be used: %s",
+                        r == -EBADMSG ? "it is damaged" : strerror(-r));
+        failed(c, r, &err, "reading the key file");
+}
+
 static void on_key_file(int r, struct buf *data, void *userdata) {
         struct custody *c = userdata;
         struct store_slot slot;
         struct secret *key = NULL;
-        struct error err = ERROR_INIT;
 
         if (r == 0)
                 r = slot_file_key(data->data, data->len, &key);
         if (r < 0) {
-                (void)error_set(&err,
-                                r == -ENOENT || r == -EBADMSG ? MCPB_STORE_CORRUPT
-                                                              : MCPB_STORE_UNAVAILABLE,
-                                -r, "Restore the file \"key\" in the state folder from a backup",
-                                "The key file of the store cannot be used: %s", strerror(-r));
-                failed(c, r, &err, "reading the key file");
+                key_file_unusable(c, r);
                 return;
         }
         if (find_slot(c, SLOT_FILE, &slot)) {
@@ -481,7 +494,7 @@ static void on_key_file_written(int r, void *userdata) {
         create_with(c, SLOT_FILE, c->new_file_key);
 }
 
-static void create_with_file(struct custody *c) {
+static void write_key_file(struct custody *c) {
         AUTO_BUF struct buf contents = BUF_INIT;
         int r = slot_file_new(&c->new_file_key, &contents);
 
@@ -491,34 +504,75 @@ static void create_with_file(struct custody *c) {
                 failed(c, r, NULL, "making the store");
 }
 
+/* A key that is there is kept: it may open a store that is only out of the way. */
+static void on_key_of_old(int r, struct buf *data, void *userdata) {
+        struct custody *c = userdata;
+
+        if (r == -ENOENT) {
+                write_key_file(c);
+                return;
+        }
+        if (r == 0)
+                r = slot_file_key(data->data, data->len, &c->new_file_key);
+        if (r < 0)
+                key_file_unusable(c, r);
+        else
+                create_with(c, SLOT_FILE, c->new_file_key);
+}
+
 static int open_with_file(struct custody *c) {
         return c->ops->read(c->backend, STORE_KEY_NAME, 4096, on_key_file, c);
+}
+
+static void stay_locked(struct custody *c) {
+        c->broker->locked = true;
+        log_notice(c->exists ? "The store is locked: mcp-brokerctl unlock"
+                             : "There is no store yet: mcp-brokerctl unlock makes one with your "
+                               "passphrase");
+        opened(c, 0, NULL);
+}
+
+/* There is no header. With records there was one: a new store in their place would end them. */
+static void on_names(int r, const char *const *names, size_t n_names, void *userdata) {
+        struct custody *c = userdata;
+        struct error err = ERROR_INIT;
+
+        for (size_t i = 0; r == 0 && i < n_names; i++)
+                if (record_name_valid(names[i]))
+                        r = error_set(&err, MCPB_STORE_CORRUPT, EBADMSG,
+                                      "Restore the file \"store\" from a backup, or move the "
+                                      "folder away and log in again",
+                                      "There are records in the store, and its header is gone");
+        if (r == 0 && c->want_passphrase) {
+                stay_locked(c);
+                return;
+        }
+        if (r == 0)
+                r = c->ops->read(c->backend, STORE_KEY_NAME, 4096, on_key_of_old, c);
+        if (r < 0)
+                failed(c, r, &err, "making the store");
 }
 
 static void on_header(int r, const struct error *err, void *userdata) {
         struct custody *c = userdata;
         struct store_slot slot;
 
-        if (r == -ENOENT && !c->want_passphrase) {
-                create_with_file(c);
-                return;
-        }
         if (r < 0 && r != -ENOENT) {
                 failed(c, r, err, "reading the store");
                 return;
         }
         c->exists = r == 0;
-        if (c->exists && find_slot(c, SLOT_FILE, &slot)) {
+        if (!c->exists) {
+                r = c->ops->list(c->backend, on_names, c);
+                if (r < 0)
+                        failed(c, r, NULL, "looking into the store");
+        } else if (find_slot(c, SLOT_FILE, &slot)) {
                 r = open_with_file(c);
                 if (r < 0)
                         failed(c, r, NULL, "reading the key file");
-                return;
+        } else {
+                stay_locked(c);
         }
-        c->broker->locked = true;
-        log_notice(c->exists ? "The store is locked: mcp-brokerctl unlock"
-                             : "There is no store yet: mcp-brokerctl unlock makes one with your "
-                               "passphrase");
-        opened(c, 0, NULL);
 }
 
 int custody_start(struct custody *c, broker_ready_fn ready, void *userdata) {

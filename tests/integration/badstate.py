@@ -288,6 +288,33 @@ def a_damaged_login_can_be_made_again(stack):
     assert mcp_call(demos[0].mcp, broker.token(demos[0].mcp))[0] == 200
 
 
+def a_store_without_its_key_is_not_replaced_by_a_new_one(stack):
+    broker, demos, _ = three_logins(stack)
+    store = broker.state / "store"
+    key = (store / "key").read_bytes()
+    kept = contents(broker.state)
+    for spoilt in (None, b"", key[:-2], b"0" * (len(key) - 1) + b"\n"):
+        (store / "key").unlink(missing_ok=True)
+        if spoilt is not None:
+            (store / "key").write_bytes(spoilt)
+            (store / "key").chmod(0o600)
+        refused_start(broker, 8 if spoilt and len(spoilt) == len(key) else 10, "key", "backup")
+    (store / "key").write_bytes(key)
+    assert contents(broker.state) == kept
+    header = (store / "store").read_bytes()
+    for spoilt, status in ((b"", 10), (header[:20], 10), (b"{}", 10), (b"[" * 1000, 10), (header.replace(b'"slots"', b'"slot"'), 10),
+                           (header.replace(b'"format":1', b'"format":99'), 7)):
+        (store / "store").write_bytes(spoilt)
+        refused_start(broker, status, "store")
+    # Without its header it is still a store: no new one is made in its place.
+    (store / "store").unlink()
+    refused_start(broker, 10, "header is gone", "backup")
+    (store / "store").write_bytes(header)
+    assert contents(broker.state) == kept
+    broker.start()
+    assert mcp_call(demos[0].mcp, broker.token(demos[0].mcp))[0] == 200
+
+
 # --- Others in our place -----------------------------------------------------------------------------------------------
 
 
