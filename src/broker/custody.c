@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/custody.h"
 
+#include <stdio.h>
+
 #include "audit/audit.h"
 #include "base/log.h"
 #include "broker/grant.h"

@@ -191,7 +191,7 @@ static int read_resource(struct prm *p, const struct source *from, struct error 
         if (!prm_resource_matches(resource, from->server_url))
                 return error_set(err, MCPB_SERVER_ERROR, EBADMSG,
                                  "If that is the server's real address, add the server under it; "
-                                 "else " HINT_SERVER,
+                                 "otherwise: " HINT_SERVER,
                                  "The protected resource metadata at %s is about '%.128s', not "
                                  "about the server %s",
                                  from->url, resource, from->server_url);

@@ -15,9 +15,9 @@
 #define SECRET_RUN 20 /* so many token characters on end, mixed, may be a secret */
 
 #define HINT_LATER "Try again later"
-#define HINT_ADDRESS                                                                       \
-        "A server may only name addresses of its own class; if this is your own network, " \
-        "allow it with AllowPrivate= in the configuration"
+#define HINT_ADDRESS                                                                          \
+        "A server may only name public addresses and those of its own class; allow your own " \
+        "network with AllowPrivate= in the configuration. Link-local and multicast never are"
 
 #define HINT_TLS                                                                          \
         "Its certificate must be valid for this host name; the file of an own authority " \

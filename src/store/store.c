@@ -169,11 +169,13 @@ int store_unlock(struct store *s, const char *slot_id, const struct secret *wrap
                 return error_set(err, MCPB_NOT_FOUND, ENOENT, NULL,
                                  "The store has no key slot of that number");
         r = slot_unwrap(header_store_id(s->header), wrapping_key, slot, &master);
+        if (r == -EKEYREJECTED && streq(json_get_string(slot, "type"), SLOT_PASSPHRASE))
+                return error_set(err, MCPB_WRONG_PASSPHRASE, EKEYREJECTED,
+                                 "Try again: nothing has changed", "The passphrase is wrong");
         if (r == -EKEYREJECTED)
-                return error_set(err, MCPB_WRONG_PASSPHRASE, EKEYREJECTED, NULL,
-                                 streq(json_get_string(slot, "type"), SLOT_PASSPHRASE)
-                                         ? "The passphrase is wrong"
-                                         : "The key does not open the store");
+                return error_set(err, MCPB_WRONG_PASSPHRASE, EKEYREJECTED,
+                                 "Restore the key that belongs to this store from a backup",
+                                 "The key does not open the store");
         if (r == 0)
                 r = check_mac(s->header, master);
         if (r == -EBADMSG)

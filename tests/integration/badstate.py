@@ -315,6 +315,48 @@ def a_store_without_its_key_is_not_replaced_by_a_new_one(stack):
     assert mcp_call(demos[0].mcp, broker.token(demos[0].mcp))[0] == 200
 
 
+# S4
+def damaged_audit_keys_stop_it_until_somebody_decides(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    keys, = [p for p in (broker.state / "store").iterdir() if len(p.name) == 64]
+    broker.add(demo.mcp)
+    token = broker.token(demo.mcp)
+    broker.stop()
+    whole = keys.read_bytes()
+    keys.write_bytes(whole[:-1])
+    refused_start(broker, 10, keys.name, "backup", "remove that file")
+    keys.write_bytes(whole)
+    broker.start()
+    assert broker.token(demo.mcp) == token
+    broker.stop()
+    keys.unlink()
+    broker.start()
+    assert broker.token(demo.mcp) == token
+    assert any(r["event"] == "audit.gap" for r in broker.audit())
+
+
+def a_wrong_passphrase_opens_nothing(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack, "--key-slot=passphrase")
+
+    def unlock(text):
+        return broker.run("mcp-brokerctl", "unlock", "--passphrase-file=-", stdin=text + "\n")
+
+    assert unlock("correct horse").returncode == 0
+    broker.add(demo.mcp)
+    token = broker.token(demo.mcp)
+    broker.run("mcp-brokerctl", "lock", check=0)
+    for wrong in ("wrong", "correct hors", "correct horse ", "Correct horse", "x" * 1000):
+        plainly(unlock(wrong), 8, "passphrase")
+        plainly(token_of(broker, demo.mcp), 8, "unlock")
+        assert wrong not in broker.log()
+    assert unlock("x" * 2000).returncode == 2 and unlock("").returncode == 2
+    assert unlock("correct horse").returncode == 0
+    assert broker.token(demo.mcp) == token
+    assert "correct horse" not in broker.log()
+
+
 # --- Others in our place -----------------------------------------------------------------------------------------------
 
 
