@@ -206,6 +206,16 @@ static int on_listening(struct worker *w, struct frame *f) {
         return 0;
 }
 
+/* There is no listener then, and nobody who would close it: a worker that comes later is not asked
+ * for it again. */
+static void refuse_listening(struct listening *l, int r, const char *reason) {
+        listen_done_fn done = l->done;
+        void *userdata = l->userdata;
+
+        free_listening(l);
+        done(r, 0, reason, userdata);
+}
+
 static int on_listen_failed(struct worker *w, struct frame *f) {
         struct listening *l = find_listening(w->owner, f->head);
         const char *reason = json_get_string(f->head, "reason");
@@ -213,7 +223,7 @@ static int on_listen_failed(struct worker *w, struct frame *f) {
         if (!l)
                 return 0;
         if (l->done)
-                l->done(-EADDRINUSE, 0, reason, l->userdata);
+                refuse_listening(l, -EADDRINUSE, reason);
         else
                 log_warning("The redirect listener on port %u cannot be opened again: %s",
                             (unsigned)l->port, reason ? reason : "no reason given");
@@ -360,11 +370,8 @@ static int on_give_up(sd_event_source *s, uint64_t usec, void *userdata) {
 
         w->give_up = loop_source_free(w->give_up);
         lose_fetches(w, true);
-        while (w->kind == WORKER_DEAL && (l = unopened(w->owner)) != NULL) {
-                listen_done_fn done = TAKE(l->done);
-
-                done(-EAGAIN, 0, "the network worker does not start", l->userdata);
-        }
+        while (w->kind == WORKER_DEAL && (l = unopened(w->owner)) != NULL)
+                refuse_listening(l, -EAGAIN, "the network worker does not start");
         return 0;
 }
 
