@@ -111,12 +111,18 @@ static void drop_cached(struct broker *b, struct cached_as *cached) {
         free(cached);
 }
 
+void broker_end(struct broker *b) {
+        if (!b)
+                return;
+        later_cancel(b);
+        b->stopping = b->ended = true;
+}
+
 struct broker *broker_free(struct broker *b) {
         struct cached_as *cached;
 
         if (!b)
                 return NULL;
-        later_cancel(b);
         if (b->custody)
                 broker_unload(b);
         while ((cached = LIST_FIRST(&b->all_cached_as, struct cached_as, link)) != NULL)

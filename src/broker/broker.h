@@ -32,6 +32,9 @@ struct broker_options {
 };
 
 int broker_new(const struct broker_options *o, struct broker **ret, struct error *err) MUST_CHECK;
+/* The store is about to be freed, which ends what is under way: nothing is begun any more. Then
+ * free the store, its backend, and the broker. */
+void broker_end(struct broker *b);
 struct broker *broker_free(struct broker *b);
 
 /* Opens the store and loads what is in it; @ready is called once, when requests can be answered

@@ -105,6 +105,8 @@ static void opened(struct custody *c, int r, const struct error *err) {
 
         c->busy = false;
         c->ready = NULL;
+        if (b->ended)
+                return;
         /* Half open is locked: the next unlock begins anew. */
         if (r < 0 && store_is_unlocked(b->store))
                 close_store(c);

@@ -47,6 +47,7 @@ struct broker {
         bool locked;
         bool locking; /* waits until operations are over */
         bool stopping;
+        bool ended; /* the store may be gone: nothing of it is touched */
         uint64_t drain_until;
         unsigned n_operations; /* refreshes, redemptions, revocations under way */
         void (*drained)(void *userdata);

@@ -35,6 +35,8 @@ static int absent_later(struct broker *b, int r, store_done_fn fn, void *userdat
 
         if (r != -ENOENT)
                 return r;
+        if (b->ended)
+                return -ECANCELED;
         l = calloc(1, sizeof(*l));
         if (!l)
                 return -ENOMEM;

@@ -347,11 +347,12 @@ static void keeper_free(struct keeper *k) {
         k->leave = loop_source_free(k->leave);
         k->idle = loop_source_free(k->idle);
         k->rpc = rpc_free(k->rpc);
-        /* The store tells everybody who waits for it, so the domain must still be there. */
+        /* Store and backend tell everybody who waits for them, so the domain must still be there. */
+        broker_end(k->broker);
         k->store = store_free(k->store);
+        k->backend = backend_free(k->backend);
         k->broker = broker_free(k->broker);
         k->workers = workers_free(k->workers);
-        k->backend = backend_free(k->backend);
         k->control = link_free(k->control);
         k->event = loop_free(k->event);
 }

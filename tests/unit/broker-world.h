@@ -118,6 +118,8 @@ char *world_form(struct world *w, const char *name);
 char *world_begin_login(struct world *w, const char *scopes, struct answer *waits);
 /* Answers what a server and an issuer would say to discovery and registration. */
 void world_serve(struct world *w);
+/* One such answer, and nothing of what follows from it. */
+bool world_serve_step(struct world *w);
 /* The browser comes back with a code (or with an error, if @code is NULL). */
 void world_redirect(struct world *w, const char *url, const char *code);
 /* All of it: a grant with at1, rt1 and 3600 s. */

@@ -467,6 +467,34 @@ static void a_challenge_begins_nothing_for_whom_policy_refuses(void **state) {
         }
 }
 
+/* S7 */
+static void an_end_at_any_step_of_a_start_or_a_login_is_clean(void **state) {
+        struct world *w = *state;
+
+        for (unsigned n = 0; n < 12; n++) {
+                struct answer a;
+
+                w->disk_held = true;
+                add(w, WORLD_SERVER, true, &a);
+                for (unsigned i = 0; i < n; i++) {
+                        if (!world_serve_step(w) && w->disk->n_requests > 0)
+                                world_disk(w, 0, true);
+                }
+                if (a.call)
+                        broker_call_abandon(a.call);
+                else
+                        answer_done(&a);
+                world_end(w);
+                /* The next one does not get far either. */
+                w->disk_held = true;
+                world_begin(w);
+                for (unsigned i = 0; i < n && w->disk->n_requests > 0; i++)
+                        world_disk(w, 0, true);
+                world_end(w);
+                world_begin(w);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -504,6 +532,8 @@ int main(void) {
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(a_challenge_begins_nothing_for_whom_policy_refuses,
                                                 setup_no_refresh, teardown),
+                cmocka_unit_test_setup_teardown(an_end_at_any_step_of_a_start_or_a_login_is_clean,
+                                                setup_empty, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
