@@ -354,7 +354,8 @@ struct removing {
         json_t *removed;
         unsigned n_revoked;
         unsigned n_not_revoked;
-        struct error warning;
+        struct error warning; /* of the issuer */
+        struct error failure; /* ours: the server is still there */
 };
 
 static void remove_next(struct removing *r);
@@ -373,11 +374,21 @@ static void removing_over(struct removing *r) {
                 list_remove(&c->link);
         json_decref(r->removed);
         free(r->server_key);
+        if (c && r->failure.code != MCPB_NO_ERROR)
+                call_fail(c, &r->failure);
+        else if (c)
+                call_reply(c, json_incref(result));
+        json_decref(result);
         free(r);
-        if (c)
-                call_reply(c, result);
-        else
-                json_decref(result);
+}
+
+static void removing_failed(struct removing *r, const struct error *err) {
+        struct server *s = strmap_get(r->broker->servers, r->server_key);
+
+        if (s)
+                s->removing = false;
+        r->failure = *err;
+        removing_over(r);
 }
 
 static void on_server_gone(int res, const struct store_item *item, const struct error *err,
@@ -385,15 +396,14 @@ static void on_server_gone(int res, const struct store_item *item, const struct 
         struct removing *r = userdata;
         struct server *s = strmap_get(r->broker->servers, r->server_key);
 
-        if (res < 0 && res != -ENOENT && err)
-                r->warning = *err;
-        else if (s && json_array_append_new(r->removed, json_string(s->name)) < 0)
+        if (res < 0 && res != -ENOENT) {
+                removing_failed(r, err);
+                return;
+        }
+        if (s && json_array_append_new(r->removed, json_string(s->name)) < 0)
                 log_warning("Out of memory while listing what was removed");
-        if (s && (res == 0 || res == -ENOENT))
-                (void)server_free(s);
-        else if (s)
-                s->removing = false;
-        if (r->all && (res == 0 || res == -ENOENT))
+        (void)server_free(s);
+        if (r->all)
                 remove_next(r);
         else
                 removing_over(r);
@@ -401,23 +411,19 @@ static void on_server_gone(int res, const struct store_item *item, const struct 
 
 static void remove_server_record(struct removing *r) {
         int res = later_remove(r->broker, STORE_SERVER, r->server_key, on_server_gone, r);
+        struct error err = ERROR_INIT;
 
         if (res < 0) {
-                (void)error_fallback(&r->warning, res, "removing the server's record");
-                removing_over(r);
+                (void)store_error(&err, res);
+                removing_failed(r, &err);
         }
 }
 
 static void on_grant_gone(bool revoked, const struct error *err, void *userdata) {
         struct removing *r = userdata;
-        struct server *s;
 
         if (!revoked && err->code == MCPB_CANCELLED) {
-                s = strmap_get(r->broker->servers, r->server_key);
-                if (s)
-                        s->removing = false;
-                r->warning = *err;
-                removing_over(r);
+                removing_failed(r, err);
                 return;
         }
         if (revoked) {
@@ -445,7 +451,7 @@ static void remove_server(struct removing *r, struct server *s) {
         free(r->server_key);
         r->server_key = strdup(s->key);
         if (!r->server_key) {
-                (void)error_oom(&r->warning);
+                (void)error_oom(&r->failure);
                 s->removing = false;
                 removing_over(r);
                 return;
@@ -459,12 +465,16 @@ static void remove_server(struct removing *r, struct server *s) {
 }
 
 static void remove_next(struct removing *r) {
-        struct server *s = LIST_FIRST(&r->broker->all_servers, struct server, list_link);
+        struct server *s;
 
-        if (s && !s->removing)
+        /* Those that somebody else is removing are on their way. */
+        LIST_FOREACH(s, &r->broker->all_servers, struct server, list_link) {
+                if (s->removing)
+                        continue;
                 remove_server(r, s);
-        else
-                removing_over(r);
+                return;
+        }
+        removing_over(r);
 }
 
 void handle_server_remove(struct broker_call *c) {

@@ -495,6 +495,53 @@ static void an_end_at_any_step_of_a_start_or_a_login_is_clean(void **state) {
         }
 }
 
+/* S7 */
+static void a_server_that_the_disk_does_not_let_go_is_there_and_can_be_removed_again(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        add(w, WORLD_SERVER, false, &a);
+        world_run(w);
+        assert_good(&a);
+        w->disk->refuse = -EIO; /* at once */
+        remove_server(w, WORLD_SERVER, &a);
+        w->disk->refuse = 0;
+        assert_error(&a, MCPB_STORE_UNAVAILABLE);
+        assert_int_equal(n_servers(w), 1);
+        w->disk_held = true; /* and later */
+        remove_server(w, WORLD_SERVER, &a);
+        world_disk(w, -EIO, false);
+        w->disk_held = false;
+        world_run(w);
+        assert_error(&a, MCPB_STORE_UNAVAILABLE);
+        assert_int_equal(n_servers(w), 1);
+        remove_server(w, WORLD_SERVER, &a);
+        world_run(w);
+        assert_good(&a);
+        assert_int_equal(n_servers(w), 0);
+}
+
+static void removing_all_does_not_stop_at_one_that_is_being_removed(void **state) {
+        struct world *w = *state;
+        struct answer one;
+        struct answer all;
+
+        add(w, WORLD_SERVER, false, &one);
+        world_run(w);
+        assert_good(&one);
+        add(w, BENEATH, false, &one);
+        world_run(w);
+        assert_good(&one);
+        w->disk_held = true;
+        remove_server(w, WORLD_SERVER, &one);
+        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:b}", "all", 1), &all);
+        w->disk_held = false;
+        world_run(w);
+        assert_good(&one);
+        assert_good(&all);
+        assert_int_equal(n_servers(w), 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -534,6 +581,12 @@ int main(void) {
                                                 setup_no_refresh, teardown),
                 cmocka_unit_test_setup_teardown(an_end_at_any_step_of_a_start_or_a_login_is_clean,
                                                 setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_server_that_the_disk_does_not_let_go_is_there_and_can_be_removed_again,
+                        setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(
+                        removing_all_does_not_stop_at_one_that_is_being_removed, setup_empty,
+                        teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
