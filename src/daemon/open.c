@@ -157,15 +157,16 @@ int supervisor_open(const struct options *o, struct supervisor_files *f, struct 
 }
 
 void supervisor_files_done(struct supervisor_files *f) {
-        const int fds[] = { f->state_fd, f->store_fd, f->lock_fd, f->audit_fd };
+        const int fds[] = { f->state_fd, f->store_fd, f->audit_fd, f->lock_fd };
 
+        /* The lock last: who gets it next makes a socket of this name. */
+        if (f->n_listeners > 0 && !f->inherited)
+                (void)unlink(f->socket);
+        for (size_t i = 0; i < f->n_listeners; i++)
+                (void)close(f->listener_fds[i]);
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 if (fds[i] >= 0)
                         (void)close(fds[i]);
-        for (size_t i = 0; i < f->n_listeners; i++)
-                (void)close(f->listener_fds[i]);
-        if (f->n_listeners > 0 && !f->inherited)
-                (void)unlink(f->socket);
         config_files_done(&f->config);
         config_files_done(&f->policy);
         free(f->state_dir);
