@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 
@@ -456,16 +458,30 @@ static int open_streams(struct streams *t) {
         return r;
 }
 
+static void close_range_of(unsigned first, unsigned last) {
+        if (first > last || syscall(SYS_close_range, first, last, 0U) == 0)
+                return;
+        /* Before Linux 5.9. */
+        for (unsigned fd = first; fd <= last && fd < 4096; fd++)
+                (void)close((int)fd);
+}
+
 /* In the child: closes what is not its own, so that S2 holds by what is open, too. */
 static void keep_only(const int *keep, size_t n_keep) {
-        for (int fd = 3; fd < 256; fd++) {
-                bool kept = false;
+        unsigned from = 3;
+
+        for (;;) {
+                unsigned next = UINT_MAX;
 
                 for (size_t i = 0; i < n_keep; i++)
-                        kept = kept || keep[i] == fd;
-                if (!kept)
-                        (void)close(fd);
+                        if ((unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+                                next = (unsigned)keep[i];
+                if (next == UINT_MAX)
+                        break;
+                close_range_of(from, next - 1);
+                from = next + 1;
         }
+        close_range_of(from, UINT_MAX);
 }
 
 static pid_t fork_quietly(pid_t parent) {

@@ -8,7 +8,7 @@ import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Broker, Demo, Tap, until  # noqa: E402
+from harness import Broker, Demo, Skip, Tap, until  # noqa: E402
 
 
 def a_redirect_port_that_is_taken_is_told_once(stack):
@@ -29,7 +29,26 @@ def a_redirect_port_that_is_taken_is_told_once(stack):
     assert broker.pid("keeper") == keeper
 
 
+# S2
+def no_process_of_ours_keeps_a_descriptor_of_the_caller(stack):
+    broker = Broker(stack, start=False)
+    theirs = os.memfd_create("theirs")
+    os.dup2(theirs, 700, inheritable=True)
+    stack.callback(os.close, 700)
+    stack.callback(os.close, theirs)
+    broker.pass_fds += (700,)
+    broker.start()
+    for name in ("keeper", "writer", "explore", "deal", "session"):
+        folder = f"/proc/{broker.pid(name)}/fd"
+        try:
+            names = [os.readlink(f"{folder}/{n}") for n in os.listdir(folder)]
+        except PermissionError as error:
+            raise Skip("needs ptrace of another process") from error
+        assert names and not any("theirs" in n for n in names), (name, names)
+
+
 if __name__ == "__main__":
     sys.exit(Tap().run([
         a_redirect_port_that_is_taken_is_told_once,
+        no_process_of_ours_keeps_a_descriptor_of_the_caller,
     ]))
