@@ -50,6 +50,7 @@ struct supervisor {
         sd_event_source *give_up;
         bool ready;
         bool stopping;
+        bool cut;    /* stopped before it was ready */
         bool reload; /* asked for before it was ready */
         int status;
         int command_status; /* -1: none has ended */
@@ -100,6 +101,8 @@ static void stop(struct supervisor *s) {
         s->stopping = true;
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping when what is under way is done");
         if (!s->ready) {
+                /* Nobody has been served: there is nothing that must not be cut. */
+                s->cut = true;
                 if (s->keeper.pid > 0)
                         (void)kill(s->keeper.pid, SIGKILL);
                 return;
@@ -217,10 +220,10 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
         /* Its last words may still lie in the socket: the end of a child is told first. */
         link_read(s->keeper_link);
         /* Without the keeper there is nothing to supervise. */
-        if (!s->stopping || exit_status(si) != 0)
+        if (!s->stopping || (exit_status(si) != 0 && !s->cut))
                 log_error("The %s ended (%s %d)", p->name,
                           si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
-        if (s->status == 0)
+        if (s->status == 0 && !s->cut)
                 s->status = s->stopping || exit_status(si) ? exit_status(si) : 1;
         (void)sd_event_exit(s->event, s->status);
         return 0;
@@ -364,17 +367,13 @@ static int start_command(struct supervisor *s, struct error *err) {
 static void on_keeper_ready(struct supervisor *s) {
         struct error err = ERROR_INIT;
 
-        if (s->ready)
+        if (s->ready || s->cut)
                 return;
         s->ready = true;
         (void)sd_notify(0, "READY=1\nSTATUS=Serving");
         log_info("Listening on %s", s->files->socket);
         if (s->on_ready)
                 s->on_ready(getpid(), s->files->socket);
-        if (s->stopping) {
-                s->stopping = false;
-                stop(s);
-        }
         if (s->reload)
                 reload(s);
         if (s->options->command && start_command(s, &err) < 0) {

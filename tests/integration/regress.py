@@ -47,8 +47,24 @@ def no_process_of_ours_keeps_a_descriptor_of_the_caller(stack):
         assert names and not any("theirs" in n for n in names), (name, names)
 
 
+def a_stop_before_it_is_ready_is_no_failure(stack):
+    broker = Broker(stack, start=False, daemon="tests/hooked/mcp-brokerd-steps")
+    path = broker.dir / "steps"
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(path))
+    listener.listen()
+    broker.env["MCPB_TEST_STEPS"] = str(path)
+    broker.start(wait=False)
+    writer, _ = listener.accept()
+    stack.callback(writer.close)
+    assert writer.recv(64).startswith(b"create")  # the first file of the store, and nobody lets it go on
+    assert broker.stop() == 0, broker.log()
+    assert not broker.socket.exists()
+
+
 if __name__ == "__main__":
     sys.exit(Tap().run([
         a_redirect_port_that_is_taken_is_told_once,
         no_process_of_ours_keeps_a_descriptor_of_the_caller,
+        a_stop_before_it_is_ready_is_no_failure,
     ]))
