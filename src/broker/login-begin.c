@@ -411,6 +411,34 @@ static int choose_scopes(struct login *l, struct scope_set *ret) {
                      });
 }
 
+/* They live on when the daemon starts anew. */
+static json_t *owners_value(const struct login *l) {
+        json_t *array = json_array();
+
+        for (unsigned i = 0; array && i < l->n_owners; i++) {
+                if (json_array_append_new(
+                            array, json_pack("{s:i, s:I}", "pid", l->owners[i].pid, "start_ticks",
+                                             (json_int_t)l->owners[i].start_ticks)) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        }
+        return array;
+}
+
+static void restore_owners(struct login *l, const json_t *array) {
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach(array, i, item) {
+                if (l->n_owners < LOGIN_OWNERS_MAX)
+                        l->owners[l->n_owners++] =
+                                (struct login_owner){ (int)json_get_int(item, "pid", 0),
+                                                      (uint64_t)json_get_int(item, "start_ticks",
+                                                                             0) };
+        }
+}
+
 static json_t *login_value(struct login *l) {
         json_t *authorization = NULL;
         json_t *as = NULL;
@@ -421,12 +449,13 @@ static json_t *login_value(struct login *l) {
                 json_decref(authorization);
                 return NULL;
         }
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I}", "server",
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o}", "server",
                          l->server_key, "path", l->path, "registration_key", l->registration_key,
                          "issuer", l->found.issuer, "resource", l->found.resource, "prm_url",
                          l->found.prm_url, "authorization", authorization, "as", as, "port",
                          (int)l->port, "created", (json_int_t)(l->created_wall / USEC_PER_SEC),
-                         "expires", (json_int_t)(l->expires_wall / USEC_PER_SEC));
+                         "expires", (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners",
+                         owners_value(l));
 }
 
 static void on_login_saved(int r, const struct store_item *item, const struct error *err,
@@ -549,6 +578,7 @@ static int restore_members(struct login *l, const json_t *value) {
                 if (!*members[i].member)
                         return -ENOMEM;
         }
+        restore_owners(l, json_object_get(value, "owners"));
         l->port = (uint16_t)json_get_int(value, "port", 0);
         l->created_wall = (uint64_t)json_get_int(value, "created", 0) * USEC_PER_SEC;
         l->expires_wall = (uint64_t)json_get_int(value, "expires", 0) * USEC_PER_SEC;

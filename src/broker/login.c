@@ -421,8 +421,19 @@ int login_start(struct server *s, const struct scope_set *scopes, const struct c
         return 0;
 }
 
+static bool owns(const struct login *l, const struct broker_call *c) {
+        for (unsigned i = 0; i < l->n_owners; i++)
+                if (l->owners[i].pid == c->evidence.pid &&
+                    l->owners[i].start_ticks == c->evidence.start_ticks)
+                        return true;
+        return false;
+}
+
 static void wait_for_url(struct login *l, struct broker_call *c) {
         c->login = l;
+        if (!owns(l, c) && l->n_owners < LOGIN_OWNERS_MAX)
+                l->owners[l->n_owners++] =
+                        (struct login_owner){ c->evidence.pid, c->evidence.start_ticks };
         if (l->state == LOGIN_WAITING)
                 answer_url(l, c);
         else
@@ -483,12 +494,10 @@ void handle_login_start(struct broker_call *c) {
                 call_fail(c, &err);
                 return;
         }
-        l->conn_id = c->who.conn_id;
         wait_for_url(l, c);
 }
 
 void login_join(struct login *l, struct broker_call *c) {
-        l->conn_id = c->who.conn_id;
         wait_for_url(l, c);
 }
 
@@ -552,6 +561,12 @@ void handle_login_complete(struct broker_call *c) {
         struct login *l = NULL;
         int r = find_login(c, &l, &err);
 
+        /* Its code would be somebody else's account, and the grant this user's. */
+        if (r == 0 && !owns(l, c))
+                r = error_set(&err, MCPB_NOT_PERMITTED, EPERM,
+                              "Paste the address where the login was started, or start one with "
+                              "mcp-add",
+                              "This process has not started the login");
         if (r == 0)
                 r = call_string(c, "redirect_url", true, &text, &err);
         if (r == 0)

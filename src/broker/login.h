@@ -32,6 +32,12 @@ enum login_state {
         LOGIN_STATE_COUNT,
 };
 
+#define LOGIN_OWNERS_MAX 8
+struct login_owner {
+        int pid;
+        uint64_t start_ticks;
+};
+
 struct login {
         struct broker *broker;
         struct list list_link;
@@ -70,7 +76,9 @@ struct login {
         bool replacing;     /* its grant is in state REPLACING for it */
         uint64_t generation;
         bool opener_chosen;
-        uint64_t conn_id; /* who started it may complete it */
+        struct login_owner
+                owners[LOGIN_OWNERS_MAX]; /* who were told the URL: they may complete it */
+        unsigned n_owners;
         sd_event_source *timer;
         struct error error;
         uint64_t created_wall;

@@ -542,6 +542,40 @@ static void removing_all_does_not_stop_at_one_that_is_being_removed(void **state
         assert_int_equal(n_servers(w), 0);
 }
 
+static void complete(struct world *w, const char *id, struct answer *a) {
+        world_ask(w, METHOD_LOGIN_COMPLETE,
+                  json_pack("{s:s, s:s}", "login", id, "redirect_url",
+                            "http://127.0.0.1:40000/?code=theirs&state=unknown"),
+                  a);
+}
+
+/* S5 */
+static void only_who_was_told_the_address_may_complete_a_login(void **state) {
+        struct world *w = *state;
+        struct evidence mine = w->evidence;
+        struct answer a;
+        AUTO_FREE char *id = NULL;
+
+        add(w, WORLD_SERVER, true, &a);
+        world_serve(w);
+        assert_non_null(a.result);
+        id = strdup(json_get_string(json_object_get(a.result, "login"), "login"));
+        answer_done(&a);
+        for (unsigned i = 0; i < 2; i++) {
+                w->evidence.start_ticks++; /* another process with the same number */
+                complete(w, id, &a);
+                assert_error(&a, MCPB_NOT_PERMITTED);
+                w->evidence = mine;
+                complete(w, id, &a); /* ours, but the address is not of this login */
+                assert_int_equal(a.n_told, 1);
+                assert_null(a.result);
+                assert_true(a.err.code != MCPB_NOT_PERMITTED);
+                answer_done(&a);
+                world_crash(w); /* and the same after it */
+                world_serve(w);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -587,6 +621,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         removing_all_does_not_stop_at_one_that_is_being_removed, setup_empty,
                         teardown),
+                cmocka_unit_test_setup_teardown(only_who_was_told_the_address_may_complete_a_login,
+                                                setup_empty, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
