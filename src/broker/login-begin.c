@@ -253,6 +253,7 @@ static void on_listening(int r, uint16_t port, const char *reason, void *userdat
         if (l->restored) {
                 login_set_state(l, LOGIN_WAITING);
                 log_info("The login for %s that was under way goes on", l->server->name);
+                login_tell_url(l);
                 return;
         }
         r = buf_printf(&uri, "http://%s:%u%s", l->other_redirect ? "localhost" : "127.0.0.1",

@@ -143,6 +143,16 @@ def more_scope_needs_a_login_for_the_union(stack):
     assert set(query["scope"].split()) == {"tools:generate_summary", "tools:admin"}, query
 
 
+# A88
+def a_client_that_the_issuer_forgot_is_registered_anew_and_the_browser_opened_again(stack):
+    demo = Demo(stack, "--auto-consent", "--fault", "invalid-client:token!1")
+    broker = Broker(stack)
+    result = broker.add(demo.mcp)
+    assert demo.count("register") == 2 and demo.count("authorize") == 2
+    assert result.stderr.count("http://") >= 2, result.stderr
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+
+
 # A152 A153
 def removing_a_server_revokes_its_tokens(stack):
     demo, broker, _ = walk(stack)

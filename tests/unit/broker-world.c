@@ -49,6 +49,10 @@ uint64_t world_now(void) {
         return WORLD_BOOT + passed;
 }
 
+void world_advance_stopped(uint64_t usec) {
+        passed += usec;
+}
+
 static int never(sd_event_source *s, void *userdata) {
         return 0;
 }
@@ -225,7 +229,7 @@ static void do_page(void *userdata, uint64_t listener, uint64_t request, unsigne
         struct world *w = userdata;
 
         assert_true(listener == w->listener.id);
-        assert_true(html->len > 0);
+        assert_true(html->len > 0 || w->quiet);
         w->n_pages++;
         w->page_status = status;
 }
@@ -633,9 +637,12 @@ char *world_begin_login(struct world *w, const char *scopes, struct answer *wait
 
 void world_redirect(struct world *w, const char *url, const char *code) {
         const char *query = strchr(url, '?');
-        AUTO_FREE char *state = parameter(query + 1, strlen(query + 1), "state");
+        AUTO_FREE char *state = NULL;
         char text[512];
 
+        quiet(w, true);
+        state = parameter(query + 1, strlen(query + 1), "state");
+        quiet(w, false);
         assert_non_null(state);
         assert_true(w->listener.id != 0);
         if (code)
@@ -694,6 +701,19 @@ unsigned world_audit(struct world *w, const char *event) {
 /* The token at hand is at its end. */
 void world_expire(struct world *w) {
         world_advance(w, 3601 * USEC_PER_SEC);
+}
+
+void world_expire_lease(struct world *w) {
+        struct answer a;
+        char id[64];
+
+        assert_non_null(world_token(w, &a));
+        (void)snprintf(id, sizeof(id), "%s", json_get_string(a.result, "token_id"));
+        answer_done(&a);
+        world_ask(w, METHOD_TOKEN_REJECT,
+                  json_pack("{s:s, s:s}", "server", WORLD_SERVER, "token_id", id), &a);
+        assert_true(json_get_bool(a.result, "rejected", false));
+        answer_done(&a);
 }
 
 void assert_token(struct answer *a, const char *token) {

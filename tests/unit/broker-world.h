@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The domain without processes: real policy, store, oauth and audit around the real broker. What the
- * workers would do the test does, the clock stands still until it is moved, and the disk is a
+ * The domain without processes: real policy, store, oauth and audit around the real broker. What
+ * the workers would do the test does, the clock stands still until it is moved, and the disk is a
  * backend in memory. Nothing happens but in world_run() and in the functions that name it.
  */
 #pragma once
@@ -93,6 +93,8 @@ void world_disk(struct world *w, int r, bool applied);
 /* The clock goes on, timers fire in their order, and everything is run in between. */
 void world_advance(struct world *w, uint64_t usec);
 uint64_t world_now(void);
+/* Time that goes by while there is no daemon. */
+void world_advance_stopped(uint64_t usec);
 unsigned world_timers(void);
 
 /* A request of a peer, with a connection of its own. */
@@ -118,7 +120,7 @@ char *world_form(struct world *w, const char *name);
 char *world_begin_login(struct world *w, const char *scopes, struct answer *waits);
 /* Answers what a server and an issuer would say to discovery and registration. */
 void world_serve(struct world *w);
-/* One such answer, and nothing of what follows from it. */
+/* One of them, or the opening of a listener; false: there is none. */
 bool world_serve_step(struct world *w);
 /* The browser comes back with a code (or with an error, if @code is NULL). */
 void world_redirect(struct world *w, const char *url, const char *code);
@@ -135,6 +137,8 @@ int world_setup(void **state);
 int world_teardown(void **state);
 /* The token at hand is at its end. */
 void world_expire(struct world *w);
+/* The same without time: the server has refused it. */
+void world_expire_lease(struct world *w);
 /* Asks for a token, and leaves the request at the issuer. */
 void world_send(struct world *w, const char *scopes, struct answer *a);
 /* These take the answer: it is empty afterwards. */

@@ -336,8 +336,8 @@ static bool issuer_step(struct issuer *i, struct world *w) {
         return true;
 }
 
-/* One refresh, killed after @n steps; @applied: the disk has done what it was asked for last. False:
- * it was over before that. */
+/* One refresh, killed after @n steps; @applied: the disk has done what it was asked for last.
+ * False: it was over before that. */
 static bool kill_after(struct world *w, unsigned n, bool applied) {
         struct issuer issuer = { .good = 1 };
         struct answer a;
