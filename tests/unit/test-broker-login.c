@@ -176,7 +176,6 @@ static void a_client_that_the_issuer_forgot_is_registered_once_more_and_then_giv
         AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
         AUTO_FREE char *again = NULL;
         AUTO_FREE char *id = NULL;
-        AUTO_REPLY struct answer status = { 0 };
 
         world_redirect(w, url, "code1");
         world_answer(w, 0, 401, "{\"error\":\"invalid_client\"}");
@@ -298,6 +297,7 @@ static void a_login_that_nobody_finishes_ends(void **state) {
         AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
         AUTO_REPLY struct answer after = { 0 };
 
+        assert_non_null(strstr(url, WORLD_ISSUER));
         world_advance(w, 601 * USEC_PER_SEC);
         assert_failed(&waits, "timeout");
         assert_int_equal(w->listener.id, 0);
@@ -350,6 +350,7 @@ static void a_port_that_is_taken_after_the_restart_ends_the_login_and_says_so(vo
         AUTO_FREE char *url = world_begin_login(w, NULL, NULL);
         AUTO_JSON json_t *server = NULL;
 
+        assert_non_null(strstr(url, WORLD_ISSUER));
         world_end(w);
         w->listen_result = -EADDRINUSE;
         world_begin(w);
@@ -430,6 +431,7 @@ static void cancelling_ends_a_login_only_if_nobody_else_waits(void **state) {
         AUTO_FREE char *url = world_begin_login(w, NULL, &first);
         AUTO_FREE char *id = NULL;
 
+        assert_non_null(strstr(url, WORLD_ISSUER));
         get_or_log_in(w, &a);
         id = login_id(&a);
         answer_done(&a);
