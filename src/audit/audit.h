@@ -209,5 +209,5 @@ const char *audit_event_name(enum audit_event e);
 
 DEFINE_CLEANUP(struct audit *, audit, audit_free)
 DEFINE_CLEANUP(struct audit_keys *, audit_keys, audit_keys_free)
-#define AUTO_AUDIT __attribute__((cleanup(cleanup_audit)))
-#define AUTO_AUDIT_KEYS __attribute__((cleanup(cleanup_audit_keys)))
+#define AUTO_AUDIT __attribute__((cleanup(cleanup_audit), unused))
+#define AUTO_AUDIT_KEYS __attribute__((cleanup(cleanup_audit_keys), unused))

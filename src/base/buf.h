@@ -18,7 +18,7 @@ struct buf {
 
 #define BUF_MAX_DEFAULT ((size_t)16 * 1024 * 1024)
 #define BUF_INIT ((struct buf){ 0 })
-#define AUTO_BUF __attribute__((cleanup(buf_done)))
+#define AUTO_BUF __attribute__((cleanup(buf_done), unused))
 
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);  /* wipes and frees; leaves an empty buffer with the same maximum */
@@ -49,4 +49,4 @@ char *str_wipe_free(char *s);
 static inline void cleanup_wipe_str(char **s) {
         (void)str_wipe_free(*s);
 }
-#define AUTO_WIPE_STR __attribute__((cleanup(cleanup_wipe_str)))
+#define AUTO_WIPE_STR __attribute__((cleanup(cleanup_wipe_str), unused))

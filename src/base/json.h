@@ -13,7 +13,7 @@
 static inline void cleanup_json(json_t **j) {
         json_decref(*j);
 }
-#define AUTO_JSON __attribute__((cleanup(cleanup_json)))
+#define AUTO_JSON __attribute__((cleanup(cleanup_json), unused))
 
 /*
  * Parses exactly one JSON value. Refused with -EBADMSG: more nesting than @depth_max, duplicate

@@ -22,7 +22,7 @@ struct url {
 
 #define URL_INIT ((struct url){ 0 })
 #define URL_MAX 2048
-#define AUTO_URL __attribute__((cleanup(url_done)))
+#define AUTO_URL __attribute__((cleanup(url_done), unused))
 
 /* -EINVAL with err (BAD_PARAMS) filled: what is wrong, and with which URL; -ENOMEM. @what names it
  * in the message: "server URL". */

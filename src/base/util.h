@@ -58,8 +58,8 @@ static inline void cleanup_close(int *fd) {
                 (void)close(*fd);
 }
 
-#define AUTO_FREE __attribute__((cleanup(cleanup_free)))
-#define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
+#define AUTO_FREE __attribute__((cleanup(cleanup_free), unused))
+#define AUTO_CLOSE __attribute__((cleanup(cleanup_close), unused))
 
 /* Defines cleanup_<name>() for a destructor x_free(type *) that takes NULL. */
 #define DEFINE_CLEANUP(type, name, fn)               \

@@ -26,7 +26,7 @@ struct config_files {
         size_t n;
 };
 #define CONFIG_FILES_INIT ((struct config_files){ 0 })
-#define AUTO_CONFIG_FILES __attribute__((cleanup(config_files_done)))
+#define AUTO_CONFIG_FILES __attribute__((cleanup(config_files_done), unused))
 
 void config_files_done(struct config_files *f);
 

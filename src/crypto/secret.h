@@ -38,4 +38,4 @@ bool secret_slab_locked(void);
 size_t secret_slab_used(void); /* slots in use */
 
 DEFINE_CLEANUP(struct secret *, secret, secret_free)
-#define AUTO_SECRET __attribute__((cleanup(cleanup_secret)))
+#define AUTO_SECRET __attribute__((cleanup(cleanup_secret), unused))

@@ -46,5 +46,5 @@ sd_event_source *loop_source_free(sd_event_source *s);
 
 DEFINE_CLEANUP(sd_event *, loop, (void)loop_free)
 DEFINE_CLEANUP(sd_event_source *, loop_source, (void)loop_source_free)
-#define AUTO_LOOP __attribute__((cleanup(cleanup_loop)))
-#define AUTO_LOOP_SOURCE __attribute__((cleanup(cleanup_loop_source)))
+#define AUTO_LOOP __attribute__((cleanup(cleanup_loop), unused))
+#define AUTO_LOOP_SOURCE __attribute__((cleanup(cleanup_loop_source), unused))

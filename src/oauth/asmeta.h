@@ -51,7 +51,7 @@ struct as_metadata {
 };
 
 #define AS_METADATA_INIT ((struct as_metadata){ 0 })
-#define AUTO_AS_METADATA __attribute__((cleanup(as_metadata_done)))
+#define AUTO_AS_METADATA __attribute__((cleanup(as_metadata_done), unused))
 
 /* What the metadata is needed for (A60, A62). */
 enum as_use {

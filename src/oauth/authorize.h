@@ -26,7 +26,7 @@ struct authorization {
 };
 
 #define AUTHORIZATION_INIT ((struct authorization){ 0 })
-#define AUTO_AUTHORIZATION __attribute__((cleanup(authorization_done)))
+#define AUTO_AUTHORIZATION __attribute__((cleanup(authorization_done), unused))
 
 struct authorization_params {
         const struct as_metadata *as;

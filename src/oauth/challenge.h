@@ -27,7 +27,7 @@ struct challenge {
 };
 
 #define CHALLENGE_INIT ((struct challenge){ 0 })
-#define AUTO_CHALLENGE __attribute__((cleanup(challenge_done)))
+#define AUTO_CHALLENGE __attribute__((cleanup(challenge_done), unused))
 
 /* Fills @c (which must be empty) from the values of all WWW-Authenticate fields of one answer,
  * in order. 0, -ENOMEM. */

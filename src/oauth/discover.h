@@ -72,4 +72,4 @@ void discover_result_done(struct discover_result *r);
 /* Moves the result out; the machine is of no more use. */
 void discover_take_result(struct discover *d, struct discover_result *ret);
 DEFINE_CLEANUP(struct discover *, discover, discover_free)
-#define AUTO_DISCOVER __attribute__((cleanup(cleanup_discover)))
+#define AUTO_DISCOVER __attribute__((cleanup(cleanup_discover), unused))

@@ -21,7 +21,7 @@ struct prm {
 };
 
 #define PRM_INIT ((struct prm){ 0 })
-#define AUTO_PRM __attribute__((cleanup(prm_done)))
+#define AUTO_PRM __attribute__((cleanup(prm_done), unused))
 
 /* The @index-th well-known URL of a server (A25, A26): 1 and *@ret (caller frees), 0 if there
  * are no more, -errno with err. */

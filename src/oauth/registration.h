@@ -27,7 +27,7 @@ struct registration {
 };
 
 #define REGISTRATION_INIT ((struct registration){ 0 })
-#define AUTO_REGISTRATION __attribute__((cleanup(registration_done)))
+#define AUTO_REGISTRATION __attribute__((cleanup(registration_done), unused))
 
 void registration_done(struct registration *r);
 int registration_copy(struct registration *dst, const struct registration *src) MUST_CHECK;

@@ -41,7 +41,7 @@ struct remote_error {
 #define REMOTE_ERROR_INIT ((struct remote_error){ 0 })
 int remote_error_read(struct remote_error *e, const struct buf *body) MUST_CHECK;
 void remote_error_done(struct remote_error *e);
-#define AUTO_REMOTE_ERROR __attribute__((cleanup(remote_error_done)))
+#define AUTO_REMOTE_ERROR __attribute__((cleanup(remote_error_done), unused))
 
 /* A copy that may be shown: cleaned, cut, and token-like runs of characters replaced. */
 char *remote_text(const char *text) MUST_CHECK;

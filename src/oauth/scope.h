@@ -13,7 +13,7 @@ struct scope_set {
 };
 
 #define SCOPE_SET_INIT ((struct scope_set){ 0 })
-#define AUTO_SCOPES __attribute__((cleanup(scope_set_done)))
+#define AUTO_SCOPES __attribute__((cleanup(scope_set_done), unused))
 
 void scope_set_done(struct scope_set *s);
 

@@ -34,7 +34,7 @@ struct token_reply {
         struct scope_set scopes;
 };
 #define TOKEN_REPLY_INIT ((struct token_reply){ 0 })
-#define AUTO_TOKEN_REPLY __attribute__((cleanup(token_reply_done)))
+#define AUTO_TOKEN_REPLY __attribute__((cleanup(token_reply_done), unused))
 void token_reply_done(struct token_reply *r);
 
 enum token_error {

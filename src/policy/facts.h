@@ -63,4 +63,4 @@ const char *fact_class_name(enum fact_class class);
 int fact_class_from_name(const char *name, enum fact_class *ret) MUST_CHECK; /* -ENOENT */
 
 DEFINE_CLEANUP(struct facts *, facts, facts_free)
-#define AUTO_FACTS __attribute__((cleanup(cleanup_facts)))
+#define AUTO_FACTS __attribute__((cleanup(cleanup_facts), unused))

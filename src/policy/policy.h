@@ -154,7 +154,7 @@ struct decision {
         enum fact_class evidence; /* what the selection rested on, the weakest of the layers */
 };
 #define DECISION_INIT ((struct decision){ 0 })
-#define AUTO_DECISION __attribute__((cleanup(decision_done)))
+#define AUTO_DECISION __attribute__((cleanup(decision_done), unused))
 
 /*
  * 0 or -ENOMEM (then nothing is decided, which is a deny: @ret is DECISION_INIT). @ret is
@@ -178,4 +178,4 @@ const char *policy_bind_name(enum policy_bind b);
 const char *policy_audit_name(enum policy_audit a);
 
 DEFINE_CLEANUP(struct policy *, policy, policy_free)
-#define AUTO_POLICY __attribute__((cleanup(cleanup_policy)))
+#define AUTO_POLICY __attribute__((cleanup(cleanup_policy), unused))

@@ -19,7 +19,7 @@ struct message {
         const json_t *params; /* an object, never NULL when the message is good */
 };
 #define MESSAGE_INIT ((struct message){ 0 })
-#define AUTO_MESSAGE __attribute__((cleanup(message_done)))
+#define AUTO_MESSAGE __attribute__((cleanup(message_done), unused))
 
 /*
  * Reads one line. 0; -EBADMSG with @err PARSE_ERROR, BAD_REQUEST or BAD_PARAMS, and as much of @ret

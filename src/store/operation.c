@@ -69,7 +69,7 @@ static struct operation *op_free(struct operation *op) {
         return NULL;
 }
 DEFINE_CLEANUP(struct operation *, op, op_free)
-#define AUTO_OP __attribute__((cleanup(cleanup_op)))
+#define AUTO_OP __attribute__((cleanup(cleanup_op), unused))
 
 static int op_new(struct store *s, enum op_type type, struct operation **ret) {
         struct operation *op;

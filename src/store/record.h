@@ -28,7 +28,7 @@ struct record {
         json_t *value;
 };
 #define RECORD_INIT ((struct record){ 0 })
-#define AUTO_RECORD __attribute__((cleanup(record_done)))
+#define AUTO_RECORD __attribute__((cleanup(record_done), unused))
 void record_done(struct record *r);
 
 bool record_key_valid(const char *key);

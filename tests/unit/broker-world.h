@@ -23,7 +23,7 @@ struct answer {
         struct error err;
         struct broker_call *call; /* while it waits */
 };
-#define AUTO_REPLY __attribute__((cleanup(answer_done)))
+#define AUTO_REPLY __attribute__((cleanup(answer_done), unused))
 void answer_done(struct answer *a);
 
 #define WORLD_FETCHES 64

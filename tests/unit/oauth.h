@@ -10,8 +10,8 @@
 #include "oauth/asmeta.h"
 #include "oauth/fields.h"
 
-#define AUTO_REQUEST __attribute__((cleanup(fetch_request_done)))
-#define AUTO_ANSWER __attribute__((cleanup(fetch_answer_done)))
+#define AUTO_REQUEST __attribute__((cleanup(fetch_request_done), unused))
+#define AUTO_ANSWER __attribute__((cleanup(fetch_answer_done), unused))
 
 #define ISSUER "https://as.example.com"
 

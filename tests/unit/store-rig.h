@@ -52,4 +52,4 @@ int setup(void **state);
 int teardown(void **state);
 const char *only_file(struct rig *rig);
 
-#define AUTO_TOLD __attribute__((cleanup(told_done)))
+#define AUTO_TOLD __attribute__((cleanup(told_done), unused))

@@ -35,7 +35,7 @@ static void fixture_done(struct fixture *f) {
         registration_done(&f->reg);
         scope_set_done(&f->scopes);
 }
-#define AUTO_FIXTURE __attribute__((cleanup(fixture_done)))
+#define AUTO_FIXTURE __attribute__((cleanup(fixture_done), unused))
 
 /* The query of the URL, parsed. */
 static void url_params(const struct authorization *a, const struct as_metadata *as,
