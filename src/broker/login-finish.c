@@ -197,10 +197,10 @@ static int grant_value(struct login *l, json_t **ret) {
         if (!lease ||
             (reply->expires_known &&
              json_object_set_new(lease, "expires",
-                                 json_integer((json_int_t)(clock_wall_usec() / USEC_PER_SEC +
-                                                           (reply->expires_in > INT32_MAX
-                                                                    ? INT32_MAX
-                                                                    : reply->expires_in)))) < 0))
+                                 json_integer((json_int_t)(clock_wall_usec() / USEC_PER_SEC) +
+                                              (json_int_t)(reply->expires_in > INT32_MAX
+                                                                   ? INT32_MAX
+                                                                   : reply->expires_in))) < 0))
                 return -ENOMEM;
         if (as_metadata_to_json(&l->found.as, &as) < 0)
                 return -ENOMEM;

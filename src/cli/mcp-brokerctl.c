@@ -165,7 +165,7 @@ static int run_simple(const struct program *p, int (*fn)(mcpb_client *c, mcpb_er
 
 int main(int argc, char **argv) {
         struct program p;
-        struct arguments a = { 0 };
+        struct arguments a = { .command = "" };
         int status;
 
         if (process_prepare(NULL) < 0)

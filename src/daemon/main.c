@@ -13,8 +13,6 @@
 #include "os/alloc.h"
 #include "os/process.h"
 
-extern char **environ;
-
 /* The end of a pipe on which the parent waits until we serve; -1 in the foreground. */
 static int arg_ready_fd = -1;
 
