@@ -319,7 +319,7 @@ static unsigned n_waiting(const struct broker *b) {
         return n;
 }
 
-/* Those that are over are kept for a while so that they can be asked about: they are not counted. */
+/* Those that are over are kept for a while, to be asked about: they are not counted. */
 static unsigned n_logins(const struct broker *b) {
         const struct login *l;
         unsigned n = 0;

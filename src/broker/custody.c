@@ -207,7 +207,8 @@ static int compare_servers(const void *a, const void *b) {
         return strcmp(x->name, y->name);
 }
 
-/* The store tells its records in no order; people see the servers in the order in which they added them. */
+/* The store tells its records in no order; people see the servers in the order in which they added
+ * them. */
 static void sort_servers(struct broker *b) {
         size_t n = strmap_count(b->servers);
         AUTO_FREE struct server **all = calloc(n + 1, sizeof(struct server *));

@@ -34,7 +34,7 @@ static void removal_free(struct removal *r) {
         free(r);
 }
 
-/* Tells that it is over, whatever the end is; the removal itself may have to stay for a callback. */
+/* Tells that it is over, whatever the end; the removal itself may have to stay for a callback. */
 static void over(struct removal *r, bool revoked) {
         broker_operation_end(r->broker);
         if (r->fn)

@@ -177,7 +177,7 @@ static void note_helper(struct broker_call *c, struct grant *g) {
         kill_lease(c->server, l);
 }
 
-/* Policy (@d) has said which scopes may leave at once; the rest of the request follows from that. */
+/* Policy (@d) said which scopes may leave at once; the rest of the request follows from that. */
 static void go_on_with_grant(struct broker_call *c, struct grant *g, const struct decision *d) {
         AUTO_SCOPES struct scope_set excess = SCOPE_SET_INIT;
         struct error err = ERROR_INIT;

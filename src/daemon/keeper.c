@@ -347,7 +347,7 @@ static void keeper_free(struct keeper *k) {
         k->leave = loop_source_free(k->leave);
         k->idle = loop_source_free(k->idle);
         k->rpc = rpc_free(k->rpc);
-        /* Store and backend tell everybody who waits for them, so the domain must still be there. */
+        /* Store and backend tell all who wait for them, so the domain must still be there. */
         broker_end(k->broker);
         k->store = store_free(k->store);
         k->backend = backend_free(k->backend);

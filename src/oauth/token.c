@@ -267,7 +267,7 @@ static int on_success(struct token_reply *reply, const struct as_metadata *as,
         AUTO_JSON json_t *json = NULL;
         int r;
 
-        /* Success that nobody can read: it was acted upon, and a token may be lost with it (A148). */
+        /* Success that nobody can read: it was acted upon, and may have cost a token (A148). */
         fault->what = TOKEN_IN_DOUBT;
         if (answer->body.len == 0 || answer->body.len > LIMIT_TOKEN_REPLY_BYTES)
                 return unusable(as, "it is empty or too large", err);

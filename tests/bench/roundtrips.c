@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times round trips over UNIX sockets, one client, in one run: a bare echo server (the floor), the broker's cached token.get, and
- * ssh-agent if its socket is given. Prints median and 99th percentile in microseconds; judges nothing.
+ * Times round trips over UNIX sockets, one client, in one run: a bare echo server (the floor), the
+ * broker's cached token.get, and ssh-agent if its socket is given. Prints median and 99th
+ * percentile in microseconds; judges nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>
