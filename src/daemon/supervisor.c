@@ -48,6 +48,7 @@ struct supervisor {
         struct process workers[WORKER_KIND_COUNT];
         struct process command;
         sd_event_source *give_up;
+        bool keeper_left;
         bool ready;
         bool stopping;
         bool cut;    /* stopped before it was ready */
@@ -154,6 +155,8 @@ static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
         int r;
 
         p->again = loop_source_free(p->again);
+        if (s->keeper_left)
+                return 0;
         r = sock_pair(fds);
         if (r == 0)
                 r = p == &s->writer
@@ -171,8 +174,9 @@ static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
         if (r < 0) {
                 (void)error_fallback(&err, r, "starting a worker again");
                 log_failure(LOG_ERR, &err, p->name);
-                if (loop_timer(s->event, clock_boot_usec() + RESTART_MAX_USEC, on_start_again, p,
-                               p->name, &p->again) < 0)
+                /* One that runs, of which the keeper knows nothing, ends by itself: then again. */
+                if (p->pid == 0 && loop_timer(s->event, clock_boot_usec() + RESTART_MAX_USEC,
+                                              on_start_again, p, p->name, &p->again) < 0)
                         (void)sd_event_exit(s->event, 1);
         }
         tell_processes(s);
@@ -182,6 +186,7 @@ static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
 static void start_again(struct process *p) {
         uint64_t lived = clock_boot_usec() - p->started_boot;
 
+        p->again = loop_source_free(p->again);
         p->n_restarts++;
         if (lived > 10 * USEC_PER_SEC || p->delay_usec == 0)
                 p->delay_usec = RESTART_MIN_USEC;
@@ -413,7 +418,10 @@ static int on_keeper_frame(struct frame *f, void *userdata) {
 }
 
 static void on_keeper_closed(void *userdata) {
-        /* Its end as a child follows. */
+        struct supervisor *s = userdata;
+
+        /* Its end as a child follows; until then nobody is started for it. */
+        s->keeper_left = true;
 }
 
 static const struct link_ops keeper_ops = { on_keeper_frame, on_keeper_closed };
