@@ -531,8 +531,9 @@ static char *parameter(const char *text, size_t len, const char *name) {
 char *world_form(struct world *w, const char *name) {
         struct world_fetch *q = world_fetch(w);
 
-        assert_non_null(q);
-        return parameter(q->request.body.data, q->request.body.len, name);
+        if (!q || !q->request.body.data)
+                fail_msg("no request waits");
+        return q ? parameter(q->request.body.data, q->request.body.len, name) : NULL;
 }
 
 #define PRM                                                                                    \
