@@ -202,6 +202,30 @@ static void what_is_no_json_object_is_no_document(void **state) {
         assert_int_equal(err.code, MCPB_NO_ERROR);
 }
 
+/* A39 */
+static void size_and_depth_have_limits(void **state) {
+        const struct as_source from = { ISSUER, URL, ADDRESS_PUBLIC };
+        AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
+        AUTO_ANSWER struct fetch_answer a;
+        AUTO_BUF struct buf deep = BUF_INIT;
+        struct error err = ERROR_INIT;
+
+        assert_int_equal(buf_append_str(&deep, "{" GOOD ",\"x\":"), 0);
+        for (int i = 0; i < LIMIT_METADATA_DEPTH; i++)
+                assert_int_equal(buf_append_str(&deep, "["), 0);
+        for (int i = 0; i < LIMIT_METADATA_DEPTH; i++)
+                assert_int_equal(buf_append_str(&deep, "]"), 0);
+        assert_int_equal(buf_append_str(&deep, "}"), 0);
+        assert_int_equal(parse(&as, deep.data, &err), -ENODATA);
+
+        answer_make(&a, 200, "{" GOOD "}");
+        while (a.body.len <= LIMIT_METADATA_BYTES)
+                assert_int_equal(buf_append_str(&a.body, "          "), 0);
+        assert_int_equal(as_metadata_parse(&as, &from, &a, &err), -EMSGSIZE);
+        assert_int_equal(err.code, MCPB_ISSUER_ERROR);
+        assert_null(as.issuer);
+}
+
 /* A60 A62 */
 static void a_missing_member_is_named(void **state) {
         static const char *const members[][2] = {
@@ -357,6 +381,7 @@ int main(void) {
                 cmocka_unit_test(everything_that_is_said_is_kept),
                 cmocka_unit_test(a_document_of_another_issuer_is_not_used),
                 cmocka_unit_test(what_is_no_json_object_is_no_document),
+                cmocka_unit_test(size_and_depth_have_limits),
                 cmocka_unit_test(a_missing_member_is_named),
                 cmocka_unit_test(a_list_without_what_we_need_is_as_good_as_none),
                 cmocka_unit_test(every_endpoint_is_judged),

@@ -418,7 +418,7 @@ static void a_response_is_judged_before_its_code_goes_anywhere(void **state) {
         }
 }
 
-/* A93 */
+/* A93 A112 */
 static void a_response_after_the_time_ends_the_login(void **state) {
         AUTO_AUTHORIZATION struct authorization a = AUTHORIZATION_INIT;
         AUTO_WIPE_STR char *code = NULL;

@@ -16,6 +16,7 @@ static mode_t mode_of(int fd) {
         return st.st_mode & 07777;
 }
 
+/* A234 A236 */
 static void missing_folders_are_made_private(void **state) {
         AUTO_CLOSE int fd = -1;
         AUTO_CLOSE int again = -1;
@@ -37,6 +38,7 @@ static void missing_folders_are_made_private(void **state) {
         (void)tmp_free(tmp);
 }
 
+/* A234 A236 */
 static void a_folder_that_others_can_enter_is_refused(void **state) {
         static const mode_t modes[] = { 0755, 0750, 0770, 0707, 0701, 0710 };
         struct error err = ERROR_INIT;

@@ -311,7 +311,7 @@ static void no_answer_goes_to_the_heirs_of_a_dead_process(void **state) {
         (void)close(fds[0]);
 }
 
-/* S3 */
+/* A234 S3 */
 static void another_user_is_turned_away(void **state) {
         struct harness *h = *state;
         const struct passwd *nobody = getpwnam("nobody");

@@ -36,6 +36,7 @@ static int teardown(void **state) {
         return 0;
 }
 
+/* A234 */
 static void a_client_reaches_the_daemon(void **state) {
         struct place *p = *state;
         struct error err = ERROR_INIT;
