@@ -228,6 +228,8 @@ int chan_next(struct chan *c, struct frame *ret) {
                 frame_done(&f);
                 return r;
         }
+        /* It may have been a token answer; what is read next may come much later. */
+        mem_wipe(c->in.data + c->in_pos, FRAME_PREFIX + n_head + n_body);
         c->in_pos += FRAME_PREFIX + n_head + n_body;
         /* Descriptors that no head spoke of: the two ends no longer agree. */
         if (c->in_pos == c->in.len && c->n_in_fds > 0) {

@@ -429,6 +429,47 @@ def secrets_are_on_disk_only_sealed(stack):
     waiting.communicate()
 
 
+def sanitized():
+    return "#define MCPB_SANITIZED 1" in (pathlib.Path(program("config.h"))).read_text()
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            begin, end = (int(n, 16) for n in line.split()[0].split("-"))
+            if "rw" in line.split()[1] and not line.rstrip().endswith(("[vvar]", "[vsyscall]")):
+                try:
+                    mem.seek(begin)
+                    yield mem.read(end - begin)
+                except OSError:
+                    pass  # guard pages
+
+
+# A236 S1
+def secrets_do_not_stay_in_memory_and_dump_no_core(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    broker.token(demo.mcp)
+    processes = [broker.process.pid] + [p["pid"] for p in broker.status()["processes"]]
+    for pid in processes:
+        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 ", limits), (pid, limits)
+    if sanitized():
+        raise Skip("freed memory is not wiped under a sanitizer")
+    secrets = demo.secrets()
+    assert secrets["codes"] and secrets["refresh_tokens"] and secrets["verifiers"] and secrets["access_tokens"]
+    known = [s.encode() for values in secrets.values() for s in values]
+    for pid in processes:
+        try:
+            parts = list(memory_of(pid))
+        except PermissionError:
+            raise Skip("its memory is hidden from its own user") from None
+        for part in parts:
+            for value in known:
+                assert value not in part, (pid, pathlib.Path(f"/proc/{pid}/comm").read_text(), value)
+
+
 # A241
 def what_matters_is_logged_without_secrets(stack):
     demo, other = Demo(stack, "--auto-consent"), Demo(stack, "--auto-consent")
