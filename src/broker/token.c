@@ -85,18 +85,19 @@ static void ask_for_more(struct broker_call *c, struct grant *g, const struct sc
         struct error err = ERROR_INIT;
         int r;
 
-        if (scope_refusal_holds(&s->refusal, more, clock_boot_usec())) {
-                (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES,
-                                "Use mcp-add with --scope to ask again",
-                                "These scopes of %s were refused a short while ago", s->name);
-                release_refused(c, &err);
-                return;
-        }
         r = scope_set_copy(&c->step_up, g ? &g->scopes : more);
         if (r == 0)
                 r = scope_set_union(&c->step_up, more);
         if (r < 0) {
                 (void)error_oom(&err);
+                release_refused(c, &err);
+                return;
+        }
+        /* It was the union that was refused: the page in the browser shows nothing else. */
+        if (scope_refusal_holds(&s->refusal, &c->step_up, clock_boot_usec())) {
+                (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES,
+                                "Use mcp-add with --scope to ask again",
+                                "These scopes of %s were refused a short while ago", s->name);
                 release_refused(c, &err);
                 return;
         }

@@ -296,6 +296,30 @@ def a_challenge_is_answered_by_what_it_says(stack):
     assert demo.count("authorize") == 1 and demo.count("prm") == 1
 
 
+# A160 A163
+def a_step_up_that_a_person_refuses_is_not_asked_for_again(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    rpc = Rpc(broker.socket)
+    data = refused(rpc.call, "token.get", server=demo.mcp, login="start", challenge=MORE).error["data"]
+    query = query_of(data["url"])
+    assert set(query["scope"].split()) == {"tools:generate_summary", "tools:admin"}
+    rpc.send("login.wait", login=data["login"])
+    no = urllib.parse.urlencode({"error": "access_denied", "state": query["state"], "iss": demo.issuer})
+    assert visit(query["redirect_uri"] + "?" + no)[0] == 303
+    assert rpc.read()["result"]["state"] == "failed"
+    for login in ("start", "never"):
+        error = refused(rpc.call, "token.get", server=demo.mcp, login=login, challenge=MORE)
+        assert error.code == "insufficient_scope" and "url" not in error.error["data"], error.error
+        assert "refused" in str(error), error
+    assert mcp_call(demo.mcp, rpc.call("token.get", server=demo.mcp)["token"])[0] == 200, "what was granted stays"
+    rpc.close()
+    # A person may still ask, and say yes.
+    broker.add(demo.mcp, "--scope", "tools:generate_summary", "--scope", "tools:admin")
+    assert mcp_call(demo.mcp, broker.token(demo.mcp), "admin_report", {})[0] == 200
+
+
 # --- The broker itself -------------------------------------------------------------------------------------------------
 
 
