@@ -484,12 +484,21 @@ void grant_when_quiet(struct grant *g, struct login *l) {
         grant_pump(g);
 }
 
+void grant_take_waiters(struct grant *g, struct grant *from) {
+        struct broker_call *c;
+
+        LIST_FOREACH(c, &from->waiters, struct broker_call, link)
+                c->grant = g;
+        list_splice(&g->waiters, &from->waiters);
+        g->n_waiters += from->n_waiters;
+        from->n_waiters = 0;
+}
+
 int grant_install(struct broker *b, const char *key, uint64_t generation, const json_t *value,
                   struct grant **ret) {
         struct grant *old = strmap_get(b->grants, key);
         struct grant *g = NULL;
         struct server *s;
-        struct broker_call *c;
         int r = grant_from_json(b, key, generation, value, &g);
 
         if (r < 0) {
@@ -504,11 +513,7 @@ int grant_install(struct broker *b, const char *key, uint64_t generation, const 
                         list_append(&g->servers, &s->grant_link);
                         s->grant = g;
                 }
-                LIST_FOREACH(c, &old->waiters, struct broker_call, link)
-                        c->grant = g;
-                list_splice(&g->waiters, &old->waiters);
-                g->n_waiters = old->n_waiters;
-                old->n_waiters = 0;
+                grant_take_waiters(g, old);
                 g->n_refreshes = old->n_refreshes;
                 g->allow = old->allow;
                 g->replacement = TAKE(old->replacement);

@@ -105,6 +105,8 @@ void grant_dead_hint(struct grant *g);
  * and those who wait. */
 int grant_install(struct broker *b, const char *key, uint64_t generation, const json_t *value,
                   struct grant **ret) MUST_CHECK;
+/* Those who wait at @from wait at @g now: pump it. */
+void grant_take_waiters(struct grant *g, struct grant *from);
 /* Calls login_store_grant() as soon as no operation of this grant is under way, and lets none begin
  * until then. */
 void grant_when_quiet(struct grant *g, struct login *l);

@@ -42,7 +42,7 @@ static void end_in_failure(struct login *l, int r, struct error *err, const char
 static void server_is_gone(struct login *l) {
         struct error err = ERROR_INIT;
 
-        (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+        (void)error_set(&err, MCPB_LOGIN_CANCELLED, ENOENT, "Add it again with mcp-add",
                         "The server was removed during the login");
         end_in_failure(l, -ENOENT, &err, "the login");
 }
@@ -129,8 +129,10 @@ static void adopt(struct login *l, struct grant *g) {
         if (old && old != g) {
                 list_remove(&s->grant_link);
                 s->grant = NULL;
-                if (list_empty(&old->servers))
+                if (list_empty(&old->servers)) {
+                        grant_take_waiters(g, old);
                         broker_discard_grant(l->broker, old);
+                }
         }
         if (s->grant != g) {
                 s->grant = g;
@@ -168,7 +170,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
                 end_in_failure(l, r, &problem, "keeping the grant");
                 return;
         }
-        if (!l->server) {
+        if (!l->server || l->server->removing) {
                 broker_discard_grant(b, g);
                 server_is_gone(l);
                 return;

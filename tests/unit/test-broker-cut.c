@@ -71,12 +71,16 @@ static void assert_good(struct answer *a) {
         answer_done(a);
 }
 
-static unsigned operations(struct world *w) {
+static unsigned count(struct world *w, const char *what) {
         AUTO_REPLY struct answer a = { 0 };
 
         world_ask(w, METHOD_BROKER_STATUS, NULL, &a);
         assert_non_null(a.result);
-        return (unsigned)json_get_int(json_object_get(a.result, "counts"), "operations", 99);
+        return (unsigned)json_get_int(json_object_get(a.result, "counts"), what, 99);
+}
+
+static unsigned operations(struct world *w) {
+        return count(w, "operations");
 }
 
 static void lock(struct world *w, uint64_t sec) {
@@ -576,6 +580,84 @@ static void only_who_was_told_the_address_may_complete_a_login(void **state) {
         }
 }
 
+/* The token at hand is refused, and who asks for another waits for the refresh. */
+static void wait_for_refresh(struct world *w, struct answer *ret) {
+        AUTO_REPLY struct answer token = { 0 };
+        AUTO_REPLY struct answer reject = { 0 };
+
+        assert_non_null(world_token(w, &token));
+        world_ask(w, METHOD_TOKEN_REJECT,
+                  json_pack("{s:s, s:s}", "server", WORLD_SERVER, "token_id",
+                            json_get_string(token.result, "token_id")),
+                  &reject);
+        assert_true(json_get_bool(reject.result, "rejected", false));
+        world_get(w, NULL, ret);
+        world_run(w);
+        assert_int_equal(w->n_fetches, 1);
+}
+
+/* A login whose grant is of another client than the one before: the issuer has forgotten that.
+ * @at_old (may be NULL) waits at the old one meanwhile. */
+static void store_another_grant(struct world *w, struct answer *waits, struct answer *at_old) {
+        AUTO_FREE char *first = login_again(w, waits);
+        AUTO_FREE char *url = NULL;
+
+        world_redirect(w, first, "code2");
+        world_answer(w, w->n_fetches - 1, 401, "{\"error\":\"invalid_client\"}");
+        world_serve(w);
+        assert_int_equal(waits->n_told, 1);
+        assert_string_equal(json_get_string(waits->result, "state"), "waiting");
+        url = strdup(json_get_string(waits->result, "url"));
+        answer_done(waits);
+        if (at_old)
+                wait_for_refresh(w, at_old);
+        world_redirect(w, url, "code3");
+        w->disk_held = true;
+        world_answer(w, w->n_fetches - 1, 200,
+                     "{\"access_token\":\"at2\",\"token_type\":\"Bearer\",\"expires_in\":3600,"
+                     "\"refresh_token\":\"rt2\"}");
+        world_run_loop(w);
+}
+
+/* A152 */
+static void a_removal_takes_the_grant_along_that_a_login_is_just_storing(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        struct answer removal;
+        unsigned n_revoked = 0;
+
+        store_another_grant(w, &waits, NULL);
+        remove_server(w, WORLD_SERVER, &removal);
+        w->disk_held = false;
+        world_run(w);
+        for (; w->n_fetches > 0; n_revoked++) {
+                assert_non_null(strstr(world_fetch(w)->request.url, "/revoke"));
+                world_answer(w, 0, 200, "");
+                world_run(w);
+        }
+        assert_int_equal(n_revoked, 4); /* both tokens of both grants */
+        assert_good(&removal);
+        assert_int_equal(n_servers(w), 0);
+        assert_int_equal(count(w, "grants"), 0);
+        assert_int_equal(operations(w), 0);
+}
+
+/* S6 */
+static void who_waits_at_a_grant_that_a_login_replaces_gets_the_token_of_the_new_one(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        struct answer a;
+
+        store_another_grant(w, &waits, &a);
+        assert_int_equal(a.n_told, 0);
+        w->disk_held = false;
+        world_run(w);
+        assert_int_equal(a.n_told, 1);
+        assert_non_null(a.result);
+        assert_string_equal(json_get_string(a.result, "token"), "at2");
+        answer_done(&a);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -623,6 +705,12 @@ int main(void) {
                         teardown),
                 cmocka_unit_test_setup_teardown(only_who_was_told_the_address_may_complete_a_login,
                                                 setup_empty, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_removal_takes_the_grant_along_that_a_login_is_just_storing, setup,
+                        teardown),
+                cmocka_unit_test_setup_teardown(
+                        who_waits_at_a_grant_that_a_login_replaces_gets_the_token_of_the_new_one,
+                        setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
