@@ -331,22 +331,10 @@ int login_new(struct broker *b, const char *id, struct login **ret) {
 
 static int begin_discovery(struct login *l, const struct challenge *challenge, struct error *err) {
         struct server *s = l->server;
-        const char *known[] = { s->issuer };
-        struct discover_params params = {
-                .server_url = s->url,
-                .challenge = challenge,
-                .challenge_is_hint = true,
-                .recorded_prm_url = s->prm_url,
-                .probe = true,
-                .known_issuers = known,
-                .n_known = s->issuer ? 1 : 0,
-                .configured_issuer = s->configured_issuer,
-                .cached_as = broker_cached_as(l->broker, s->issuer),
-                .use = AS_USE_CODE,
-                .server_allow = s->allow,
-        };
+        struct discover_params params = server_discovery(s, challenge);
         int r;
 
+        params.cached_as = broker_cached_as(l->broker, s->issuer);
         if (challenge) {
                 r = challenge_copy(&l->challenge, challenge);
                 if (r < 0)

@@ -74,19 +74,7 @@ static int go_on(struct recheck *r, struct error *err) {
 }
 
 void recheck_start(struct server *s, const struct challenge *challenge) {
-        const char *known[] = { s->issuer };
-        struct discover_params params = {
-                .server_url = s->url,
-                .challenge = challenge,
-                .challenge_is_hint = true,
-                .recorded_prm_url = s->prm_url,
-                .probe = true,
-                .known_issuers = known,
-                .n_known = s->issuer ? 1 : 0,
-                .configured_issuer = s->configured_issuer,
-                .use = AS_USE_CODE,
-                .server_allow = s->allow,
-        };
+        struct discover_params params = server_discovery(s, challenge);
         uint64_t now = clock_boot_usec();
         struct error err = ERROR_INIT;
 

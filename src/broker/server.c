@@ -198,6 +198,16 @@ static const struct {
         { "grant_key", offsetof(struct server, grant_key) },
 };
 
+static int add_last_error(const struct server *s, json_t *value) {
+        if (s->last_error.code == MCPB_NO_ERROR)
+                return 0;
+        return json_object_set_new(
+                value, "last_error",
+                json_pack("{s:s, s:s, s:s, s:I}", "code", error_name(s->last_error.code), "message",
+                          s->last_error.message, "hint", s->last_error.hint, "time",
+                          (json_int_t)(s->last_error_wall / USEC_PER_SEC)));
+}
+
 json_t *server_to_json(const struct server *s) {
         AUTO_JSON json_t *value = NULL;
 
@@ -216,12 +226,7 @@ json_t *server_to_json(const struct server *s) {
                     json_object_set_new(value, string_members[i].name, json_string(text)) < 0)
                         return NULL;
         }
-        if (s->last_error.code != MCPB_NO_ERROR &&
-            json_object_set_new(value, "last_error",
-                                json_pack("{s:s, s:s, s:s, s:I}", "code",
-                                          error_name(s->last_error.code), "message",
-                                          s->last_error.message, "hint", s->last_error.hint, "time",
-                                          (json_int_t)(s->last_error_wall / USEC_PER_SEC))) < 0)
+        if (add_last_error(s, value) < 0)
                 return NULL;
         return TAKE(value);
 }
@@ -341,6 +346,21 @@ void server_clear_error(struct server *s) {
         s->last_error_wall = 0;
 }
 
+struct discover_params server_discovery(const struct server *s, const struct challenge *challenge) {
+        return (struct discover_params){
+                .server_url = s->url,
+                .challenge = challenge,
+                .challenge_is_hint = true,
+                .recorded_prm_url = s->prm_url,
+                .probe = true,
+                .known_issuers = (const char *const *)&s->issuer,
+                .n_known = s->issuer ? 1 : 0,
+                .configured_issuer = s->configured_issuer,
+                .use = AS_USE_CODE,
+                .server_allow = s->allow,
+        };
+}
+
 const char *server_state(const struct server *s) {
         if (s->broker->locked)
                 return "locked";
@@ -369,12 +389,7 @@ json_t *server_describe(const struct server *s) {
             (s->grant && grant_describe(s->grant, value) < 0) ||
             (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0))
                 return NULL;
-        if (s->last_error.code != MCPB_NO_ERROR &&
-            json_object_set_new(value, "last_error",
-                                json_pack("{s:s, s:s, s:s, s:I}", "code",
-                                          error_name(s->last_error.code), "message",
-                                          s->last_error.message, "hint", s->last_error.hint, "time",
-                                          (json_int_t)(s->last_error_wall / USEC_PER_SEC))) < 0)
+        if (add_last_error(s, value) < 0)
                 return NULL;
         return TAKE(value);
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "broker/kept.h"
+#include "oauth/discover.h"
 #include "oauth/select.h"
 
 struct broker;
@@ -68,5 +69,7 @@ int server_key(const char *url, const char *account, char **ret, struct error *e
 void server_note_error(struct server *s,
                        const struct error *err); /* shown by mcp-list; saved with the next save */
 void server_clear_error(struct server *s);
+/* What is asked of it and its issuer: borrows from @s and @challenge (may be NULL). */
+struct discover_params server_discovery(const struct server *s, const struct challenge *challenge);
 const char *server_state(const struct server *s); /* "ready", "login_required", ... */
 json_t *server_describe(const struct server *s);  /* what server.list says; NULL: out of memory */
