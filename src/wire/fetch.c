@@ -213,7 +213,17 @@ static int get_number(const json_t *object, const char *key, uint64_t max, uint6
         return 0;
 }
 
-static int request_fields(struct fetch_request *f, const json_t *head) {
+static int request_add(void *to, const char *name, const char *value) {
+        return fetch_request_add_header(to, name, value);
+}
+
+static int answer_add(void *to, const char *name, const char *value) {
+        return fetch_answer_add_header(to, name, value);
+}
+
+/* The member "headers" of either head: each pair goes to @add. */
+static int take_fields(const json_t *head,
+                       int (*add)(void *to, const char *name, const char *value), void *to) {
         const json_t *headers = json_object_get(head, "headers");
         const json_t *pair;
         const char *name;
@@ -226,7 +236,7 @@ static int request_fields(struct fetch_request *f, const json_t *head) {
                 int r = -EBADMSG;
 
                 if (field_pair(pair, &name, &value))
-                        r = fetch_request_add_header(f, name, value);
+                        r = add(to, name, value);
                 if (r < 0)
                         return r == -ENOMEM ? r : -EBADMSG;
         }
@@ -258,7 +268,7 @@ static int request_parse(struct fetch_request *f, const json_t *head) {
         f->allow = (unsigned)allow;
         f->timeout_msec = (unsigned)timeout;
         f->body_max = body_max;
-        return request_fields(f, head);
+        return take_fields(head, request_add, f);
 }
 
 int fetch_request_from_head(struct fetch_request *f, const json_t *head, struct buf *body) {
@@ -344,26 +354,6 @@ int fetch_answer_to_head(const struct fetch_answer *a, json_t **ret) {
         return 0;
 }
 
-static int answer_fields(struct fetch_answer *a, const json_t *head) {
-        const json_t *headers = json_object_get(head, "headers");
-        const json_t *pair;
-        const char *name;
-        const char *value;
-        size_t i;
-
-        if (!json_is_array(headers))
-                return -EBADMSG;
-        json_array_foreach(headers, i, pair) {
-                int r = -EBADMSG;
-
-                if (field_pair(pair, &name, &value))
-                        r = fetch_answer_add_header(a, name, value);
-                if (r < 0)
-                        return r == -ENOMEM ? r : -EBADMSG;
-        }
-        return 0;
-}
-
 static int answer_parse(struct fetch_answer *a, const json_t *head) {
         int outcome =
                 name_to_index(outcome_names, FETCH_OUTCOME_COUNT, json_get_string(head, "outcome"));
@@ -395,7 +385,7 @@ static int answer_parse(struct fetch_answer *a, const json_t *head) {
                 if (!a->reason)
                         return -ENOMEM;
         }
-        return answer_fields(a, head);
+        return take_fields(head, answer_add, a);
 }
 
 int fetch_answer_from_head(struct fetch_answer *a, const json_t *head, struct buf *body) {
