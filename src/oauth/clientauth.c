@@ -2,6 +2,7 @@
 #include "oauth/clientauth.h"
 
 #include "base/codec.h"
+#include "base/limits.h"
 #include "oauth/asmeta.h"
 #include "oauth/registration.h"
 
@@ -116,4 +117,30 @@ int client_auth_apply(struct fetch_request *f, const struct registration *reg,
         if (r == 0 && method == CLIENT_AUTH_POST)
                 r = form_append_pair(&f->body, "client_secret", reg->client_secret);
         return r < 0 ? error_oom(err) : 0;
+}
+
+int client_form_begin(struct fetch_request *f, const char *endpoint) {
+        int r;
+
+        fetch_request_init(f);
+        r = fetch_request_set(f, "POST", endpoint);
+        if (r == 0)
+                r = fetch_request_add_header(f, "Content-Type",
+                                             "application/x-www-form-urlencoded");
+        if (r == 0)
+                r = fetch_request_add_header(f, "Accept", "application/json");
+        f->timeout_msec = LIMIT_FETCH_MSEC;
+        f->body_max = LIMIT_TOKEN_REPLY_BYTES;
+        return r;
+}
+
+int client_form_end(struct fetch_request *f, int r, const struct registration *reg,
+                    const struct as_metadata *as, struct error *err) {
+        if (r < 0)
+                (void)error_oom(err);
+        else
+                r = client_auth_apply(f, reg, as, err);
+        if (r < 0)
+                fetch_request_done(f);
+        return r;
 }

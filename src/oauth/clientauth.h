@@ -40,6 +40,12 @@ bool client_auth_served(enum client_auth a);
 int client_auth_resolve(const struct registration *reg, const struct as_metadata *as,
                         enum client_auth *ret, struct error *err) MUST_CHECK;
 
+/* A form for one of the issuer's endpoints: what goes into it is between these two. The second
+ * takes what became of that, adds who we are, and on any failure leaves nothing of the request. */
+int client_form_begin(struct fetch_request *f, const char *endpoint) MUST_CHECK;
+int client_form_end(struct fetch_request *f, int r, const struct registration *reg,
+                    const struct as_metadata *as, struct error *err) MUST_CHECK;
+
 /* Puts client identification and proof into a form request: header or body. Refuses (INTERNAL) a
  * registration of another issuer (A69). */
 int client_auth_apply(struct fetch_request *f, const struct registration *reg,

@@ -19,26 +19,12 @@ int revoke_request(struct fetch_request *f, const struct registration *reg,
                                  "The token lives on there until it expires",
                                  "The authorization server %s has no revocation endpoint",
                                  as->issuer);
-        fetch_request_init(f);
-        r = fetch_request_set(f, "POST", as->revocation_endpoint);
-        if (r == 0)
-                r = fetch_request_add_header(f, "Content-Type",
-                                             "application/x-www-form-urlencoded");
-        if (r == 0)
-                r = fetch_request_add_header(f, "Accept", "application/json");
+        r = client_form_begin(f, as->revocation_endpoint);
         if (r == 0)
                 r = form_append_pair(&f->body, "token", token);
         if (r == 0)
                 r = form_append_pair(&f->body, "token_type_hint", hints[kind]);
-        f->timeout_msec = LIMIT_FETCH_MSEC;
-        f->body_max = LIMIT_TOKEN_REPLY_BYTES;
-        if (r < 0)
-                (void)error_oom(err);
-        else
-                r = client_auth_apply(f, reg, as, err);
-        if (r < 0)
-                fetch_request_done(f);
-        return r;
+        return client_form_end(f, r, reg, as, err);
 }
 
 enum revoke_outcome revoke_answer(const struct as_metadata *as, const struct fetch_answer *answer,

@@ -15,33 +15,6 @@ static int refuse_issuer(const struct as_metadata *as, struct error *err) {
                          "What belongs to one issuer was about to go to another, %s", as->issuer);
 }
 
-static int begin(struct fetch_request *f, const struct as_metadata *as) {
-        int r;
-
-        fetch_request_init(f);
-        r = fetch_request_set(f, "POST", as->token_endpoint);
-        if (r == 0)
-                r = fetch_request_add_header(f, "Content-Type",
-                                             "application/x-www-form-urlencoded");
-        if (r == 0)
-                r = fetch_request_add_header(f, "Accept", "application/json");
-        f->timeout_msec = LIMIT_FETCH_MSEC;
-        f->body_max = LIMIT_TOKEN_REPLY_BYTES;
-        return r;
-}
-
-/* The last step of both requests: on any failure nothing of the request stays. */
-static int end(struct fetch_request *f, int r, const struct registration *reg,
-               const struct as_metadata *as, struct error *err) {
-        if (r < 0)
-                (void)error_oom(err);
-        else
-                r = client_auth_apply(f, reg, as, err);
-        if (r < 0)
-                fetch_request_done(f);
-        return r;
-}
-
 int token_request_code(struct fetch_request *f, const struct authorization *a,
                        const struct registration *reg, const struct as_metadata *as,
                        const char *code, struct error *err) {
@@ -51,7 +24,7 @@ int token_request_code(struct fetch_request *f, const struct authorization *a,
                 return r;
         if (!streq_null(a->issuer, as->issuer) || !streq_null(a->client_id, reg->client_id))
                 return refuse_issuer(as, err);
-        r = begin(f, as);
+        r = client_form_begin(f, as->token_endpoint);
         if (r == 0)
                 r = form_append_pair(&f->body, "grant_type", "authorization_code");
         if (r == 0)
@@ -62,7 +35,7 @@ int token_request_code(struct fetch_request *f, const struct authorization *a,
                 r = form_append_pair(&f->body, "code_verifier", a->verifier);
         if (r == 0)
                 r = form_append_pair(&f->body, "resource", a->resource);
-        return end(f, r, reg, as, err);
+        return client_form_end(f, r, reg, as, err);
 }
 
 int token_request_refresh(struct fetch_request *f, const struct token_refresh *refresh,
@@ -79,7 +52,7 @@ int token_request_refresh(struct fetch_request *f, const struct token_refresh *r
                                  "More scope needs a new login, not a refresh",
                                  "A refresh at %s was to ask for more than was granted",
                                  as->issuer);
-        r = begin(f, as);
+        r = client_form_begin(f, as->token_endpoint);
         if (r == 0)
                 r = form_append_pair(&f->body, "grant_type", "refresh_token");
         if (r == 0)
@@ -90,7 +63,7 @@ int token_request_refresh(struct fetch_request *f, const struct token_refresh *r
                 r = form_append_pair(&f->body, "scope", scope.data);
         if (r == 0)
                 r = form_append_pair(&f->body, "resource", refresh->resource);
-        return end(f, r, reg, as, err);
+        return client_form_end(f, r, reg, as, err);
 }
 
 void token_reply_done(struct token_reply *r) {
