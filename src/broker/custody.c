@@ -45,8 +45,6 @@ struct custody {
         struct kdf_params kdf;
         json_t *new_params;
         char *slot_id;
-        uint64_t not_before; /* wrong passphrases are slowed down */
-        unsigned n_wrong;
 };
 
 int custody_new(struct broker *b, const struct broker_options *o, struct custody **ret) {
@@ -358,7 +356,6 @@ static void load(struct custody *c) {
         int r;
 
         c->exists = true;
-        c->n_wrong = 0;
         if (c->broker->audit) {
                 load_all(c); /* the keys stay in memory while locked: refusals are recorded too */
                 return;
@@ -414,8 +411,6 @@ static void unlock_with(struct custody *c, const char *slot_id, const char *type
         int r = store_unlock(c->broker->store, slot_id, key, &err);
 
         (void)secret_free(key);
-        if (r == -EKEYREJECTED)
-                c->n_wrong++;
         if (r < 0) {
                 failed(c, r, &err, "unlocking the store");
                 return;
@@ -625,12 +620,16 @@ static int derive(struct custody *c, const char *passphrase, struct error *err) 
                 c->slot_id = strdup(slot.id);
                 r = c->slot_id ? slot_passphrase_params(slot.params, &c->kdf) : -ENOMEM;
         } else {
+                json_decref(TAKE(c->new_params)); /* of an attempt that failed */
                 r = slot_passphrase_new(&c->kdf, &c->new_params);
         }
         if (r == 0)
                 r = buf_append_str(&bytes, passphrase);
         if (r == 0)
                 r = c->broker->workers->derive(c->broker->wud, &c->kdf, &bytes, on_derived, c);
+        if (r == -EAGAIN)
+                return error_set(err, MCPB_RETRY, EAGAIN, "Try again in a moment",
+                                 "The process that derives keys is being started again");
         return error_fallback(err, r, "deriving the key");
 }
 

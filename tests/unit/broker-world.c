@@ -297,6 +297,7 @@ void world_begin(struct world *w) {
                 .backend_ops = &memory_ops,
                 .backend = w->disk,
                 .audit_fd = w->audit_fd,
+                .passphrase = w->passphrase,
                 .config = calloc(1, sizeof(struct config)),
         };
 

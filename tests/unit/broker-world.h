@@ -68,6 +68,7 @@ struct world {
         void *attest_userdata;
         struct evidence evidence;
         bool no_refresh_token;  /* the code gives an access token only */
+        bool passphrase;        /* a new store is made by the first unlock */
         const char *policy;     /* NULL: the default one */
         void (*quiet)(bool on); /* around the world's own allocations, for a sweep */
         bool ready;

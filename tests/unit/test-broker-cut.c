@@ -658,6 +658,21 @@ static void who_waits_at_a_grant_that_a_login_replaces_gets_the_token_of_the_new
         answer_done(&a);
 }
 
+static void an_unlock_without_a_process_to_derive_the_key_says_try_again(void **state) {
+        struct world *w = calloc(1, sizeof(*w));
+        struct answer a;
+
+        assert_non_null(w);
+        w->passphrase = true;
+        world_init(w);
+        *state = w;
+        for (unsigned i = 0; i < 2; i++) {
+                world_ask(w, METHOD_BROKER_UNLOCK, json_pack("{s:s}", "passphrase", "secret"), &a);
+                world_run(w);
+                assert_error(&a, MCPB_RETRY);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -711,6 +726,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         who_waits_at_a_grant_that_a_login_replaces_gets_the_token_of_the_new_one,
                         setup, teardown),
+                cmocka_unit_test_teardown(
+                        an_unlock_without_a_process_to_derive_the_key_says_try_again, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
