@@ -81,6 +81,16 @@ static void become_background(int log_fd, int ready_fd) {
         log_open("mcp-brokerd", LOG_INFO);
 }
 
+static int cannot_detach(const char *doing, int errnum) {
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err, MCPB_INTERNAL, errnum, "It can be run with -f as well",
+                        "mcp-brokerd cannot go into the background: %s: %s", doing,
+                        strerror(errnum));
+        log_failure(LOG_ERR, &err, "mcp-brokerd cannot start");
+        return error_exit_status(err.code);
+}
+
 /* As ssh-agent: the parent says where to reach the daemon once it can be reached, and ends. In the
  * child: -1. */
 static int go_to_background(const struct options *o, const struct supervisor_files *f) {
@@ -91,11 +101,13 @@ static int go_to_background(const struct options *o, const struct supervisor_fil
         pid_t said = 0;
         int status = 1;
 
-        if (log_fd < 0 || pipe2(fds, O_CLOEXEC) < 0)
-                return 1;
+        if (log_fd < 0)
+                return cannot_detach("opening daemon.log in the state folder", -log_fd);
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return cannot_detach("making a pipe", errno);
         pid = fork();
         if (pid < 0)
-                return 1;
+                return cannot_detach("making a process", errno);
         if (pid == 0) {
                 (void)close(fds[0]);
                 become_background(log_fd, fds[1]);

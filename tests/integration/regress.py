@@ -5,10 +5,11 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Broker, Demo, Skip, Tap, until  # noqa: E402
+from harness import PATIENCE, Broker, Demo, Skip, Tap, until  # noqa: E402
 
 
 def a_redirect_port_that_is_taken_is_told_once(stack):
@@ -62,9 +63,20 @@ def a_stop_before_it_is_ready_is_no_failure(stack):
     assert not broker.socket.exists()
 
 
+def what_keeps_it_from_the_background_is_said(stack):
+    broker = Broker(stack, start=False)
+    broker.state.mkdir(mode=0o700)
+    (broker.state / "daemon.log").mkdir()
+    command = [word for word in broker.command() if word != "-f"]
+    result = subprocess.run(command, env=broker.env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 1, result
+    assert "daemon.log" in result.stderr and "-f" in result.stderr, result.stderr
+
+
 if __name__ == "__main__":
     sys.exit(Tap().run([
         a_redirect_port_that_is_taken_is_told_once,
         no_process_of_ours_keeps_a_descriptor_of_the_caller,
         a_stop_before_it_is_ready_is_no_failure,
+        what_keeps_it_from_the_background_is_said,
     ]))
