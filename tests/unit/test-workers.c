@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keeper's ends of its streams, when the process at the other end dies and another takes
+ * over. */
+#include "base/clock.h"
+#include "daemon/backend.h"
+#include "daemon/workers.h"
+#include "loop/loop.h"
+#include "os/sock.h"
+#include "test.h"
+#include "wire/chan.h"
+
+/* --- A timer that fires when the test says so ------------------------------------------------- */
+
+static struct {
+        sd_event_time_handler_t fn;
+        void *userdata;
+        sd_event_source *source;
+        uint64_t usec;
+} timer;
+
+int __wrap_loop_timer(sd_event *e, uint64_t usec, sd_event_time_handler_t fn, void *userdata,
+                      const char *description, sd_event_source **ret);
+
+static int never(sd_event_source *s, void *userdata) {
+        return 0;
+}
+
+static void forget_timer(void *userdata) {
+        timer.fn = NULL;
+}
+
+int __wrap_loop_timer(sd_event *e, uint64_t usec, sd_event_time_handler_t fn, void *userdata,
+                      const char *description, sd_event_source **ret) {
+        assert_null(timer.fn);
+        assert_true(sd_event_add_defer(e, ret, never, NULL) >= 0);
+        assert_true(sd_event_source_set_enabled(*ret, SD_EVENT_OFF) >= 0);
+        assert_true(sd_event_source_set_destroy_callback(*ret, forget_timer) >= 0);
+        timer.fn = fn;
+        timer.userdata = userdata;
+        timer.source = *ret;
+        timer.usec = usec;
+        return 0;
+}
+
+/* --- The other end ---------------------------------------------------------------------------- */
+
+/* Makes a stream; its far end is returned, the near one is for the keeper. */
+static struct chan *stream(int *ret_near) {
+        int fds[2] = { -1, -1 };
+        struct chan *far;
+
+        assert_int_equal(sock_pair(fds), 0);
+        far = chan_new(fds[1]);
+        assert_non_null(far);
+        *ret_near = fds[0];
+        return far;
+}
+
+static void run(sd_event *e) {
+        while (sd_event_run(e, 0) > 0)
+                ;
+}
+
+/* The next frame, or false. */
+static bool next(struct chan *far, struct frame *ret) {
+        int r = chan_next(far, ret);
+
+        if (r == 0) {
+                r = chan_read(far);
+                assert_true(r == 0 || r == -EPIPE);
+                r = chan_next(far, ret);
+        }
+        assert_true(r >= 0);
+        return r == 1;
+}
+
+static void assert_op(struct chan *far, const char *op, json_int_t *ret_id, const char *body) {
+        struct frame f = FRAME_INIT;
+
+        assert_true(next(far, &f));
+        assert_string_equal(json_get_string(f.head, "op"), op);
+        *ret_id = json_get_int(f.head, "id", 0);
+        if (body) {
+                assert_int_equal(f.body.len, strlen(body));
+                assert_memory_equal(f.body.data, body, strlen(body));
+        }
+        frame_done(&f);
+}
+
+static void assert_nothing(struct chan *far) {
+        struct frame f = FRAME_INIT;
+
+        assert_false(next(far, &f));
+}
+
+static void say(struct chan *far, json_t *head) {
+        assert_int_equal(chan_send(far, head, NULL, NULL, 0), 0);
+        json_decref(head);
+}
+
+/* --- The writer ------------------------------------------------------------------------------- */
+
+struct told {
+        unsigned n;
+        int r;
+        enum fetch_outcome outcome;
+        unsigned status;
+        uint16_t port;
+};
+
+static void on_done(int r, void *userdata) {
+        struct told *t = userdata;
+
+        t->n++;
+        t->r = r;
+}
+
+static void on_read(int r, struct buf *data, void *userdata) {
+        on_done(r, userdata);
+}
+
+static void done(struct chan *far, json_int_t id, int r) {
+        say(far, json_pack("{s:s, s:I, s:i}", "op", "done", "id", id, "r", r));
+}
+
+/* S7 */
+static void a_writer_that_takes_over_is_asked_what_the_last_one_has_not_answered(void **state) {
+        sd_event *e = NULL;
+        struct backend *b = NULL;
+        struct told told[4] = { 0 };
+        AUTO_BUF struct buf one = BUF_INIT;
+        AUTO_BUF struct buf two = BUF_INIT;
+        int near = -1;
+        json_int_t id = 0;
+        struct chan *far = stream(&near);
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(backend_new(e, near, &b), 0);
+        assert_int_equal(buf_append_str(&one, "sealed one"), 0);
+        assert_int_equal(buf_append_str(&two, "sealed two"), 0);
+        assert_int_equal(backend_ops()->write(b, "one", &one, on_done, &told[0]), 0);
+        assert_int_equal(one.len, 0);
+        assert_int_equal(backend_ops()->remove(b, "gone", on_done, &told[1]), 0);
+        assert_op(far, "write", &id, "sealed one");
+        done(far, id, 0);
+        run(e);
+        assert_int_equal(told[0].n, 1);
+        /* It dies with one request in hand; two more come while nobody is there. */
+        assert_op(far, "remove", &id, NULL);
+        far = chan_free(far);
+        run(e);
+        assert_int_equal(backend_ops()->write(b, "two", &two, on_done, &told[2]), 0);
+        assert_int_equal(backend_ops()->read(b, "three", 100, on_read, &told[3]), 0);
+        run(e);
+        assert_int_equal(told[1].n + told[2].n + told[3].n, 0);
+        far = stream(&near);
+        assert_int_equal(backend_attach(b, near), 0);
+        assert_op(far, "remove", &id, NULL);
+        done(far, id, -ENOENT);
+        assert_op(far, "write", &id, "sealed two");
+        done(far, id, 0);
+        assert_op(far, "read", &id, NULL);
+        done(far, id, -ENOENT);
+        assert_nothing(far);
+        run(e);
+        assert_int_equal(told[1].n, 1);
+        assert_int_equal(told[1].r, -ENOENT);
+        assert_int_equal(told[2].n, 1);
+        assert_int_equal(told[2].r, 0);
+        assert_int_equal(told[3].n, 1);
+        /* What is left at the end is told as well. */
+        assert_int_equal(backend_ops()->remove(b, "last", on_done, &told[0]), 0);
+        (void)backend_free(b);
+        assert_int_equal(told[0].n, 2);
+        assert_int_equal(told[0].r, -ECANCELED);
+        (void)chan_free(far);
+        (void)loop_free(e);
+}
+
+/* --- The network worker ----------------------------------------------------------------------- */
+
+static void on_fetched(struct fetch_answer *a, void *userdata) {
+        struct told *t = userdata;
+
+        t->n++;
+        t->outcome = a->outcome;
+        t->status = a->status;
+}
+
+static void on_listening(int r, uint16_t port, const char *reason, void *userdata) {
+        struct told *t = userdata;
+
+        t->n++;
+        t->r = r;
+        t->port = port;
+}
+
+static void on_redirect(uint64_t request, const char *query, void *userdata) {
+}
+
+static uint64_t fetch(struct workers *w, struct told *told) {
+        struct fetch_request f;
+        uint64_t id = 0;
+
+        fetch_request_init(&f);
+        assert_int_equal(fetch_request_set(&f, "POST", "https://as.example.com/token"), 0);
+        assert_int_equal(buf_append_str(&f.body, "grant_type=x"), 0);
+        assert_int_equal(workers_ops()->fetch(w, FETCH_DEAL, &f, on_fetched, told, &id), 0);
+        fetch_request_done(&f);
+        return id;
+}
+
+static json_t *answered(uint64_t id) {
+        struct fetch_answer a;
+        json_t *head = NULL;
+
+        fetch_answer_init(&a);
+        a.id = id;
+        a.outcome = FETCH_ANSWERED;
+        a.status = 200;
+        a.reached = ADDRESS_PUBLIC;
+        assert_int_equal(fetch_answer_to_head(&a, &head), 0);
+        fetch_answer_done(&a);
+        return head;
+}
+
+static void control(const char *what, void *userdata) {
+}
+
+static struct workers *workers(sd_event *e) {
+        struct workers *w = NULL;
+
+        assert_int_equal(workers_new(&(struct workers_options){ e, control, NULL }, &w), 0);
+        return w;
+}
+
+/* A148 S7 */
+static void what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next(
+        void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told[4] = { 0 };
+        uint64_t forgotten;
+        uint64_t listener = 0;
+        int near = -1;
+        json_int_t id = 0;
+        struct chan *far = stream(&near);
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        (void)fetch(w, &told[0]);
+        assert_op(far, "fetch", &id, "grant_type=x");
+        far = chan_free(far);
+        run(e);
+        assert_int_equal(told[0].n, 1);
+        assert_int_equal(told[0].outcome, FETCH_NO_ANSWER);
+        (void)fetch(w, &told[1]);
+        forgotten = fetch(w, &told[2]);
+        assert_int_equal(workers_ops()->listen(w, 0, "/path", on_listening, on_redirect, &told[3],
+                                               &listener),
+                         0);
+        workers_ops()->fetch_forget(w, forgotten);
+        assert_non_null(timer.fn);
+        far = stream(&near);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        assert_null(timer.fn);
+        assert_op(far, "fetch", &id, "grant_type=x");
+        say(far, answered((uint64_t)id));
+        assert_op(far, "listen", &id, NULL);
+        say(far, json_pack("{s:s, s:I, s:i}", "op", "listening", "id", id, "port", 4711));
+        assert_nothing(far);
+        run(e);
+        assert_int_equal(told[1].n, 1);
+        assert_int_equal(told[1].outcome, FETCH_ANSWERED);
+        assert_int_equal(told[2].n, 0);
+        assert_int_equal(told[3].n, 1);
+        assert_int_equal(told[3].port, 4711);
+        (void)workers_free(w);
+        (void)chan_free(far);
+        (void)loop_free(e);
+}
+
+/* A137 */
+static void a_worker_that_does_not_come_back_is_not_waited_for_for_ever(void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told[2] = { 0 };
+        uint64_t listener = 0;
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        (void)fetch(w, &told[0]);
+        assert_int_equal(workers_ops()->listen(w, 0, "/path", on_listening, on_redirect, &told[1],
+                                               &listener),
+                         0);
+        assert_non_null(timer.fn);
+        assert_true(timer.usec <= clock_boot_usec() + 30 * USEC_PER_SEC);
+        assert_int_equal(timer.fn(timer.source, timer.usec, timer.userdata), 0);
+        assert_int_equal(told[0].n, 1);
+        assert_int_equal(told[0].outcome, FETCH_NOT_SENT);
+        assert_int_equal(told[1].n, 1);
+        assert_int_equal(told[1].r, -EAGAIN);
+        /* One that waits at the very end is told nothing: whoever asked is gone. */
+        (void)fetch(w, &told[0]);
+        (void)workers_free(w);
+        assert_int_equal(told[0].n, 1);
+        assert_null(timer.fn);
+        (void)loop_free(e);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(
+                        a_writer_that_takes_over_is_asked_what_the_last_one_has_not_answered),
+                cmocka_unit_test(
+                        what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next),
+                cmocka_unit_test(a_worker_that_does_not_come_back_is_not_waited_for_for_ever),
+        };
+
+        return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
+}
