@@ -23,7 +23,7 @@ def port_of(url):
 # --- Addresses ---------------------------------------------------------------------------------------------------------
 
 
-# A23 S8
+# A4 S8
 def an_address_that_is_none_of_ours_is_refused_before_anything_is_asked(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker) as good:
@@ -43,7 +43,7 @@ def an_address_that_is_none_of_ours_is_refused_before_anything_is_asked(stack):
         assert good.count("mcp") == asked
 
 
-# A26 A227 S8
+# A226 A227 S8
 def an_address_that_must_never_be_asked_is_not_connected_to(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker):
@@ -85,29 +85,29 @@ def at_step(step):
     return [(fault.format(step), status, needle) for fault, status, needle in ANY_ANSWER]
 
 
-# A11 A15 S9
+# A27 A39 S9
 def resource_metadata_that_is_broken_is_said_to_be(stack):
     all_badly(stack, at_step("prm"))
 
 
-# A56 S9
+# A39 A57 S9
 def issuer_metadata_that_is_broken_is_said_to_be(stack):
     all_badly(stack, at_step("asmeta"))
 
 
-# A83 S9
+# A81 S9
 def a_registration_that_fails_is_said_to(stack):
     all_badly(stack, at_step("register") + [("registration-method=private_key_jwt", 7, "token_endpoint_auth_method")])
 
 
-# A122 A138 S9
+# A122 A132 A135 S9
 def a_code_that_cannot_be_redeemed_is_said_to_be_and_sent_once(stack):
     all_badly(stack, at_step("token") + [("invalid-grant:token", 4, "invalid_grant"), ("invalid-target:token", 7, "invalid_target"),
                                          ('set:token=token_type="mac"', 7, "token_type"), ("unset:token=access_token", 7, "access_token"),
                                          ('set:token=access_token="a\\nb"', 7, "access_token")])
 
 
-# A9 A10 A20 A58 A60 A61 S8
+# A28 A32 A34 A38 A58 A60 A62 A63 A226 S8
 def metadata_that_does_not_fit_is_not_used(stack):
     all_badly(stack, [
         ("mismatched-resource", 7, "is about"), ("wrong-issuer", 7, "says it is of the issuer"), ("empty-as-list", 7, "no authorization server"),
@@ -138,7 +138,7 @@ def odd_lifetimes_are_taken_as_far_as_they_make_sense(stack):
 # --- Slow ones ---------------------------------------------------------------------------------------------------------
 
 
-# A124 S9
+# A39 S9
 def whoever_hangs_is_given_up_and_keeps_nobody_else(stack):
     """Twenty seconds for all of them together: the limit of one request."""
     broker = Broker(stack)
@@ -278,7 +278,7 @@ def a_revocation_that_fails_is_said_and_removes_all_the_same(stack):
 # --- People and their browsers -----------------------------------------------------------------------------------------
 
 
-# A121 A163
+# A121
 def a_person_who_says_no_is_understood(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker):
@@ -307,7 +307,7 @@ def a_browser_that_is_closed_ends_the_login_in_time(stack):
         until("it is over", lambda: state_of(broker, demo.mcp)["state"] == "error")
 
 
-# A110 A111 A119
+# A93 A105 A112
 def a_redirect_that_is_not_ours_changes_nothing(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker):
@@ -331,7 +331,7 @@ def a_redirect_that_is_not_ours_changes_nothing(stack):
         assert demo.count("token") == 1
 
 
-# A119 A122
+# A93 A122
 def a_redirect_that_comes_twice_is_used_once(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker):
@@ -388,7 +388,7 @@ def logins_that_are_over_do_not_stand_in_the_way_of_others(stack):
         broker.add(good.mcp)
 
 
-# A112 A114-A120
+# A113-A115 A120 A240
 def a_response_of_another_issuer_is_not_redeemed(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker):

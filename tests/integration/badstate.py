@@ -405,7 +405,7 @@ def foreign_socket(path):
     return made, s, listen
 
 
-# A139 S3
+# A234 S3
 def nothing_is_said_to_a_socket_of_somebody_else(stack):
     need_root("to be two users")
     broker = Broker(stack, start=False)

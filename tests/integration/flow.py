@@ -275,7 +275,7 @@ def control_c_cancels_a_login(stack):
     assert broker.servers()[0]["state"] == "login_required", broker.servers()
 
 
-# A121 A163
+# A121
 def a_refused_consent_is_said_and_not_repeated(stack):
     demo = Demo(stack, "--auto-deny")
     broker = Broker(stack)
