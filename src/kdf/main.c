@@ -15,6 +15,7 @@
 #include "crypto/init.h"
 #include "crypto/kdf.h"
 #include "os/process.h"
+#include "sandbox/sandbox.h"
 
 enum {
         EXIT_OURS = 1,
@@ -119,6 +120,14 @@ static int run(void) {
         return send_key(SOCKET_FD, key) < 0 ? EXIT_OURS : 0;
 }
 
+/* Before the passphrase is read. What this kernel does not grant, the keeper has said already. */
+static int close_in(void) {
+        struct sandbox_profile profile = sandbox_kdf();
+        struct sandbox_report report;
+
+        return sandbox_enter(&profile, &report, NULL);
+}
+
 int main(int argc, char *argv[]) {
         int status;
 
@@ -128,7 +137,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_OURS;
         json_use_wiping_allocator();
         (void)alarm(LIFE_SEC);
-        if (crypto_init(NULL) < 0)
+        if (crypto_init(NULL) < 0 || close_in() < 0)
                 return EXIT_OURS;
         status = run();
         crypto_done();
