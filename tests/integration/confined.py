@@ -140,6 +140,48 @@ def unix_sockets():
 
 
 # S2
+def nothing_is_open_that_is_not_needed(stack):
+    """The caller's own files and connections are not handed on, whatever number they have."""
+    inherited = socket.create_server(("127.0.0.1", 0))
+    stack.callback(inherited.close)
+    broker = Broker(stack, start=False)
+    numbers = (9, 77, 300, 1000)
+    helper = "import os, sys\nfor n in %r: os.dup2(%d, n, inheritable=True)\nos.execv(sys.argv[1], sys.argv[1:])" % (numbers, inherited.fileno())
+    os.set_inheritable(inherited.fileno(), True)
+    broker.wrapper = [sys.executable, "-c", helper]
+    popen = subprocess.Popen
+    try:
+        # The harness closes what is not asked for; here it is the point that it is not.
+        subprocess.Popen = lambda *args, **kwargs: popen(*args, **{**kwargs, "close_fds": False})
+        broker.start()
+    finally:
+        subprocess.Popen = popen
+    demo = Demo(stack, "--auto-consent")
+    broker.add(demo.mcp)
+    tcp = f"socket:[{os.fstat(inherited.fileno()).st_ino}]"
+    ours = unix_sockets()
+    for process in broker.status()["processes"]:
+        name = process["name"]
+        open_files = descriptors(process["pid"])
+        if name != "supervisor":
+            assert tcp not in open_files.values(), f"{name} has a socket of whoever started the daemon: {open_files}"
+        files = {target for target in open_files.values() if target.startswith("/")} - {"/dev/null", str(broker.log_path)}
+        folders = {f for f in files if os.path.isdir(f)}
+        sockets = {target for target in open_files.values() if target.startswith("socket:")}
+        if name == "keeper":
+            assert files == {str(broker.state / "audit/audit.log")}, (name, files)
+            assert sockets <= ours, f"{name} has sockets that are no UNIX sockets: {sockets - ours}"
+        elif name == "writer":
+            assert folders == {str(broker.state / "store")} and files == folders, (name, files)
+            assert len(sockets) == 1 and sockets <= ours, (name, sockets)
+        elif name in ("explore", "deal"):
+            assert all(f.startswith("/proc/") and "/net/tcp" in f for f in files), (name, files)
+            pairs = {fd for fd, target in open_files.items() if target in ours}
+            # curl wakes itself by a pair of its own.
+            assert open_files[3] in ours and len(pairs) <= 3, (name, open_files)
+
+
+# S2
 def the_keeper_links_no_network_library(stack):
     def needed(name):
         out = subprocess.run(["ldd", real_program(name)], capture_output=True, text=True, check=False).stdout
@@ -155,7 +197,7 @@ def the_keeper_links_no_network_library(stack):
     assert [lib for lib in needed("mcp-broker-net") if lib.startswith("libcurl")]
 
 
-TESTS = [what_must_fail_fails_in_every_role, each_process_says_that_it_is_closed_in,
+TESTS = [what_must_fail_fails_in_every_role, each_process_says_that_it_is_closed_in, nothing_is_open_that_is_not_needed,
          the_keeper_links_no_network_library]
 
 if __name__ == "__main__":
