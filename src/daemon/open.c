@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the supervisor opens before anybody else runs: state, socket, configuration. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -12,6 +13,9 @@
 #include "os/paths.h"
 #include "os/sock.h"
 #include "policy/policy.h"
+
+#define DYING_MSEC 2000
+#define DYING_STEP_MSEC 20
 
 static char *join(const char *dir, const char *name) {
         AUTO_BUF struct buf b = BUF_INIT;
@@ -98,6 +102,18 @@ static int open_state(const struct options *o, struct supervisor_files *f, struc
         return r;
 }
 
+/* The lock of the state is ours. Where somebody listens all the same it may be a keeper whose
+ * supervisor was killed, and that is just dying: it gets a moment. */
+static int listen_soon(struct supervisor_files *f, struct error *err) {
+        for (unsigned i = 0;; i++) {
+                int r = sock_listen_unix(f->socket, &f->listener_fds[0], err);
+
+                if (r >= 0 || err->code != MCPB_EXISTS || i == DYING_MSEC / DYING_STEP_MSEC)
+                        return r;
+                (void)poll(NULL, 0, DYING_STEP_MSEC);
+        }
+}
+
 static int open_listeners(const struct options *o, struct supervisor_files *f, struct error *err) {
         int n = sd_listen_fds(1);
 
@@ -122,7 +138,7 @@ static int open_listeners(const struct options *o, struct supervisor_files *f, s
                 return error_oom(err);
         if (f->inherited)
                 return 0;
-        if (sock_listen_unix(f->socket, &f->listener_fds[0], err) < 0)
+        if (listen_soon(f, err) < 0)
                 return -EIO;
         f->n_listeners = 1;
         return 0;
