@@ -354,11 +354,11 @@ struct workers *workers_free(struct workers *w) {
         return NULL;
 }
 
-/* One that was never open and that somebody waits for. */
+/* One that was never open and that somebody waits for. One that was refused is out of the list. */
 static struct listening *unopened(struct workers *w) {
         struct listening *l;
 
-        LIST_FOREACH(l, &w->listeners, struct listening, link)
+        LIST_FOREACH(l, &w->listeners, struct listening, link) /* NOLINT(clang-analyzer-*) */
                 if (l->done)
                         return l;
         return NULL;
