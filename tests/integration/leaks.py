@@ -241,6 +241,31 @@ def mapped(pid):
                 yield m.group(4) or hex(begin), mem.read(end - begin)
 
 
+# A138 S1
+def no_long_lived_secret_stays_in_the_memory_of_an_idle_process(stack):
+    need_root("to read the memory of others")
+    session, secrets = one_session()
+    broker = session.broker
+    if is_built_for_checking(broker):
+        raise Skip("a build without sanitizers and coverage, for freed memory to be wiped")
+    until("it is idle", lambda: broker.status()["counts"]["operations"] == 0)
+    found = {}
+    for process in broker.status()["processes"]:
+        pages = list(mapped(process["pid"]))
+        assert sum(len(d) for _, d in pages) > 50000, f"the memory of {process['name']} cannot be read"
+        where = search(secrets, EVER, pages)
+        if where:
+            found[process["name"]] = where
+        memory = b"".join(d for _, d in pages)
+        count = {kind: sum(memory.count(s.encode()) for s in secrets[kind]) for kind in (*EVER, "access_tokens")}
+        print(f"# {process['name']}: " + ", ".join(f"{n} {kind}" for kind, n in count.items()), flush=True)
+        # At rest they are shielded, too.
+        assert count["access_tokens"] == 0, process["name"]
+    assert found == {}, found
+    # The same search finds what is there: our own memory.
+    assert any(next(iter(secrets["codes"])).encode() in d for _, d in mapped(os.getpid()))
+
+
 # S1
 def no_process_can_be_dumped_or_looked_into(stack):
     """Run by somebody who is not root: then the owner of /proc/PID tells whether a process may be looked into."""
@@ -429,7 +454,7 @@ def nothing_long_lived_leaves_the_keeper_but_to_the_issuer(stack):
     assert set(where["passphrase"]) == {"another to another"}, where["passphrase"]
 
 
-TESTS = [no_long_lived_secret_is_said_or_written_anywhere,
+TESTS = [no_long_lived_secret_is_said_or_written_anywhere, no_long_lived_secret_stays_in_the_memory_of_an_idle_process,
          no_process_can_be_dumped_or_looked_into, a_worker_is_told_only_what_its_request_needs,
          nothing_long_lived_leaves_the_keeper_but_to_the_issuer]
 
