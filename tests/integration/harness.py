@@ -291,7 +291,8 @@ class Broker:
         return self.run("mcp-token", "--no-login", *args, server, check=check).stdout.strip()
 
     def pid(self, name):
-        return next(p["pid"] for p in self.status()["processes"] if p["name"] == name)
+        """Never 0, which is said while a process is started again: kill() takes that for whoever runs the tests."""
+        return until(f"{name} runs", lambda: next(p["pid"] for p in self.status()["processes"] if p["name"] == name))
 
     def audit(self):
         lines = (self.state / "audit/audit.log").read_text().splitlines()

@@ -122,7 +122,12 @@ class Lane:
         return json.loads(out) if out else {"error": err}
 
     def pids(self):
-        return {p["name"]: p["pid"] for p in until("the daemon says who it is", lambda: self.status().get("processes"))}
+        """Never 0, which is said while a process is started again: kill() takes that for whoever runs the tests."""
+        def running():
+            found = self.status().get("processes")
+            return found and all(p["pid"] for p in found) and found
+
+        return {p["name"]: p["pid"] for p in until("all processes run", running)}
 
     def start(self):
         self.n_rejected = 0

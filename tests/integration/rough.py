@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, SOURCE, Broker, Demo, Rpc, RpcError, Skip, mcp_call, program
+from harness import PATIENCE, SOURCE, Broker, Demo, Rpc, RpcError, Skip, mcp_call, program, until
 
 NOBODY = 12321  # a uid that is nobody's
 
@@ -79,6 +79,7 @@ class Neighbour:
 
     def __enter__(self):
         self.thread.start()
+        until("the neighbour is answered", lambda: self.times or self.failures)
         return self
 
     def __exit__(self, *_):
