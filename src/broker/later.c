@@ -12,15 +12,22 @@ struct later {
         void *userdata;
 };
 
+struct error later_error(int r, const struct error *from) {
+        struct error err = from ? *from : ERROR_INIT;
+
+        if (err.code == MCPB_NO_ERROR)
+                (void)store_error(&err, r);
+        return err;
+}
+
 static void tell(struct later *l, int r) {
         store_done_fn fn = l->fn;
         void *userdata = l->userdata;
-        struct error err = ERROR_INIT;
+        struct error err = later_error(r, NULL);
 
         list_remove(&l->link);
         l->source = loop_source_free(l->source);
         free(l);
-        (void)store_error(&err, r);
         fn(r, NULL, &err, userdata);
 }
 
@@ -103,7 +110,7 @@ static void on_written_over(int r, const struct store_item *item, const struct e
 static void on_cleared(int r, const struct store_item *item, const struct error *err,
                        void *userdata) {
         struct over *o = userdata;
-        struct error problem = ERROR_INIT;
+        struct error problem;
 
         if (r < 0 && r != -ENOENT) {
                 over_end(o, r, NULL, err);
@@ -112,7 +119,7 @@ static void on_cleared(int r, const struct store_item *item, const struct error 
         r = over_put(o, on_written_over);
         if (r == 0)
                 return;
-        (void)store_error(&problem, r);
+        problem = later_error(r, NULL);
         over_end(o, r, NULL, &problem);
 }
 

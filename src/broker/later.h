@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/error.h"
 #include "store/store.h"
 
 struct broker;
@@ -19,5 +20,7 @@ int later_remove(struct broker *b, enum store_kind kind, const char *key, store_
  */
 int later_put_over(struct broker *b, const struct store_put *put, store_done_fn fn, void *userdata)
         MUST_CHECK;
+/* What an answer of the store means: its own @from (may be NULL), or what the code @r says. */
+struct error later_error(int r, const struct error *from);
 /* Ends what is still to be told with -ECANCELED. */
 void later_cancel(struct broker *b);

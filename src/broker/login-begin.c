@@ -15,11 +15,6 @@
 #include "config/config.h"
 #include "oauth/select.h"
 
-static void fail_r(struct login *l, int r, struct error *err, const char *doing) {
-        (void)error_fallback(err, r, doing);
-        login_fail(l, err);
-}
-
 /* --- Discovery ------------------------------------------------------------------------------- */
 
 static void found_all(struct login *l);
@@ -34,7 +29,7 @@ static void on_discovered(struct fetch_answer *answer, void *userdata) {
         if (r == 0)
                 r = login_discover(l, &err);
         if (r < 0)
-                fail_r(l, r, &err, "discovery");
+                login_end(l, r, &err, "discovery");
 }
 
 int login_discover(struct login *l, struct error *err) {
@@ -150,7 +145,7 @@ static void choose(struct login *l, const struct store_item *item) {
         }
         r = registration_choose(&options, &l->found.as, &choice, &l->registration, &err);
         if (r < 0) {
-                fail_r(l, r, &err, "choosing a registration");
+                login_end(l, r, &err, "choosing a registration");
                 return;
         }
         l->must_register = choice == REGISTRATION_ASK;
@@ -160,31 +155,23 @@ static void choose(struct login *l, const struct store_item *item) {
 static void on_registration(int r, const struct store_item *item, const struct error *err,
                             void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
         /* One that is damaged is as good as none: there will be another. */
-        if (r == 0 || r == -ENOENT || r == -EBADMSG) {
+        if (r == 0 || r == -ENOENT || r == -EBADMSG)
                 choose(l, r == 0 ? item : NULL);
-                return;
-        }
-        if (err)
-                problem = *err;
-        fail_r(l, r, &problem, "reading the registration");
+        else
+                login_store_failed(l, r, err);
 }
 
 static void look_for_registration(struct login *l) {
-        struct error err = ERROR_INIT;
         int r = registration_key_of(l);
 
         if (r == 0)
                 r = later_get(l->broker, STORE_REGISTRATION, l->registration_key, on_registration,
                               l);
-        if (r == 0)
-                l->n_storing++;
-        else
-                fail_r(l, r, &err, "looking for a registration");
+        login_storing(l, r);
 }
 
 void login_register_anew(struct login *l) {
@@ -196,9 +183,7 @@ void login_register_anew(struct login *l) {
         l->opener_chosen = false;
         login_set_state(l, LOGIN_REGISTERING);
         if (!l->timer && login_arm_expiry(l) < 0) {
-                struct error err = ERROR_INIT;
-
-                fail_r(l, error_oom(&err), &err, "registering anew");
+                login_end(l, -ENOMEM, NULL, "registering anew");
                 return;
         }
         login_register(l);
@@ -261,7 +246,7 @@ static void on_listening(int r, uint16_t port, const char *reason, void *userdat
         free(l->redirect_uri);
         l->redirect_uri = r < 0 ? NULL : buf_steal(&uri);
         if (!l->redirect_uri) {
-                fail_r(l, -ENOMEM, &err, "the redirect URI");
+                login_end(l, -ENOMEM, NULL, "the redirect URI");
                 return;
         }
         if (l->must_register) {
@@ -281,12 +266,11 @@ void login_listen(struct login *l) {
 
         l->listening = r == 0;
         if (r < 0)
-                fail_r(l, r, &err, "opening the redirect listener");
+                login_end(l, r, &err, "opening the redirect listener");
 }
 
 static void open_listener(struct login *l) {
         AUTO_BUF struct buf path = BUF_INIT;
-        struct error err = ERROR_INIT;
         int r;
 
         if (l->state == LOGIN_LOOKING)
@@ -296,7 +280,7 @@ static void open_listener(struct login *l) {
         free(l->path);
         l->path = r < 0 ? NULL : buf_steal(&path);
         if (!l->path) {
-                fail_r(l, -ENOMEM, &err, "the redirect path");
+                login_end(l, -ENOMEM, NULL, "the redirect path");
                 return;
         }
         l->other_redirect = l->other_redirect || registered_localhost(l);
@@ -329,14 +313,11 @@ static bool try_other_redirect(struct login *l) {
 static void on_registration_saved(int r, const struct store_item *item, const struct error *err,
                                   void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
         if (r < 0) {
-                if (err)
-                        problem = *err;
-                fail_r(l, r, &problem, "keeping the registration");
+                login_store_failed(l, r, err);
                 return;
         }
         l->generation = item->generation;
@@ -345,7 +326,6 @@ static void on_registration_saved(int r, const struct store_item *item, const st
 
 static void save_registration(struct login *l) {
         AUTO_JSON json_t *value = NULL;
-        struct error err = ERROR_INIT;
         int r = registration_to_json(&l->registration, &value);
 
         login_set_state(l, LOGIN_SAVING);
@@ -356,10 +336,7 @@ static void save_registration(struct login *l) {
                                                         .expect = l->generation,
                                                         .value = value },
                                    on_registration_saved, l);
-        if (r == 0)
-                l->n_storing++;
-        else
-                fail_r(l, r, &err, "keeping the registration");
+        login_storing(l, r);
 }
 
 static void on_registered(struct fetch_answer *answer, void *userdata) {
@@ -374,7 +351,7 @@ static void on_registered(struct fetch_answer *answer, void *userdata) {
         if (r == 0)
                 save_registration(l);
         else if (failure != REGISTRATION_BAD_REDIRECT || !try_other_redirect(l))
-                fail_r(l, r, &err, "registration");
+                login_end(l, r, &err, "registration");
 }
 
 void login_register(struct login *l) {
@@ -393,7 +370,7 @@ void login_register(struct login *l) {
         }
         fetch_request_done(&f);
         if (r < 0)
-                fail_r(l, r, &err, "registration");
+                login_end(l, r, &err, "registration");
 }
 
 /* --- What is recorded before the browser starts (A94) ---------------------------------------- */
@@ -462,14 +439,11 @@ static json_t *login_value(struct login *l) {
 static void on_login_saved(int r, const struct store_item *item, const struct error *err,
                            void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
         if (r < 0) {
-                if (err)
-                        problem = *err;
-                fail_r(l, r, &problem, "keeping the login");
+                login_store_failed(l, r, err);
                 return;
         }
         login_set_state(l, LOGIN_WAITING);
@@ -509,7 +483,6 @@ static int begin_authorization(struct login *l, struct error *err) {
 
 static void put_login(struct login *l) {
         AUTO_JSON json_t *value = login_value(l);
-        struct error err = ERROR_INIT;
         int r = value ? 0 : -ENOMEM;
 
         if (r == 0)
@@ -517,10 +490,7 @@ static void put_login(struct login *l) {
                         l->broker->store,
                         &(struct store_put){ .kind = STORE_LOGIN, .key = l->id, .value = value },
                         on_login_saved, l);
-        if (r == 0)
-                l->n_storing++;
-        else
-                fail_r(l, r, &err, "keeping the login");
+        login_storing(l, r);
 }
 
 static void save_login(struct login *l) {
@@ -528,7 +498,7 @@ static void save_login(struct login *l) {
         int r = begin_authorization(l, &err);
 
         if (r < 0)
-                fail_r(l, r, &err, "the authorization request");
+                login_end(l, r, &err, "the authorization request");
         else
                 put_login(l);
 }
@@ -538,16 +508,13 @@ static void save_login(struct login *l) {
 static void on_restored_registration(int r, const struct store_item *item, const struct error *err,
                                      void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
         if (r == 0)
                 r = registration_from_json(&l->registration, item->value);
         if (r < 0) {
-                if (err)
-                        problem = *err;
-                fail_r(l, r, &problem, "reading the registration");
+                login_store_failed(l, r, err);
                 return;
         }
         login_listen(l);

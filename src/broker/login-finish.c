@@ -29,14 +29,29 @@ static void leave_grant(struct login *l) {
         grant_pump(g); /* it may be the new one, with those who waited at the old one */
 }
 
-static void end_in_failure(struct login *l, int r, struct error *err, const char *doing) {
+void login_end(struct login *l, int r, const struct error *err, const char *doing) {
+        struct error why = err ? *err : ERROR_INIT;
+
         login_operation_end(l);
         leave_grant(l);
-        (void)error_fallback(err, r, doing);
+        (void)error_fallback(&why, r, doing);
         if (l->page_request)
-                login_page(l, l->page_request, 400, err);
+                login_page(l, l->page_request, 400, &why);
         l->page_request = 0;
-        login_fail(l, err);
+        login_fail(l, &why);
+}
+
+void login_store_failed(struct login *l, int r, const struct error *err) {
+        struct error why = later_error(r, err);
+
+        login_end(l, r, &why, NULL);
+}
+
+void login_storing(struct login *l, int r) {
+        if (r == 0)
+                l->n_storing++;
+        else
+                login_store_failed(l, r, NULL);
 }
 
 static void server_is_gone(struct login *l) {
@@ -44,7 +59,7 @@ static void server_is_gone(struct login *l) {
 
         (void)error_set(&err, MCPB_LOGIN_CANCELLED, ENOENT, "Add it again with mcp-add",
                         "The server was removed during the login");
-        end_in_failure(l, -ENOENT, &err, "the login");
+        login_end(l, -ENOENT, &err, "the login");
 }
 
 void login_operation_end(struct login *l) {
@@ -58,7 +73,7 @@ void login_superseded(struct login *l) {
 
         (void)error_set(&err, MCPB_CONFLICT, EALREADY, "Look with mcp-list; log in again if needed",
                         "Another login for the same grant came in between");
-        end_in_failure(l, -EALREADY, &err, "the login");
+        login_end(l, -EALREADY, &err, "the login");
 }
 
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err) {
@@ -157,7 +172,6 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
         struct login *l = userdata;
         struct broker *b = l->broker;
         struct grant *g = NULL;
-        struct error problem = ERROR_INIT;
 
         login_operation_end(l);
         if (login_unwanted(l))
@@ -165,9 +179,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
         if (r == 0)
                 r = grant_install(b, l->new_grant_key, item->generation, item->value, &g);
         if (r < 0) {
-                if (err)
-                        problem = *err;
-                end_in_failure(l, r, &problem, "keeping the grant");
+                login_store_failed(l, r, err);
                 return;
         }
         if (!l->server || l->server->removing) {
@@ -176,12 +188,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
                 return;
         }
         adopt(l, g);
-        r = kept_save(&l->server->record, on_server_saved, l);
-        if (r == 0) {
-                l->n_storing++;
-                return;
-        }
-        end_in_failure(l, r, &problem, "the server's record");
+        login_storing(l, kept_save(&l->server->record, on_server_saved, l));
 }
 
 static int grant_value(struct login *l, json_t **ret) {
@@ -222,47 +229,29 @@ static int grant_value(struct login *l, json_t **ret) {
 }
 
 static void put_grant(struct login *l, uint64_t expect) {
-        struct error err = ERROR_INIT;
-        int r = later_put_over(l->broker,
-                               &(struct store_put){ .kind = STORE_GRANT,
-                                                    .key = l->new_grant_key,
-                                                    .expect = expect,
-                                                    .value = l->grant_value },
-                               on_grant_saved, l);
+        struct store_put put = { .kind = STORE_GRANT,
+                                 .key = l->new_grant_key,
+                                 .expect = expect,
+                                 .value = l->grant_value };
 
-        if (r == 0) {
-                l->n_storing++;
-                return;
-        }
-        end_in_failure(l, r, &err, "keeping the grant");
+        login_storing(l, later_put_over(l->broker, &put, on_grant_saved, l));
 }
 
 static void on_old_grant(int r, const struct store_item *item, const struct error *err,
                          void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
-        if (r == 0 || r == -ENOENT || r == -EBADMSG) {
+        if (r == 0 || r == -ENOENT || r == -EBADMSG)
                 put_grant(l, r == 0 ? item->generation : 0);
-                return;
-        }
-        if (err)
-                problem = *err;
-        end_in_failure(l, r, &problem, "keeping the grant");
+        else
+                login_store_failed(l, r, err);
 }
 
 /* The grant that this login replaces is quiet (S6): its record may be replaced. */
 void login_store_grant(struct login *l) {
-        struct error err = ERROR_INIT;
-        int r = later_get(l->broker, STORE_GRANT, l->new_grant_key, on_old_grant, l);
-
-        if (r == 0) {
-                l->n_storing++;
-                return;
-        }
-        end_in_failure(l, r, &err, "keeping the grant");
+        login_storing(l, later_get(l->broker, STORE_GRANT, l->new_grant_key, on_old_grant, l));
 }
 
 /* --- The token endpoint ---------------------------------------------------------------------- */
@@ -279,7 +268,7 @@ static void take_reply(struct login *l) {
         if (r == 0)
                 r = grant_value(l, &l->grant_value);
         if (r < 0) {
-                end_in_failure(l, r, &err, "keeping the grant");
+                login_end(l, r, &err, "keeping the grant");
                 return;
         }
         g = strmap_get(l->broker->grants, l->new_grant_key);
@@ -309,7 +298,7 @@ static void on_redeemed(struct fetch_answer *answer, void *userdata) {
                 login_register_anew(l);
                 return;
         }
-        end_in_failure(l, r, &err, "redeeming the code");
+        login_end(l, r, &err, "redeeming the code");
 }
 
 static void redeem(struct login *l) {
@@ -333,21 +322,18 @@ static void redeem(struct login *l) {
                 broker_operation_begin(b);
                 return;
         }
-        end_in_failure(l, r, &err, "redeeming the code");
+        login_end(l, r, &err, "redeeming the code");
 }
 
 /* A122: the record is gone before the code is sent, so that no crash can make us send it twice. */
 static void on_record_gone(int r, const struct store_item *item, const struct error *err,
                            void *userdata) {
         struct login *l = userdata;
-        struct error problem = ERROR_INIT;
 
         if (login_unwanted(l))
                 return;
         if (r < 0 && r != -ENOENT) {
-                if (err)
-                        problem = *err;
-                end_in_failure(l, r, &problem, "closing the login");
+                login_store_failed(l, r, err);
                 return;
         }
         login_set_state(l, LOGIN_REDEEMING);
@@ -359,15 +345,8 @@ static void on_record_gone(int r, const struct store_item *item, const struct er
 }
 
 static void close_record(struct login *l) {
-        struct error err = ERROR_INIT;
-        int r;
-
         login_set_state(l, LOGIN_CLOSING);
-        r = later_remove(l->broker, STORE_LOGIN, l->id, on_record_gone, l);
-        if (r == 0)
-                l->n_storing++;
-        else
-                end_in_failure(l, r, &err, "closing the login");
+        login_storing(l, later_remove(l->broker, STORE_LOGIN, l->id, on_record_gone, l));
 }
 
 bool login_take_redirect(struct login *l, uint64_t request, const char *query, struct error *err) {
@@ -398,6 +377,6 @@ bool login_take_redirect(struct login *l, uint64_t request, const char *query, s
                 break;
         }
         l->page_request = request;
-        end_in_failure(l, -EACCES, err, "the authorization");
+        login_end(l, -EACCES, err, "the authorization");
         return true;
 }

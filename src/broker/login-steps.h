@@ -18,6 +18,13 @@ void login_register_anew(struct login *l);
  * login of ours, and nothing has changed. */
 bool login_take_redirect(struct login *l, uint64_t request, const char *query, struct error *err);
 void login_join(struct login *l, struct broker_call *c);
+/* The login ends with @err (may be NULL), or where that is empty with what @r means for @doing:
+ * whatever it holds up goes on, and everybody is told. */
+void login_end(struct login *l, int r, const struct error *err, const char *doing);
+/* The same where the store said no. */
+void login_store_failed(struct login *l, int r, const struct error *err);
+/* @r is what the store returned: its callback will come, or the login ends. */
+void login_storing(struct login *l, int r);
 /* No code is on its way any more. Harmless where that is said already. */
 void login_operation_end(struct login *l);
 /* Another login writes the same grant: this one does not wait for it any longer. */

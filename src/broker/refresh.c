@@ -118,16 +118,15 @@ static int put_value(struct refresh *r, store_done_fn fn) {
         return s;
 }
 
-static void storage_error(struct error *err, int r, const struct error *from) {
-        if (from && from->code != MCPB_NO_ERROR)
-                *err = *from;
-        else
-                (void)store_error(err, r);
+static void store_failed(struct grant *g, int r, const struct error *from) {
+        struct error err = later_error(r, from);
+
+        refresh_failed(g, &err);
 }
 
 /* --- After the answer: the new record first -------------------------------------------------- */
 
-static void hold_unsaved(struct grant *g, const struct error *err);
+static void hold_unsaved(struct grant *g, int res, const struct error *from);
 static void read_answer(struct refresh *r);
 
 static void on_saved(int res, const struct store_item *item, const struct error *err,
@@ -135,13 +134,11 @@ static void on_saved(int res, const struct store_item *item, const struct error 
         struct refresh *r = userdata;
         struct grant *g = still_wanted(r);
         struct lease *fresh;
-        struct error problem = ERROR_INIT;
 
         if (!g)
                 return;
         if (res < 0) {
-                storage_error(&problem, res, err);
-                hold_unsaved(g, &problem);
+                hold_unsaved(g, res, err);
                 return;
         }
         g->generation = item->generation;
@@ -164,7 +161,6 @@ static void on_reread(int res, const struct store_item *item, const struct error
         struct refresh *r = userdata;
         struct grant *g = still_wanted(r);
         AUTO_BUF struct buf text = BUF_INIT;
-        struct error problem = ERROR_INIT;
 
         if (!g)
                 return;
@@ -184,14 +180,12 @@ static void on_reread(int res, const struct store_item *item, const struct error
                         return;
                 }
         }
-        storage_error(&problem, res, err);
-        hold_unsaved(g, &problem);
+        hold_unsaved(g, res, err);
 }
 
 static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
         struct refresh *r = userdata;
         struct grant *g = r->grant;
-        struct error problem = ERROR_INIT;
         int res;
 
         r->retry = sd_event_source_disable_unref(r->retry);
@@ -206,20 +200,19 @@ static int on_retry_save(sd_event_source *s, uint64_t usec, void *userdata) {
                 r->storing = true;
                 return 0;
         }
-        storage_error(&problem, res, NULL);
-        hold_unsaved(g, &problem);
+        hold_unsaved(g, res, NULL);
         return 0;
 }
 
 /* The issuer has rotated and the disk says no: the new token is kept (shielded) and written as soon
  * as that works. */
-static void hold_unsaved(struct grant *g, const struct error *err) {
+static void hold_unsaved(struct grant *g, int res, const struct error *from) {
         struct refresh *r = g->refresh;
         AUTO_BUF struct buf text = BUF_INIT;
-        struct error copy = *err;
+        struct error err = later_error(res, from);
         uint64_t sec = g->n_failures < 5 ? (uint64_t)1 << g->n_failures : 30;
-        int res = 0;
 
+        res = 0;
         if (!r->unread && !shielded_is_set(&r->unsaved)) {
                 res = json_write(&text, r->value);
                 if (res == 0)
@@ -230,11 +223,11 @@ static void hold_unsaved(struct grant *g, const struct error *err) {
                 r->value = NULL;
         }
         g->n_failures++;
-        g->backoff_error = copy;
-        log_failure(LOG_ERR, &copy, "a new refresh token is only in memory");
+        g->backoff_error = err;
+        log_failure(LOG_ERR, &err, "a new refresh token is only in memory");
         grant_set_state(g, GRANT_UNSAVED);
         refresh_save_again(g, sec * USEC_PER_SEC);
-        grant_fail_waiters(g, NULL, false, &copy);
+        grant_fail_waiters(g, NULL, false, &err);
 }
 
 void refresh_save_again(struct grant *g, uint64_t usec) {
@@ -275,7 +268,6 @@ static int update_value(struct refresh *r, const struct token_reply *reply) {
 
 static void take_reply(struct refresh *r, const struct token_reply *reply) {
         struct grant *g = r->grant;
-        struct error err = ERROR_INIT;
         int res = 0;
 
         if (!r->fresh)
@@ -288,10 +280,8 @@ static void take_reply(struct refresh *r, const struct token_reply *reply) {
                 fetch_answer_done(&r->answer);
         if (res == 0)
                 res = put_value(r, on_saved);
-        if (res == 0)
-                return;
-        storage_error(&err, res, NULL);
-        hold_unsaved(g, &err);
+        if (res < 0)
+                hold_unsaved(g, res, NULL);
 }
 
 /* --- The request ----------------------------------------------------------------------------- */
@@ -424,7 +414,7 @@ static void read_answer(struct refresh *r) {
                 return;
         }
         if (res == -ENOMEM) {
-                hold_unsaved(g, &err);
+                hold_unsaved(g, res, &err);
                 return;
         }
         switch (fault.what) {
@@ -481,13 +471,11 @@ static void on_marked(int res, const struct store_item *item, const struct error
                       void *userdata) {
         struct refresh *r = userdata;
         struct grant *g = still_wanted(r);
-        struct error problem = ERROR_INIT;
 
         if (!g)
                 return;
         if (res < 0) {
-                storage_error(&problem, res, err);
-                refresh_failed(g, &problem);
+                store_failed(g, res, err);
                 return;
         }
         g->generation = item->generation;
@@ -498,7 +486,6 @@ static void on_record(int res, const struct store_item *item, const struct error
                       void *userdata) {
         struct refresh *r = userdata;
         struct grant *g = still_wanted(r);
-        struct error problem = ERROR_INIT;
 
         if (!g)
                 return;
@@ -524,15 +511,14 @@ static void on_record(int res, const struct store_item *item, const struct error
                 return;
         if (res == -ENOKEY)
                 g->has_refresh = false;
-        storage_error(&problem, res, err);
-        refresh_failed(g, &problem);
+        store_failed(g, res, err);
 }
 
 static void on_registration(int res, const struct store_item *item, const struct error *err,
                             void *userdata) {
         struct refresh *r = userdata;
         struct grant *g = still_wanted(r);
-        struct error problem = ERROR_INIT;
+        struct error missing = ERROR_INIT;
 
         if (!g)
                 return;
@@ -546,12 +532,10 @@ static void on_registration(int res, const struct store_item *item, const struct
                 }
         }
         if (res == -ENOENT)
-                (void)error_set(&problem, MCPB_REGISTRATION_REQUIRED, ENOENT,
+                (void)error_set(&missing, MCPB_REGISTRATION_REQUIRED, ENOENT,
                                 "Log in again with mcp-add",
                                 "The registration at %s is not there any more", g->issuer);
-        else
-                storage_error(&problem, res, err);
-        refresh_failed(g, &problem);
+        store_failed(g, res, res == -ENOENT ? &missing : err);
 }
 
 int refresh_start(struct grant *g, const struct scope_set *narrow) {
