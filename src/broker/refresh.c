@@ -327,12 +327,16 @@ static int on_retry_request(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* A137: a few repeats with growing pauses, for what surely did not use the token up. */
+/* A137: a few repeats, for what surely did not use the token up, and for 429 and 5xx; another 4xx
+ * is never repeated. An issuer that rotated before it failed with 5xx takes the old token again
+ * within a grace of seconds, if at all: a repeat is safer soon than late. */
 static bool try_again(struct refresh *r, const struct token_fault *fault) {
         uint64_t msec = r->n_attempts == 1 ? 250 : 1000;
+        unsigned status = r->answer.status;
 
-        if (r->n_attempts >= ATTEMPTS_MAX || !token_error_repeatable(fault->what, false) ||
-            fault->what == TOKEN_IN_DOUBT || fault->retry_after_sec > 2)
+        if ((status >= 400 && status < 500 && status != 429) || r->n_attempts >= ATTEMPTS_MAX ||
+            !token_error_repeatable(fault->what, false) || fault->what == TOKEN_IN_DOUBT ||
+            fault->retry_after_sec > 2)
                 return false;
         if (fault->retry_after_sec > 0)
                 msec = fault->retry_after_sec * 1000;

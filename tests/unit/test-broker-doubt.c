@@ -274,6 +274,42 @@ static void a_busy_issuer_is_asked_three_times_with_growing_pauses_and_then_left
 }
 
 /* A137 */
+static void a_no_of_the_issuer_is_never_repeated_at_once(void **state) {
+        static const struct {
+                unsigned status;
+                const char *body;
+        } table[] = {
+                { 400, "{\"error\":\"invalid_request\"}" },
+                { 400, "{\"error\":\"invalid_client\"}" },
+                { 400, "{\"error\":\"temporarily_unavailable\"}" },
+                { 401, "" },
+                { 403, "" },
+                { 404, "" },
+                { 408, "" },
+        };
+        struct world *w = *state;
+        struct answer a;
+
+        world_expire(w);
+        for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+                world_send(w, NULL, &a);
+                assert_form(w, "refresh_token", "rt1");
+                world_answer(w, 0, table[i].status, table[i].body);
+                /* Told at once, and nothing is asked as time goes by. */
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                assert_null(a.result);
+                answer_done(&a);
+                world_advance(w, 400 * USEC_PER_SEC);
+                assert_int_equal(w->n_token, i + 1);
+        }
+        world_send(w, NULL, &a);
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
+/* A137 */
 static void retry_after_is_respected(void **state) {
         struct world *w = *state;
         struct answer a;
@@ -375,6 +411,7 @@ int main(void) {
                 T(an_unknown_client_costs_neither_grant_nor_registration),
                 T(a_grant_without_a_refresh_token_serves_to_its_end_and_survives),
                 T(a_busy_issuer_is_asked_three_times_with_growing_pauses_and_then_left_alone),
+                T(a_no_of_the_issuer_is_never_repeated_at_once),
                 T(retry_after_is_respected),
                 T(what_was_surely_not_sent_is_sent_again),
                 T(a_request_that_cannot_be_begun_leaves_no_mark),
