@@ -209,11 +209,30 @@ static bool registered_localhost(const struct login *l) {
 
 static void save_login(struct login *l);
 
+/* A worker that took the place of another does not get the port. Whoever has a browser there still
+ * needs another login; what came in already goes on without its page. */
+static void listener_lost(struct login *l, int r, const char *reason) {
+        struct error err = ERROR_INIT;
+
+        l->listening = false;
+        l->page_request = 0;
+        if (l->state > LOGIN_WAITING)
+                return;
+        (void)error_set(&err, MCPB_LOGIN_FAILED, -r, "Start again with mcp-add",
+                        "The redirect listener cannot be opened again on port %u: %s",
+                        (unsigned)l->port, reason ? reason : strerror(-r));
+        login_fail(l, &err);
+}
+
 static void on_listening(int r, uint16_t port, const char *reason, void *userdata) {
         struct login *l = userdata;
         AUTO_BUF struct buf uri = BUF_INIT;
         struct error err = ERROR_INIT;
 
+        if (r < 0 && l->state > LOGIN_LISTENING) {
+                listener_lost(l, r, reason);
+                return;
+        }
         if (r < 0) {
                 struct broker *b = l->broker;
                 uint16_t wanted = l->port;

@@ -15,7 +15,9 @@ struct caller;
 
 /* @answer is the callee's to read and take from; it is done with afterwards. */
 typedef void (*fetch_done_fn)(struct fetch_answer *answer, void *userdata);
-/* @r 0 and the port, or -errno and a reason for people. */
+/* @r 0 and the port, or -errno and a reason for people. After a 0 a failure may follow: a worker
+ * that took the place of another cannot open the port again. With a failure the listener is gone.
+ */
 typedef void (*listen_done_fn)(int r, uint16_t port, const char *reason, void *userdata);
 /* A browser came to the path: @query is what stood behind the '?'. Answer with page(). */
 typedef void (*redirect_fn)(uint64_t request, const char *query, void *userdata);

@@ -29,6 +29,7 @@ struct listening {
         uint64_t id;
         uint16_t port;
         char *path;
+        bool open; /* @done was told the port: what it may hear still is that the port is lost */
         listen_done_fn done;
         redirect_fn on_redirect;
         void *userdata;
@@ -194,15 +195,11 @@ static int on_listening(struct worker *w, struct frame *f) {
                 return -EBADMSG;
         if (!l)
                 return 0;
-        if (l->port != 0 && l->port == port && !l->done)
+        if (l->open)
                 return 0; /* back after the worker was replaced: nobody waits for it */
         l->port = (uint16_t)port;
-        if (l->done) {
-                listen_done_fn done = l->done;
-
-                l->done = NULL;
-                done(0, l->port, NULL, l->userdata);
-        }
+        l->open = true;
+        l->done(0, l->port, NULL, l->userdata);
         return 0;
 }
 
@@ -220,13 +217,8 @@ static int on_listen_failed(struct worker *w, struct frame *f) {
         struct listening *l = find_listening(w->owner, f->head);
         const char *reason = json_get_string(f->head, "reason");
 
-        if (!l)
-                return 0;
-        if (l->done)
+        if (l)
                 refuse_listening(l, -EADDRINUSE, reason);
-        else
-                log_warning("The redirect listener on port %u cannot be opened again: %s",
-                            (unsigned)l->port, reason ? reason : "no reason given");
         return 0;
 }
 
@@ -359,7 +351,7 @@ static struct listening *unopened(struct workers *w) {
         struct listening *l;
 
         LIST_FOREACH(l, &w->listeners, struct listening, link) /* NOLINT(clang-analyzer-*) */
-                if (l->done)
+                if (!l->open)
                         return l;
         return NULL;
 }

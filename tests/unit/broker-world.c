@@ -216,6 +216,7 @@ static int do_listen(void *userdata, uint16_t port, const char *path, listen_don
         w->listener = (struct world_listener){ .id = ++w->last_id,
                                                .port = port ? port : 40000,
                                                .done = done,
+                                               .lost = done,
                                                .on_redirect = on_redirect,
                                                .userdata = arg };
         (void)snprintf(w->listener.path, sizeof(w->listener.path), "%s", path);
@@ -590,6 +591,13 @@ static bool listen_one(struct world *w) {
         done(w->listen_result, w->listener.port, w->listen_result < 0 ? "taken" : NULL,
              w->listener.userdata);
         return true;
+}
+
+void world_lose_listener(struct world *w) {
+        assert_true(w->listener.id != 0 && !w->listener.done);
+        w->listener.id = 0;
+        w->listener.lost(-EADDRINUSE, 0, "taken", w->listener.userdata);
+        world_run(w);
 }
 
 bool world_serve_step(struct world *w) {

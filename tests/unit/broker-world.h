@@ -40,7 +40,8 @@ struct world_listener {
         uint64_t id; /* 0: none */
         uint16_t port;
         char path[128];
-        listen_done_fn done;
+        listen_done_fn done; /* NULL: it is open */
+        listen_done_fn lost;
         redirect_fn on_redirect;
         void *userdata;
 };
@@ -123,6 +124,8 @@ char *world_begin_login(struct world *w, const char *scopes, struct answer *wait
 void world_serve(struct world *w);
 /* One of them, or the opening of a listener; false: there is none. */
 bool world_serve_step(struct world *w);
+/* Another worker cannot open the listener again. */
+void world_lose_listener(struct world *w);
 /* The browser comes back with a code (or with an error, if @code is NULL). */
 void world_redirect(struct world *w, const char *url, const char *code);
 /* All of it: a grant with at1, rt1 and 3600 s. */

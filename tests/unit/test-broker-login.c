@@ -363,6 +363,56 @@ static void a_port_that_is_taken_after_the_restart_ends_the_login_and_says_so(vo
         assert_int_equal(w->listener.id, 0);
 }
 
+static void a_listener_that_is_lost_ends_the_login_that_waits_and_says_so(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
+        const json_t *error;
+
+        world_lose_listener(w);
+        assert_int_equal(waits.n_told, 1);
+        assert_string_equal(json_get_string(waits.result, "state"), "failed");
+        error = json_object_get(waits.result, "error");
+        assert_string_equal(json_get_string(error, "code"), "login_failed");
+        assert_non_null(strstr(json_get_string(error, "message"), "40000"));
+        answer_done(&waits);
+        world_crash(w);
+        assert_int_equal(w->listener.id, 0);
+        assert_int_equal(world_timers(), 0);
+}
+
+/* The code is here: it is used, and only the page is lost. */
+static void a_listener_that_is_lost_after_the_redirect_costs_the_page_only(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
+
+        world_redirect(w, url, "code1");
+        world_lose_listener(w);
+        assert_int_equal(waits.n_told, 0);
+        world_tokens(w, "at1", "rt1", 3600, NULL);
+        world_run(w);
+        assert_done(&waits);
+        assert_int_equal(w->n_pages, 0);
+}
+
+/* While the registration is being asked for, before anybody was told an address. */
+static void a_listener_that_is_lost_early_ends_the_login_as_well(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        world_ask(w, METHOD_SERVER_ADD, json_pack("{s:s, s:b}", "url", WORLD_SERVER, "login", 1),
+                  &a);
+        while (w->listener.id == 0 || w->listener.done) {
+                world_run(w);
+                assert_true(world_serve_step(w));
+        }
+        assert_int_equal(w->n_fetches, 1);
+        world_lose_listener(w);
+        assert_refused(&a, MCPB_LOGIN_FAILED);
+        assert_int_equal(w->n_fetches, 0);
+}
+
 /* A93 */
 static void a_login_that_is_too_old_at_the_restart_is_gone(void **state) {
         struct world *w = *state;
@@ -668,6 +718,9 @@ int main(void) {
                 E(a_login_that_nobody_finishes_ends),
                 E(a_login_under_way_survives_a_restart_on_the_same_port),
                 E(a_port_that_is_taken_after_the_restart_ends_the_login_and_says_so),
+                E(a_listener_that_is_lost_ends_the_login_that_waits_and_says_so),
+                E(a_listener_that_is_lost_after_the_redirect_costs_the_page_only),
+                E(a_listener_that_is_lost_early_ends_the_login_as_well),
                 E(a_login_that_is_too_old_at_the_restart_is_gone),
                 E(one_of_those_who_wait_opens_the_browser_and_if_it_leaves_the_next),
                 E(cancelling_ends_a_login_only_if_nobody_else_waits),

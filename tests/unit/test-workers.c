@@ -281,6 +281,54 @@ static void what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_th
         (void)loop_free(e);
 }
 
+/* A listener outlives its worker, or whoever has a browser there is told. */
+static void a_listener_that_the_next_worker_cannot_open_is_told_as_lost(void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told[2] = { 0 };
+        uint64_t kept = 0;
+        uint64_t lost = 0;
+        int near = -1;
+        json_int_t id[2] = { 0 };
+        struct chan *far = stream(&near);
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        assert_int_equal(
+                workers_ops()->listen(w, 0, "/a", on_listening, on_redirect, &told[0], &kept), 0);
+        assert_int_equal(
+                workers_ops()->listen(w, 0, "/b", on_listening, on_redirect, &told[1], &lost), 0);
+        for (int i = 0; i < 2; i++) {
+                assert_op(far, "listen", &id[i], NULL);
+                say(far,
+                    json_pack("{s:s, s:I, s:i}", "op", "listening", "id", id[i], "port", 4711 + i));
+        }
+        run(e);
+        assert_int_equal(told[0].port + told[1].port, 4711 + 4712);
+        for (int i = 0; i < 2; i++) {
+                far = chan_free(far);
+                far = stream(&near);
+                assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+                assert_op(far, "listen", &id[0], NULL);
+                say(far,
+                    json_pack("{s:s, s:I, s:i}", "op", "listening", "id", id[0], "port", 4711));
+                if (i == 0) {
+                        assert_op(far, "listen", &id[1], NULL);
+                        say(far, json_pack("{s:s, s:I, s:s}", "op", "listen-failed", "id", id[1],
+                                           "reason", "taken"));
+                }
+                assert_nothing(far);
+                run(e);
+        }
+        assert_int_equal(told[0].n, 1);
+        assert_int_equal(told[1].n, 2);
+        assert_int_equal(told[1].r, -EADDRINUSE);
+        (void)workers_free(w);
+        (void)chan_free(far);
+        (void)loop_free(e);
+}
+
 /* A137 */
 static void a_worker_that_does_not_come_back_is_not_waited_for_for_ever(void **state) {
         sd_event *e = NULL;
@@ -315,6 +363,7 @@ int main(void) {
                         a_writer_that_takes_over_is_asked_what_the_last_one_has_not_answered),
                 cmocka_unit_test(
                         what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next),
+                cmocka_unit_test(a_listener_that_the_next_worker_cannot_open_is_told_as_lost),
                 cmocka_unit_test(a_worker_that_does_not_come_back_is_not_waited_for_for_ever),
         };
 
