@@ -14,6 +14,7 @@
 #include "broker/login-steps.h"
 #include "broker/page.h"
 #include "broker/release.h"
+#include "broker/removal.h"
 
 /* The grant that was to be replaced may have operations again. */
 static void leave_grant(struct login *l) {
@@ -183,12 +184,22 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
                 return;
         }
         if (!l->server || l->server->removing) {
-                broker_discard_grant(b, g);
+                if (list_empty(&g->servers)) {
+                        g->allow = l->allow;
+                        broker_discard_grant(b, g);
+                }
                 server_is_gone(l);
                 return;
         }
         adopt(l, g);
         login_storing(l, kept_save(&l->server->record, on_server_saved, l));
+}
+
+/* Also when the server is gone: the account is the end of its key. */
+static const char *account_of(const struct login *l) {
+        const char *blank = strrchr(l->server_key, ' ');
+
+        return blank ? blank + 1 : "";
 }
 
 static int grant_value(struct login *l, json_t **ret) {
@@ -214,7 +225,7 @@ static int grant_value(struct login *l, json_t **ret) {
         if (as_metadata_to_json(&l->found.as, &as) < 0)
                 return -ENOMEM;
         value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:O}", "issuer", a->issuer,
-                          "client_id", a->client_id, "account", l->server->account, "resource",
+                          "client_id", a->client_id, "account", account_of(l), "resource",
                           a->resource, "registration_key", l->registration_key, "as", as, "scopes",
                           scopes_value(scopes), "lease", lease);
         if (!value)
@@ -258,21 +269,25 @@ void login_store_grant(struct login *l) {
 
 static void take_reply(struct login *l) {
         struct grant *g;
-        struct error err = ERROR_INIT;
-        int r = l->server ? 0 : -ENOENT;
+        int r;
 
         login_set_state(l, LOGIN_STORING);
-        if (r == 0)
-                r = grant_key(l->found.issuer, l->registration.client_id, l->server->account,
-                              l->found.resource, &l->new_grant_key);
+        r = grant_key(l->found.issuer, l->registration.client_id, account_of(l), l->found.resource,
+                      &l->new_grant_key);
         if (r == 0)
                 r = grant_value(l, &l->grant_value);
         if (r < 0) {
-                login_end(l, r, &err, "keeping the grant");
+                login_end(l, r, NULL, "keeping the grant");
                 return;
         }
         g = strmap_get(l->broker->grants, l->new_grant_key);
-        if (g)
+        if (!l->server) {
+                /* Where another server lives by a grant of that key nothing is revoked: many an
+                 * issuer would end that one too. */
+                if (!g || list_empty(&g->servers))
+                        removal_of_unkept(l->broker, l->id, l->grant_value, l->allow);
+                server_is_gone(l);
+        } else if (g)
                 grant_when_quiet(g, l);
         else
                 login_store_grant(l);
@@ -312,7 +327,7 @@ static void redeem(struct login *l) {
                                &err);
         l->code = str_wipe_free(l->code);
         if (r == 0) {
-                f.allow = l->server->allow;
+                f.allow = l->allow = l->server->allow;
                 r = ask_network(b, FETCH_DEAL, &f, on_redeemed, l, &l->fetch_id);
                 l->fetching = r == 0;
         }

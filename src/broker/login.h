@@ -71,6 +71,7 @@ struct login {
         uint64_t page_request; /* the browser that waits for its page; 0: none */
         uint64_t fetch_id;
         bool fetching;
+        unsigned allow;     /* address classes of the server, from when the code was sent */
         unsigned n_storing; /* callbacks of the store that will come */
         bool operating;     /* counted by broker_operation_begin(): from the code to the grant */
         bool replacing;     /* its grant is in state REPLACING for it */

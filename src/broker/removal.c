@@ -26,6 +26,7 @@ struct removal {
         uint64_t fetch_id;
         bool fetching;
         bool storing; /* a callback of the store will come */
+        bool unkept;  /* there is no record of it: the refresh token is here from the start */
 };
 
 static void removal_free(struct removal *r) {
@@ -66,20 +67,28 @@ static bool given_up(struct removal *r) {
         return true;
 }
 
+static struct removal *removal_new(struct grant *g) {
+        struct removal *r = calloc(1, sizeof(*r));
+
+        if (!r)
+                return NULL;
+        r->broker = g->broker;
+        r->grant = g;
+        g->removal = r;
+        return r;
+}
+
 int removal_start(struct grant *g, removal_done_fn fn, void *userdata) {
         struct removal *r;
         struct error err = ERROR_INIT;
 
         if (g->removal || g->state == GRANT_REMOVING)
                 return -EALREADY;
-        r = calloc(1, sizeof(*r));
+        r = removal_new(g);
         if (!r)
                 return -ENOMEM;
-        r->broker = g->broker;
-        r->grant = g;
         r->fn = fn;
         r->userdata = userdata;
-        g->removal = r;
         (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
                         "The server has been removed");
         grant_fail_waiters(g, NULL, false, &err);
@@ -123,12 +132,14 @@ static void on_gone(int res, const struct store_item *item, const struct error *
 }
 
 static void remove_record(struct removal *r) {
-        int res = later_remove(r->broker, STORE_GRANT, r->grant->key, on_gone, r);
+        int res = r->unkept ? -ENOENT
+                            : later_remove(r->broker, STORE_GRANT, r->grant->key, on_gone, r);
 
         r->storing = res == 0;
         if (res == 0)
                 return;
-        (void)error_fallback(&r->error, res, "removing the grant's record");
+        if (!r->unkept)
+                (void)error_fallback(&r->error, res, "removing the grant's record");
         finish(r);
 }
 
@@ -205,6 +216,13 @@ static void on_registration(int res, const struct store_item *item, const struct
         revoke_next(r);
 }
 
+static void look_for_registration(struct removal *r) {
+        r->storing = later_get(r->broker, STORE_REGISTRATION, r->grant->registration_key,
+                               on_registration, r) == 0;
+        if (!r->storing)
+                remove_record(r);
+}
+
 static void on_record(int res, const struct store_item *item, const struct error *err,
                       void *userdata) {
         struct removal *r = userdata;
@@ -214,16 +232,37 @@ static void on_record(int res, const struct store_item *item, const struct error
                 return;
         if (token && buf_append_str(&r->refresh_token, token) < 0)
                 r->any_failed = true;
-        r->storing = later_get(r->broker, STORE_REGISTRATION, r->grant->registration_key,
-                               on_registration, r) == 0;
+        look_for_registration(r);
+}
+
+void removal_go(struct removal *r) {
+        if (r->unkept) {
+                look_for_registration(r);
+                return;
+        }
+        r->storing = later_get(r->broker, STORE_GRANT, r->grant->key, on_record, r) == 0;
         if (!r->storing)
                 remove_record(r);
 }
 
-void removal_go(struct removal *r) {
-        r->storing = later_get(r->broker, STORE_GRANT, r->grant->key, on_record, r) == 0;
-        if (!r->storing)
-                remove_record(r);
+void removal_of_unkept(struct broker *b, const char *name, const json_t *value, unsigned allow) {
+        const char *token = json_get_string(value, "refresh_token");
+        struct grant *g = NULL;
+        struct removal *r = NULL;
+
+        if (grant_from_json(b, name, 0, value, &g) == 0)
+                r = removal_new(g);
+        if (!r || (token && buf_append_str(&r->refresh_token, token) < 0)) {
+                log_warning("Out of memory: tokens that nobody wants any more are not revoked");
+                if (r)
+                        removal_free(TAKE(g->removal));
+                (void)grant_free(g);
+                return;
+        }
+        g->allow = allow;
+        r->unkept = true;
+        broker_operation_begin(b);
+        grant_pump(g);
 }
 
 void broker_discard_grant(struct broker *b, struct grant *g) {

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/json.h"
 
+struct broker;
 struct grant;
 struct removal;
 
@@ -17,6 +19,10 @@ typedef void (*removal_done_fn)(bool revoked, const struct error *err, void *use
 /* Waits until no operation of the grant is under way. @fn may be NULL. Takes the grant: it is freed
  * at the end. */
 int removal_start(struct grant *g, removal_done_fn fn, void *userdata) MUST_CHECK;
+/* Tokens that came for nobody any more, and were never stored: they are revoked, best effort.
+ * @value is the record that there would have been, @name any that no grant has, @allow the address
+ * classes of the server. */
+void removal_of_unkept(struct broker *b, const char *name, const json_t *value, unsigned allow);
 /* From grant_pump(), in state REMOVING. */
 void removal_go(struct removal *r);
 /* A login has put another object in the place of the grant: that one is to be removed. */

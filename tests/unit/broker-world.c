@@ -437,7 +437,7 @@ static void tell(struct world *w, size_t i, struct fetch_answer *a) {
         struct world_fetch q = take_fetch(w, i);
 
         a->id = q.id;
-        a->reached = ADDRESS_PUBLIC;
+        a->reached = w->reached ? w->reached : ADDRESS_PUBLIC;
         quiet(w, false);
         q.fn(a, q.userdata);
         quiet(w, true);
@@ -558,7 +558,9 @@ static bool serve_one(struct world *w) {
         const char *url = q ? q->request.url : "";
         char body[256];
 
-        if (streq(url, WORLD_SERVER)) {
+        if (strstr(url, "beneath") && strstr(url, ".well-known")) {
+                world_answer(w, 0, 404, "");
+        } else if (streq(url, WORLD_SERVER) || streq(url, WORLD_BENEATH)) {
                 world_answer_header(
                         w, 0, 401, "www-authenticate",
                         "Bearer resource_metadata=\"https://mcp.example.com/.well-known/"

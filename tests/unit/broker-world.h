@@ -12,6 +12,8 @@
 
 #define WORLD_ISSUER "https://as.example.com"
 #define WORLD_SERVER "https://mcp.example.com/mcp"
+/* Another server with the same resource (A29), issuer and client: it shares the grant. */
+#define WORLD_BENEATH WORLD_SERVER "/beneath"
 #define WORLD_BOOT (UINT64_C(1000) * 1000000)
 #define WORLD_WALL (UINT64_C(1795428000) * 1000000)
 
@@ -68,6 +70,7 @@ struct world {
         attest_done_fn attest;
         void *attest_userdata;
         struct evidence evidence;
+        unsigned reached;       /* the address class of all that answers; 0: public */
         bool no_refresh_token;  /* the code gives an access token only */
         bool passphrase;        /* a new store is made by the first unlock */
         const char *policy;     /* NULL: the default one */

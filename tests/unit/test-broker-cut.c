@@ -308,23 +308,6 @@ static void who_adds_a_server_that_goes_meanwhile_is_told(void **state) {
         assert_good(&removal);
 }
 
-#define BENEATH WORLD_SERVER "/beneath"
-
-/* Discovery of another server with the same resource (A29). */
-static void serve_beneath(struct world *w) {
-        world_serve(w);
-        while (world_fetch(w) && strstr(world_fetch(w)->request.url, "beneath")) {
-                if (strstr(world_fetch(w)->request.url, ".well-known"))
-                        world_answer(w, 0, 404, "");
-                else
-                        world_answer_header(
-                                w, 0, 401, "www-authenticate",
-                                "Bearer resource_metadata=\"https://mcp.example.com/.well-known/"
-                                "oauth-protected-resource/mcp\"");
-                world_serve(w);
-        }
-}
-
 /* S5 */
 static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(void **state) {
         struct world *w = *state;
@@ -333,8 +316,8 @@ static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(voi
         struct answer goes;
         AUTO_FREE char *url = NULL;
 
-        add(w, BENEATH, true, &a);
-        serve_beneath(w);
+        add(w, WORLD_BENEATH, true, &a);
+        world_serve(w);
         assert_int_equal(a.n_told, 1);
         assert_non_null(a.result);
         url = strdup(json_get_string(json_object_get(a.result, "login"), "url"));
@@ -344,10 +327,10 @@ static void a_server_that_shares_a_grant_takes_only_its_own_requests_with_it(voi
         world_run(w);
         world_advance(w, 3601 * USEC_PER_SEC);
         world_get(w, NULL, &stays);
-        world_ask(w, METHOD_TOKEN_GET, json_pack("{s:s}", "server", BENEATH), &goes);
+        world_ask(w, METHOD_TOKEN_GET, json_pack("{s:s}", "server", WORLD_BENEATH), &goes);
         world_run(w);
         assert_int_equal(w->n_fetches, 1);
-        remove_server(w, BENEATH, &a);
+        remove_server(w, WORLD_BENEATH, &a);
         world_run(w);
         assert_good(&a);
         assert_error(&goes, MCPB_NOT_FOUND);
@@ -533,7 +516,7 @@ static void removing_all_does_not_stop_at_one_that_is_being_removed(void **state
         add(w, WORLD_SERVER, false, &one);
         world_run(w);
         assert_good(&one);
-        add(w, BENEATH, false, &one);
+        add(w, WORLD_BENEATH, false, &one);
         world_run(w);
         assert_good(&one);
         w->disk_held = true;

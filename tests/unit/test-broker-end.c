@@ -208,6 +208,114 @@ static void a_server_that_is_removed_during_a_refresh_is_removed_after_it(void *
         assert_refused(&waits, MCPB_NOT_FOUND);
 }
 
+/* --- A server that goes while its code is on the way ------------------------------------------ */
+
+static void remove_server(struct world *w, const char *server, struct answer *a) {
+        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:s}", "server", server), a);
+        world_run(w);
+}
+
+/* server.add and a browser that has come back: the code is at the issuer. */
+static void redeem_at(struct world *w, const char *server, struct answer *waits) {
+        AUTO_REPLY struct answer a = { 0 };
+        const json_t *login;
+
+        world_ask(w, METHOD_SERVER_ADD, json_pack("{s:s, s:b}", "url", server, "login", 1), &a);
+        world_serve(w);
+        assert_non_null(a.result);
+        login = json_object_get(a.result, "login");
+        world_ask(w, METHOD_LOGIN_WAIT,
+                  json_pack("{s:s}", "login", json_get_string(login, "login")), waits);
+        world_redirect(w, json_get_string(login, "url"), "code2");
+        assert_int_equal(w->n_fetches, 1);
+}
+
+static void assert_login_failed(struct answer *a, const char *code) {
+        assert_int_equal(a->n_told, 1);
+        assert_string_equal(json_get_string(json_object_get(a->result, "error"), "code"), code);
+        answer_done(a);
+}
+
+static void assert_revoked(struct world *w, const char *token, unsigned allow) {
+        assert_int_equal(w->n_fetches, 1);
+        assert_string_equal(world_fetch(w)->request.url, WORLD_ISSUER "/revoke");
+        assert_int_equal(world_fetch(w)->request.allow, allow);
+        assert_form(w, "token", token);
+        world_answer(w, 0, 200, "");
+        world_run(w);
+}
+
+/* A152 S8 */
+static void what_comes_for_a_server_that_was_removed_is_revoked(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        struct answer a;
+
+        for (unsigned storing = 0; storing < 2; storing++) {
+                world_done(w);
+                w->reached = ADDRESS_LOOPBACK;
+                world_init(w);
+                redeem_at(w, WORLD_SERVER, &waits);
+                if (storing) {
+                        w->disk_held = true;
+                        world_tokens(w, "at9", "rt9", 3600, NULL);
+                        world_run(w);
+                        world_ask(w, METHOD_SERVER_REMOVE,
+                                  json_pack("{s:s}", "server", WORLD_SERVER), &a);
+                        w->disk_held = false;
+                        world_run(w);
+                } else {
+                        remove_server(w, WORLD_SERVER, &a);
+                        world_tokens(w, "at9", "rt9", 3600, NULL);
+                        world_run(w);
+                }
+                assert_int_equal(a.n_told, 1);
+                assert_non_null(a.result);
+                answer_done(&a);
+                assert_login_failed(&waits, "login_cancelled");
+                assert_revoked(w, "rt9", ADDRESS_PUBLIC | ADDRESS_LOOPBACK);
+                assert_revoked(w, "at9", ADDRESS_PUBLIC | ADDRESS_LOOPBACK);
+                assert_int_equal(w->n_fetches, 0);
+                assert_int_equal(world_audit(w, "token.revoke"), 1);
+                /* Nothing is left to be waited for, or to be found again. */
+                world_ask(w, METHOD_BROKER_STATUS, NULL, &a);
+                assert_int_equal(
+                        json_get_int(json_object_get(a.result, "counts"), "operations", 99), 0);
+                assert_int_equal(json_get_int(json_object_get(a.result, "counts"), "grants", 99),
+                                 0);
+                answer_done(&a);
+        }
+}
+
+/* S5 */
+static void what_comes_for_a_server_that_was_removed_costs_no_other_server_its_grant(void **state) {
+        struct world *w = *state;
+        struct answer waits;
+        struct answer a;
+
+        for (unsigned storing = 0; storing < 2; storing++) {
+                redeem_at(w, WORLD_BENEATH, &waits);
+                w->disk_held = storing;
+                if (storing) {
+                        world_tokens(w, "at2", "rt2", 3600, NULL);
+                        world_run(w);
+                }
+                world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:s}", "server", WORLD_BENEATH), &a);
+                w->disk_held = false;
+                world_run(w);
+                if (!storing)
+                        world_tokens(w, "at9", "rt9", 3600, NULL);
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                assert_non_null(a.result);
+                answer_done(&a);
+                assert_login_failed(&waits, "login_cancelled");
+                assert_int_equal(w->n_fetches, 0);
+                assert_string_equal(world_token(w, &a), storing ? "at2" : "at1");
+                answer_done(&a);
+        }
+}
+
 /* S9 */
 static void a_peer_can_force_a_refresh_and_no_storm(void **state) {
         struct world *w = *state;
@@ -244,6 +352,8 @@ static void a_peer_can_force_a_refresh_and_no_storm(void **state) {
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
+                T(what_comes_for_a_server_that_was_removed_is_revoked),
+                T(what_comes_for_a_server_that_was_removed_costs_no_other_server_its_grant),
                 T(who_leaves_at_any_point_ends_nothing_for_the_others),
                 T(who_leaves_during_the_second_look_is_not_answered),
                 T(a_lock_waits_for_the_refresh_under_way),
