@@ -32,6 +32,9 @@
 #define LIMIT_METADATA_LIST 64        /* members of a list that is kept */
 #define LIMIT_FETCHES 256             /* under way at once, a worker */
 
+/* Answers that are read as they come */
+#define LIMIT_EVENT_BYTES (64 * 1024 * 1024) /* one server-sent event */
+
 /* Text we keep of others */
 #define LIMIT_FOREIGN_TEXT 256 /* error_description and the like */
 #define LIMIT_SCOPES 128
