@@ -31,6 +31,7 @@ chown 54321:54321 /run/user/54321
 chmod 700 /run/user/54321
 umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+unset XDG_STATE_HOME XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_DATA_HOME XDG_DATA_DIRS MCP_BROKER_SOCK
 export HOME="$1/home" USER=mcpbtest LOGNAME=mcpbtest XDG_RUNTIME_DIR=/run/user/54321
 export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/54321/bus
 exec setpriv --reuid 54321 --regid 54321 --clear-groups --inh-caps=-all bash "$1/as-user" "$1"
