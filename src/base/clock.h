@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two clocks, in one place, so that a check program can be linked with another one. Durations
+ * The clocks, in one place, so that a check program can be linked with another one. Durations
  * are measured with the boot-time clock, which goes on while the machine sleeps; wall-clock time is
  * for records that outlive a boot and for people.
  */
@@ -10,6 +10,9 @@
 
 uint64_t clock_boot_usec(void); /* CLOCK_BOOTTIME */
 uint64_t clock_wall_usec(void); /* CLOCK_REALTIME */
+/* CLOCK_MONOTONIC, which stands still while the machine sleeps: for systemd only, which counts by
+ * it. */
+uint64_t clock_monotonic_usec(void);
 
 #define CLOCK_TEXT_MAX 32
 /* "2026-11-23T10:00:00.000Z" */

@@ -126,7 +126,7 @@ static void reload(struct supervisor *s) {
         if (!s->ready)
                 return;
         (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
-                       (unsigned long long)clock_boot_usec());
+                       (unsigned long long)clock_monotonic_usec());
         (void)sd_notify(0, text);
         if (supervisor_read_config(s->options, &config, &policy, &err) < 0 ||
             config_files_to_json(&config, &config_json) < 0 ||

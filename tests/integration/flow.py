@@ -5,11 +5,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Broker, Demo, Rpc, Tap, mcp_call, until  # noqa: E402
+from harness import PATIENCE, Broker, Demo, Rpc, Skip, Tap, mcp_call, until  # noqa: E402
 
 
 def walk(stack, *options):
@@ -460,6 +462,25 @@ def reload_keeps_the_old_policy_when_the_new_one_is_wrong(stack):
     (bad / "50-me.conf").write_text("[Rule nobody]\nEffect=deny\nAgent=uid:any\n")
     broker.run("mcp-brokerctl", "reload", check=0)
     until("denied", lambda: broker.run("mcp-token", "--no-login", demo.mcp).returncode == 5)
+
+
+def systemd_is_told_when_a_reload_began_by_its_own_clock(stack):
+    """In a time namespace the clock that goes on during sleep is a day ahead of the other, as after a day of sleep."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--time", "--fork", "true"], capture_output=True, check=False).returncode != 0:
+        raise Skip("not root, or no time namespaces: the two clocks cannot be told apart")
+    broker = Broker(stack, start=False, wrapper=["unshare", "--time", "--boottime", "86400", "--fork", "--kill-child"])
+    systemd = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    systemd.bind(str(broker.dir / "notify"))
+    systemd.settimeout(PATIENCE)
+    broker.env["NOTIFY_SOCKET"] = str(broker.dir / "notify")
+    broker.start()
+    before = time.clock_gettime(time.CLOCK_MONOTONIC)
+    broker.run("mcp-brokerctl", "reload", check=0)
+    said = []
+    while not (said and said[-1].startswith("READY=1") and any(s.startswith("RELOADING=1") for s in said)):
+        said.append(systemd.recv(4096).decode())
+    begun = next(int(line.partition("=")[2]) for s in said for line in s.splitlines() if line.startswith("MONOTONIC_USEC="))
+    assert before <= begun / 1e6 <= time.clock_gettime(time.CLOCK_MONOTONIC), (before, said)
 
 
 TESTS = [value for value in list(globals().values())
