@@ -17,7 +17,7 @@
 struct fetching {
         struct list link;
         uint64_t id;
-        fetch_done_fn fn; /* NULL: forgotten */
+        fetch_done_fn fn;
         void *userdata;
         struct fetch_request request; /* while it waits for the worker to be back */
         bool unsent;
@@ -98,8 +98,7 @@ static void free_fetching(struct fetching *f) {
 
 static void answer_fetch(struct fetching *f, struct fetch_answer *a) {
         list_remove(&f->link);
-        if (f->fn)
-                f->fn(a, f->userdata);
+        f->fn(a, f->userdata);
         fetch_answer_done(a);
         free_fetching(f);
 }
@@ -446,25 +445,29 @@ static int do_fetch(void *userdata, enum fetch_via via, struct fetch_request *f,
         return 0;
 }
 
-static void do_fetch_forget(void *userdata, uint64_t id) {
-        struct workers *w = userdata;
+/* True: it was there. An answer that is on its way finds nobody, and is dropped. */
+static bool forget_at(struct worker *w, uint64_t id) {
         struct fetching *f;
 
-        for (int i = 0; i < WORKER_KIND_COUNT; i++) {
-                LIST_FOREACH(f, &w->all[i].fetches, struct fetching, link) {
-                        if (f->id != id)
-                                continue;
-                        f->fn = NULL;
-                        if (f->unsent)
-                                free_fetching(f);
-                        else if (w->all[i].link &&
-                                 link_send_head(w->all[i].link,
-                                                json_pack("{s:s, s:I}", "op", "cancel", "id",
-                                                          (json_int_t)id)) < 0)
-                                log_debug("a request is not cancelled: its answer will be dropped");
-                        return;
-                }
+        LIST_FOREACH(f, &w->fetches, struct fetching, link) {
+                if (f->id != id)
+                        continue;
+                if (!f->unsent && w->link &&
+                    link_send_head(w->link, json_pack("{s:s, s:I}", "op", "cancel", "id",
+                                                      (json_int_t)id)) < 0)
+                        log_debug("a request is not cancelled: its answer will be dropped");
+                free_fetching(f);
+                return true;
         }
+        return false;
+}
+
+static void do_fetch_forget(void *userdata, uint64_t id) {
+        struct workers *w = userdata;
+
+        for (int i = 0; i < WORKER_KIND_COUNT; i++)
+                if (forget_at(&w->all[i], id))
+                        return;
 }
 
 static int do_listen(void *userdata, uint16_t port, const char *path, listen_done_fn done,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper's ends of its streams, when the process at the other end dies and another takes
  * over. */
+#include <malloc.h>
+
 #include "base/clock.h"
 #include "daemon/backend.h"
 #include "daemon/workers.h"
@@ -329,6 +331,36 @@ static void a_listener_that_the_next_worker_cannot_open_is_told_as_lost(void **s
         (void)loop_free(e);
 }
 
+/* S9 */
+static void requests_that_are_forgotten_leave_nothing_behind(void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told = { 0 };
+        int near = -1;
+        json_int_t id = 0;
+        struct chan *far = stream(&near);
+        size_t before = 0;
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        for (int i = 0; i < 600; i++) {
+                workers_ops()->fetch_forget(w, fetch(w, &told));
+                assert_op(far, "fetch", &id, "grant_type=x");
+                assert_op(far, "cancel", &id, NULL);
+                if (i == 100)
+                        before = mallinfo2().uordblks;
+        }
+        assert_true(mallinfo2().uordblks < before + 16 * 1024);
+        /* An answer that was on its way finds nobody. */
+        say(far, answered((uint64_t)id));
+        run(e);
+        assert_int_equal(told.n, 0);
+        (void)workers_free(w);
+        (void)chan_free(far);
+        (void)loop_free(e);
+}
+
 /* A137 */
 static void a_worker_that_does_not_come_back_is_not_waited_for_for_ever(void **state) {
         sd_event *e = NULL;
@@ -364,6 +396,7 @@ int main(void) {
                 cmocka_unit_test(
                         what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next),
                 cmocka_unit_test(a_listener_that_the_next_worker_cannot_open_is_told_as_lost),
+                cmocka_unit_test(requests_that_are_forgotten_leave_nothing_behind),
                 cmocka_unit_test(a_worker_that_does_not_come_back_is_not_waited_for_for_ever),
         };
 
