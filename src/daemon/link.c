@@ -133,6 +133,10 @@ int link_send_head(struct link *l, json_t *head) {
         return owned ? link_send(l, owned, NULL, NULL, 0) : -ENOMEM;
 }
 
+void link_set_userdata(struct link *l, void *userdata) {
+        l->userdata = userdata;
+}
+
 bool link_idle(const struct link *l) {
         return l->closed || chan_idle(l->chan);
 }

@@ -31,4 +31,6 @@ int link_send(struct link *l, const json_t *head, struct buf *body, const int *f
 int link_send_head(struct link *l, json_t *head) MUST_CHECK;
 /* Takes what has come in by now, without waiting for the loop. */
 void link_read(struct link *l);
+/* From here on the callbacks are told @userdata. */
+void link_set_userdata(struct link *l, void *userdata);
 bool link_idle(const struct link *l); /* all that was sent has gone */

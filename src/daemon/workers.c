@@ -27,6 +27,7 @@ struct fetching {
 struct listening {
         struct list link;
         uint64_t id;
+        struct worker *at; /* who has it, or shall have it */
         uint16_t port;
         char *path;
         bool open; /* @done was told the port: what it may hear still is that the port is lost */
@@ -43,6 +44,7 @@ struct attesting {
 };
 
 struct worker {
+        struct list retired; /* in workers->retired: one that does what it has, and no more */
         struct workers *owner;
         enum worker_kind kind;
         struct link *link; /* NULL: dead, not replaced yet */
@@ -55,6 +57,7 @@ struct workers {
         void (*control)(const char *what, void *userdata);
         void *control_userdata;
         struct worker all[WORKER_KIND_COUNT];
+        struct list retired;
         struct list listeners; /* of the deal worker */
         struct list attests;   /* of session */
         uint64_t last_id;
@@ -145,14 +148,58 @@ static void lose_attests(struct workers *w) {
         }
 }
 
+static bool is_retired(const struct worker *w) {
+        return w != &w->owner->all[w->kind];
+}
+
+static struct worker *free_retired(struct worker *w) {
+        list_remove(&w->retired);
+        w->link = link_free(w->link);
+        while (!list_empty(&w->fetches))
+                free_fetching(LIST_FIRST(&w->fetches, struct fetching, link));
+        free(w);
+        return NULL;
+}
+
+static void take_listeners(struct worker *w, const struct worker *from);
+
 static void on_closed(void *userdata) {
         struct worker *w = userdata;
 
-        log_warning("The %s worker has ended; it is started again", names[w->kind]);
+        if (!is_retired(w))
+                log_warning("The %s worker has ended; it is started again", names[w->kind]);
         w->link = link_free(w->link);
         lose_fetches(w, false);
         if (w->kind == WORKER_SESSION)
                 lose_attests(w->owner);
+        if (is_retired(w)) {
+                take_listeners(&w->owner->all[w->kind], w);
+                (void)free_retired(w);
+        }
+}
+
+/*
+ * Another takes its place. It does what it was given, keeps its listeners for the browsers that are
+ * on their way, and leaves by itself: nothing that is in the air is cut.
+ */
+static void retire(struct worker *w) {
+        struct worker *old = calloc(1, sizeof(*old));
+        struct listening *l;
+
+        if (!old || link_send_head(w->link, json_pack("{s:s}", "op", "leave")) < 0) {
+                free(old);
+                on_closed(w);
+                return;
+        }
+        *old = (struct worker){ .owner = w->owner, .kind = w->kind, .link = TAKE(w->link) };
+        list_init(&old->retired);
+        list_init(&old->fetches);
+        list_splice(&old->fetches, &w->fetches);
+        link_set_userdata(old->link, old);
+        LIST_FOREACH(l, &w->owner->listeners, struct listening, link)
+                if (l->at == w)
+                        l->at = old;
+        list_append(&w->owner->retired, &old->retired);
 }
 
 static int on_answer(struct worker *w, struct frame *f) {
@@ -176,14 +223,19 @@ static int on_answer(struct worker *w, struct frame *f) {
         return 0; /* cancelled, and answered before that was read */
 }
 
-static struct listening *find_listening(struct workers *w, const json_t *head) {
-        json_int_t id = json_get_int(head, "id", 0);
+static struct listening *listening_of(struct workers *w, uint64_t id) {
         struct listening *l;
 
         LIST_FOREACH(l, &w->listeners, struct listening, link)
-                if ((json_int_t)l->id == id)
+                if (l->id == id)
                         return l;
         return NULL;
+}
+
+static struct listening *find_listening(struct workers *w, const json_t *head) {
+        json_int_t id = json_get_int(head, "id", 0);
+
+        return id > 0 ? listening_of(w, (uint64_t)id) : NULL;
 }
 
 static int on_listening(struct worker *w, struct frame *f) {
@@ -264,6 +316,8 @@ static int on_kdf_done(struct worker *w, struct frame *f) {
 }
 
 static int on_sandbox(struct worker *w, struct frame *f) {
+        if (is_retired(w))
+                return 0;
         workers_set_sandbox(w->owner, names[w->kind],
                             json_incref(json_object_get(f->head, "sandbox")));
         return 0;
@@ -305,11 +359,13 @@ int workers_new(const struct workers_options *o, struct workers **ret) {
         w->event = o->event;
         w->control = o->control;
         w->control_userdata = o->userdata;
+        list_init(&w->retired);
         list_init(&w->listeners);
         list_init(&w->attests);
         for (int i = 0; i < WORKER_KIND_COUNT; i++) {
                 w->all[i].owner = w;
                 w->all[i].kind = (enum worker_kind)i;
+                list_init(&w->all[i].retired);
                 list_init(&w->all[i].fetches);
         }
         w->sandboxes = json_object();
@@ -331,6 +387,8 @@ struct workers *workers_free(struct workers *w) {
                 while (!list_empty(&w->all[i].fetches))
                         free_fetching(LIST_FIRST(&w->all[i].fetches, struct fetching, link));
         }
+        while (!list_empty(&w->retired))
+                (void)free_retired(LIST_FIRST(&w->retired, struct worker, retired));
         while (!list_empty(&w->attests)) {
                 struct attesting *a = LIST_FIRST(&w->attests, struct attesting, link);
 
@@ -390,14 +448,38 @@ static int wait_for_worker(struct worker *w) {
                                        on_give_up, w, "worker is back", &w->give_up);
 }
 
+/* Browsers that are on their way come back to the same port. */
+static void listen_again(struct worker *w, struct listening *l) {
+        if (send_listen(w, l) < 0)
+                log_warning("The redirect listener on port %u is not opened again",
+                            (unsigned)l->port);
+}
+
+/* @from has left without them. */
+static void take_listeners(struct worker *w, const struct worker *from) {
+        struct listening *l;
+
+        LIST_FOREACH(l, &w->owner->listeners, struct listening, link) {
+                if (l->at != from)
+                        continue;
+                l->at = w;
+                if (w->link)
+                        listen_again(w, l);
+                else if (!l->open && wait_for_worker(w) < 0)
+                        log_warning("No timer: a login waits for the network worker");
+        }
+}
+
 int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         struct worker *worker = &w->all[kind];
         struct listening *l;
         struct fetching *f;
         int r;
 
-        if (worker->link)
+        if (worker->link && kind == WORKER_SESSION)
                 on_closed(worker);
+        else if (worker->link)
+                retire(worker);
         r = link_new(w->event, fd, &link_ops, worker, names[kind], &worker->link);
         worker->give_up = loop_source_free(worker->give_up);
         LIST_FOREACH(f, &worker->fetches, struct fetching, link)
@@ -406,11 +488,9 @@ int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         lose_fetches(worker, true);
         if (r < 0 || kind != WORKER_DEAL)
                 return r;
-        /* Browsers that are on their way come back to the same port. */
         LIST_FOREACH(l, &w->listeners, struct listening, link)
-                if (send_listen(worker, l) < 0)
-                        log_warning("The redirect listener on port %u is not opened again",
-                                    (unsigned)l->port);
+                if (l->at == worker)
+                        listen_again(worker, l);
         return 0;
 }
 
@@ -464,9 +544,13 @@ static bool forget_at(struct worker *w, uint64_t id) {
 
 static void do_fetch_forget(void *userdata, uint64_t id) {
         struct workers *w = userdata;
+        struct worker *old;
 
         for (int i = 0; i < WORKER_KIND_COUNT; i++)
                 if (forget_at(&w->all[i], id))
+                        return;
+        LIST_FOREACH(old, &w->retired, struct worker, retired)
+                if (forget_at(old, id))
                         return;
 }
 
@@ -480,6 +564,7 @@ static int do_listen(void *userdata, uint16_t port, const char *path, listen_don
                 return -ENOMEM;
         list_init(&l->link);
         l->id = ++w->last_id;
+        l->at = &w->all[WORKER_DEAL];
         l->port = port;
         l->done = done;
         l->on_redirect = redirect;
@@ -502,16 +587,16 @@ static int do_listen(void *userdata, uint16_t port, const char *path, listen_don
 
 static void do_unlisten(void *userdata, uint64_t id) {
         struct workers *w = userdata;
-        struct worker *deal = &w->all[WORKER_DEAL];
         struct listening *l;
 
         LIST_FOREACH(l, &w->listeners, struct listening, link) {
+                const struct worker *at = l->at;
+
                 if (l->id != id)
                         continue;
                 free_listening(l);
-                if (deal->link &&
-                    link_send_head(deal->link, json_pack("{s:s, s:I}", "op", "unlisten", "id",
-                                                         (json_int_t)id)) < 0)
+                if (at->link && link_send_head(at->link, json_pack("{s:s, s:I}", "op", "unlisten",
+                                                                   "id", (json_int_t)id)) < 0)
                         log_warning("A redirect listener is not closed: the worker does not take "
                                     "messages");
                 return;
@@ -521,12 +606,12 @@ static void do_unlisten(void *userdata, uint64_t id) {
 static void do_page(void *userdata, uint64_t listener, uint64_t request, unsigned status,
                     struct buf *html) {
         struct workers *w = userdata;
-        struct worker *deal = &w->all[WORKER_DEAL];
+        const struct listening *l = listening_of(w, listener);
         AUTO_JSON json_t *head = json_pack("{s:s, s:I, s:I, s:i, s:s}", "op", "page", "id",
                                            (json_int_t)listener, "request", (json_int_t)request,
                                            "status", (int)status, "title", "mcp-broker");
 
-        if (deal->link && (!head || link_send(deal->link, head, html, NULL, 0) < 0))
+        if (l && l->at->link && (!head || link_send(l->at->link, head, html, NULL, 0) < 0))
                 log_warning("The browser gets no page: the worker does not take messages");
 }
 

@@ -2,7 +2,7 @@
 /*
  * The keeper's end of its channels to the two network workers and to session: carries out struct
  * broker_workers. A worker that dies answers all that it had been given with "sent without answer",
- * and is replaced by the supervisor.
+ * and is replaced by the supervisor; one that is replaced while it lives ends what it has.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ struct workers_options {
 
 int workers_new(const struct workers_options *o, struct workers **ret) MUST_CHECK;
 struct workers *workers_free(struct workers *w);
-/* A new end of the stream to that worker; takes over @fd, also on failure. What the old one had is
- * answered. */
+/* A new end of the stream to that worker; takes over @fd, also on failure. An old one that still
+ * lives is told to leave: what it has under way, and its listeners, stay with it to their end. */
 int workers_attach(struct workers *w, enum worker_kind kind, int fd) MUST_CHECK;
 const struct broker_workers *workers_ops(void);
 

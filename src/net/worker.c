@@ -22,6 +22,8 @@ struct worker {
         const struct sockowner *owner;
         struct list listeners;
         size_t n_listeners;
+        size_t n_fetches;
+        bool leaving; /* another has taken our place: we end with what we have under way */
 };
 
 struct ear {
@@ -35,6 +37,11 @@ struct ear {
 
 static void leave(struct worker *w, int r) {
         (void)sd_event_exit(w->event, r);
+}
+
+static void leave_if_done(struct worker *w) {
+        if (w->leaving && w->n_fetches == 0 && w->n_listeners == 0 && chan_idle(w->chan))
+                leave(w, 0);
 }
 
 /* Failing to tell the keeper is the end: it would wait for ever. */
@@ -97,7 +104,11 @@ static void send_refusal(struct worker *w, uint64_t id, enum fetch_failure failu
 /* ---- fetches ---- */
 
 static void on_fetched(struct fetch_answer *a, void *userdata) {
-        send_answer(userdata, a);
+        struct worker *w = userdata;
+
+        w->n_fetches--;
+        send_answer(w, a);
+        leave_if_done(w);
 }
 
 static bool carries_credential(const struct fetch_request *f) {
@@ -126,8 +137,10 @@ static int op_fetch(struct worker *w, const json_t *head, struct buf *body) {
                 return 0;
         }
         r = http_fetch(w->http, &f, on_fetched, w);
-        if (r == 0)
+        if (r == 0) {
+                w->n_fetches++;
                 return 0;
+        }
         fetch_request_done(&f);
         if (r == -EEXIST)
                 return -EBADMSG;
@@ -149,9 +162,14 @@ static int op_cancel(struct worker *w, const json_t *head, struct buf *body) {
         uint64_t id;
         int r = get_id(head, "id", &id);
 
-        if (r == 0)
-                (void)http_cancel(w->http, id);
+        if (r == 0 && http_cancel(w->http, id) == 0)
+                w->n_fetches--;
         return r;
+}
+
+static int op_leave(struct worker *w, const json_t *head, struct buf *body) {
+        w->leaving = true;
+        return 0;
 }
 
 /* ---- listeners ---- */
@@ -181,7 +199,11 @@ static void on_redirect(struct listener *l, uint64_t request, struct buf *query,
 }
 
 static void on_listener_end(struct listener *l, void *userdata) {
-        ear_free(userdata);
+        struct ear *e = userdata;
+        struct worker *w = e->worker;
+
+        ear_free(e);
+        leave_if_done(w);
 }
 
 static void send_listen_failed(struct worker *w, uint64_t id, const char *reason) {
@@ -280,7 +302,7 @@ static int dispatch(struct worker *w, struct frame *f) {
         } ops[] = {
                 { "fetch", op_fetch, false },      { "cancel", op_cancel, false },
                 { "listen", op_listen, true },     { "page", op_page, true },
-                { "unlisten", op_unlisten, true },
+                { "unlisten", op_unlisten, true }, { "leave", op_leave, false },
         };
         const char *op = json_get_string(f->head, "op");
 
@@ -317,8 +339,10 @@ static int on_chan_ready(void *userdata, uint32_t revents) {
                 r = taken;
         if (r == 0)
                 r = chan_flush(w->chan);
-        if (r == 0)
+        if (r == 0) {
+                leave_if_done(w);
                 return 0;
+        }
         if (r != -EPIPE)
                 log_error("the keeper's stream is broken: %s", strerror(-r));
         leave(w, r == -EPIPE ? 0 : r); /* the keeper is gone, and nobody waits for us */

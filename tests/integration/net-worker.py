@@ -465,6 +465,34 @@ def test_it_leaves_when_the_keeper_does_and_not_on_signals():
             assert w.ended() == 0, w.process.returncode
 
 
+# A148
+def test_one_that_was_replaced_leaves_when_all_that_it_has_is_done():
+    for role in ("explore", "deal"):
+        with Worker(role) as w:
+            w.send({"op": "leave"})
+            assert w.ended() == 0, w.process.returncode
+    with server() as s, Worker("deal") as w:
+        s.gate.clear()
+        forgotten, slow = w.request(s.url + "/forgotten"), w.request(s.url + "/slow")
+        port = w.listen()
+        w.send({"op": "leave"})
+        w.send({"op": "cancel", "id": forgotten})
+        first, last = log_in(w, port)
+        assert first[1].status == 303 and last[2] == PAGE
+        w.send({"op": "unlisten", "id": 1})
+        s.gate.set()
+        assert w.expect("answer", id=slow)[0]["outcome"] == "answered"
+        assert w.ended() == 0, w.process.returncode
+        wait_until_refused(port)
+    with server() as s, Worker("deal") as w:
+        port = w.listen()
+        w.send({"op": "leave"})
+        w.fetch(s.url)  # late, and answered all the same: a browser may still come
+        _, last = log_in(w, port)
+        assert last[2] == PAGE
+        assert w.ended() == 0, w.process.returncode
+
+
 def test_a_frame_that_is_not_ours_ends_the_worker():
     fetch = {"op": "fetch", "id": 1, "method": "GET", "url": "http://127.0.0.1:9/", "headers": [],
              "allow": 4, "timeout_msec": 1000, "body_max": 10}

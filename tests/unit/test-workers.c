@@ -226,6 +226,12 @@ static json_t *answered(uint64_t id) {
         return head;
 }
 
+/* Until somebody asks, 4711 is where it listens. */
+static void listening(struct chan *far, json_int_t *ret_id) {
+        assert_op(far, "listen", ret_id, NULL);
+        say(far, json_pack("{s:s, s:I, s:i}", "op", "listening", "id", *ret_id, "port", 4711));
+}
+
 static void control(const char *what, void *userdata) {
 }
 
@@ -269,8 +275,7 @@ static void what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_th
         assert_null(timer.fn);
         assert_op(far, "fetch", &id, "grant_type=x");
         say(far, answered((uint64_t)id));
-        assert_op(far, "listen", &id, NULL);
-        say(far, json_pack("{s:s, s:I, s:i}", "op", "listening", "id", id, "port", 4711));
+        listening(far, &id);
         assert_nothing(far);
         run(e);
         assert_int_equal(told[1].n, 1);
@@ -328,6 +333,64 @@ static void a_listener_that_the_next_worker_cannot_open_is_told_as_lost(void **s
         assert_int_equal(told[1].r, -EADDRINUSE);
         (void)workers_free(w);
         (void)chan_free(far);
+        (void)loop_free(e);
+}
+
+/* A148 S6 */
+static void one_that_is_replaced_ends_what_it_has_and_gets_nothing_new(void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told[4] = { 0 };
+        uint64_t listener = 0;
+        int near = -1;
+        json_int_t id[3] = { 0 };
+        struct chan *old = stream(&near);
+        struct chan *new;
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        (void)fetch(w, &told[0]);
+        (void)fetch(w, &told[1]);
+        assert_int_equal(workers_ops()->listen(w, 0, "/path", on_listening, on_redirect, &told[2],
+                                               &listener),
+                         0);
+        assert_op(old, "fetch", &id[0], "grant_type=x");
+        assert_op(old, "fetch", &id[1], "grant_type=x");
+        listening(old, &id[2]);
+        new = stream(&near);
+        assert_int_equal(workers_attach(w, WORKER_DEAL, near), 0);
+        assert_op(old, "leave", &id[1], NULL);
+        run(e);
+        assert_int_equal(told[0].n + told[1].n, 0);
+        assert_int_equal(told[2].n, 1);
+        /* What comes now is for the new one, and what belongs to the old one goes there. */
+        (void)fetch(w, &told[3]);
+        assert_op(new, "fetch", &id[1], "grant_type=x");
+        assert_nothing(old);
+        say(new, answered((uint64_t)id[1]));
+        say(old, answered((uint64_t)id[0]));
+        run(e);
+        assert_int_equal(told[0].n, 1);
+        assert_int_equal(told[0].outcome, FETCH_ANSWERED);
+        assert_int_equal(told[3].outcome, FETCH_ANSWERED);
+        workers_ops()->page(w, listener, 1, 400, &(struct buf){ 0 });
+        assert_op(old, "page", &id[1], NULL);
+        assert_nothing(new);
+        /* It dies before its time: what it had is in doubt, and the new one takes its listener. */
+        old = chan_free(old);
+        run(e);
+        assert_int_equal(told[1].n, 1);
+        assert_int_equal(told[1].outcome, FETCH_NO_ANSWER);
+        listening(new, &id[1]);
+        assert_int_equal(id[1], id[2]);
+        run(e);
+        assert_int_equal(told[2].n, 1);
+        workers_ops()->unlisten(w, listener);
+        assert_op(new, "unlisten", &id[1], NULL);
+        assert_nothing(new);
+        (void)workers_free(w);
+        (void)chan_free(new);
         (void)loop_free(e);
 }
 
@@ -396,6 +459,7 @@ int main(void) {
                 cmocka_unit_test(
                         what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next),
                 cmocka_unit_test(a_listener_that_the_next_worker_cannot_open_is_told_as_lost),
+                cmocka_unit_test(one_that_is_replaced_ends_what_it_has_and_gets_nothing_new),
                 cmocka_unit_test(requests_that_are_forgotten_leave_nothing_behind),
                 cmocka_unit_test(a_worker_that_does_not_come_back_is_not_waited_for_for_ever),
         };
