@@ -75,6 +75,8 @@ static void print_process(const json_t *item) {
         if (json_get_int(item, "restarts", 0) > 0)
                 (void)printf(", started again %lld times",
                              (long long)json_get_int(item, "restarts", 0));
+        if (json_get_bool(item, "replaced", false))
+                (void)printf(", replaced: leaves when it has ended what it has");
         json_array_foreach(missing, i, what)
                 (void)printf("%s%s", i == 0 ? ", not granted: " : " ",
                              json_string_value(what) ? json_string_value(what) : "?");

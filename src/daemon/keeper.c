@@ -83,25 +83,30 @@ static int parse_files(const struct config_files *config, const struct config_fi
 }
 
 /* A reload that does not parse changes nothing (S3: never a weaker policy by accident). */
-static int on_configure(struct keeper *k, struct frame *f) {
+static int configure(struct keeper *k, const json_t *head) {
         AUTO_CONFIG_FILES struct config_files config = CONFIG_FILES_INIT;
         AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
         struct config *c = NULL;
         struct policy *p = NULL;
         struct error err = ERROR_INIT;
-        int r = config_files_from_json(&config, json_object_get(f->head, "config"));
+        int r = config_files_from_json(&config, json_object_get(head, "config"));
 
         if (r == 0)
-                r = config_files_from_json(&policy, json_object_get(f->head, "policy"));
+                r = config_files_from_json(&policy, json_object_get(head, "policy"));
         if (r == 0)
                 r = parse_files(&config, &policy, &c, &p, &err);
         if (r < 0) {
                 (void)error_fallback(&err, r, "reading the new configuration");
                 log_failure(LOG_ERR, &err, "The old configuration stays");
-                return 0;
+                return r;
         }
         log_open("mcp-brokerd[keeper]", c->log_level);
         broker_reload(k->broker, p, c);
+        return 0;
+}
+
+static int on_configure(struct keeper *k, struct frame *f) {
+        say(k, json_pack("{s:s, s:b}", "op", "configured", "ok", configure(k, f->head) == 0));
         return 0;
 }
 

@@ -5,7 +5,7 @@
  * begins.
  *
  * With the supervisor: "configure" (config, policy files), "worker" and "writer" (a new end, one
- * descriptor), "processes", "stop"; and back: "ready", "failed", "alive", "control", "stopped".
+ * descriptor), "processes", "stop"; and back: "ready", "configured", "failed", "alive", "control".
  */
 #pragma once
 

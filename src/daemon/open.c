@@ -146,9 +146,9 @@ static int open_listeners(const struct options *o, struct supervisor_files *f, s
 
 /* What does not parse is said here, before anything is opened; the keeper reads the same bytes
  * again. */
-static int apply_config(const struct supervisor_files *f, struct error *err) {
+int supervisor_apply_config(const struct config_files *files, struct error *err) {
         struct config c = { 0 };
-        int r = config_parse(&c, &f->config, err);
+        int r = config_parse(&c, files, err);
 
         if (r == 0)
                 log_open("mcp-brokerd", c.log_level);
@@ -164,7 +164,7 @@ int supervisor_open(const struct options *o, struct supervisor_files *f, struct 
         };
         r = supervisor_read_config(o, &f->config, &f->policy, err);
         if (r == 0)
-                r = apply_config(f, err);
+                r = supervisor_apply_config(&f->config, err);
         if (r == 0)
                 r = open_state(o, f, err);
         if (r == 0)

@@ -10,8 +10,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "daemon/keeper.h"
+#include "daemon/launch.h"
 #include "daemon/link.h"
 #include "daemon/workers.h"
 #include "daemon/writer.h"
@@ -22,10 +24,12 @@
 #define RESTART_MIN_USEC (50 * USEC_PER_MSEC)
 #define RESTART_MAX_USEC (10 * USEC_PER_SEC)
 #define STOP_SEC 40 /* a little more than the keeper takes at most */
+#define RETIRED_MAX 8
 
 struct supervisor;
 
 struct process {
+        struct list retired; /* in supervisor->retired */
         struct supervisor *supervisor;
         const char *name;
         pid_t pid; /* 0: not running */
@@ -34,6 +38,7 @@ struct process {
         uint64_t started_boot;
         uint64_t delay_usec;
         unsigned n_restarts;
+        bool stale; /* runs with values that have been replaced */
 };
 
 struct supervisor {
@@ -47,12 +52,16 @@ struct supervisor {
         struct process writer;
         struct process workers[WORKER_KIND_COUNT];
         struct process command;
+        struct list retired; /* network workers that end what they have; others have their place */
+        unsigned n_retired;
+        struct config_files pending; /* the keeper is asked about it */
+        bool configuring;
         sd_event_source *give_up;
         bool keeper_left;
         bool ready;
         bool stopping;
         bool cut;    /* stopped before it was ready */
-        bool reload; /* asked for before it was ready */
+        bool reload; /* asked for before it was ready, or while another is under way */
         int status;
         int command_status; /* -1: none has ended */
 };
@@ -62,13 +71,20 @@ static void tell_keeper(struct supervisor *s, json_t *head) {
                 log_debug("the keeper does not take messages");
 }
 
-static json_t *describe(const struct process *p) {
-        return json_pack("{s:s, s:I, s:i}", "name", p->name, "pid", (json_int_t)p->pid, "restarts",
-                         (int)p->n_restarts);
+static json_t *describe(const struct process *p, bool retired) {
+        json_t *value = json_pack("{s:s, s:I, s:i}", "name", p->name, "pid", (json_int_t)p->pid,
+                                  "restarts", (int)p->n_restarts);
+
+        if (value && retired && json_object_set_new(value, "replaced", json_true()) < 0) {
+                json_decref(value);
+                return NULL;
+        }
+        return value;
 }
 
 static void tell_processes(struct supervisor *s) {
         AUTO_JSON json_t *list = json_array();
+        const struct process *old;
         int r = list ? 0 : -ENOMEM;
 
         if (r == 0)
@@ -76,11 +92,13 @@ static void tell_processes(struct supervisor *s) {
                                           json_pack("{s:s, s:I, s:i}", "name", "supervisor", "pid",
                                                     (json_int_t)getpid(), "restarts", 0));
         if (r == 0)
-                r = json_array_append_new(list, describe(&s->keeper));
+                r = json_array_append_new(list, describe(&s->keeper, false));
         if (r == 0)
-                r = json_array_append_new(list, describe(&s->writer));
+                r = json_array_append_new(list, describe(&s->writer, false));
         for (int i = 0; r == 0 && i < WORKER_KIND_COUNT; i++)
-                r = json_array_append_new(list, describe(&s->workers[i]));
+                r = json_array_append_new(list, describe(&s->workers[i], false));
+        LIST_FOREACH(old, &s->retired, struct process, retired)
+                r = r == 0 ? json_array_append_new(list, describe(old, true)) : r;
         if (r == 0)
                 tell_keeper(s, json_pack("{s:s, s:O}", "op", "processes", "list", list));
 }
@@ -114,54 +132,22 @@ static void stop(struct supervisor *s) {
                 log_warning("No timer for the stop: out of memory");
 }
 
-static void reload(struct supervisor *s) {
-        AUTO_CONFIG_FILES struct config_files config = CONFIG_FILES_INIT;
-        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
-        struct error err = ERROR_INIT;
-        json_t *config_json = NULL;
-        json_t *policy_json = NULL;
-        char text[96];
-
-        s->reload = !s->ready;
-        if (!s->ready)
-                return;
-        (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
-                       (unsigned long long)clock_monotonic_usec());
-        (void)sd_notify(0, text);
-        if (supervisor_read_config(s->options, &config, &policy, &err) < 0 ||
-            config_files_to_json(&config, &config_json) < 0 ||
-            config_files_to_json(&policy, &policy_json) < 0) {
-                (void)error_fallback(&err, -ENOMEM, "reading the configuration again");
-                log_failure(LOG_ERR, &err, "The old configuration stays");
-                json_decref(config_json);
-        } else {
-                tell_keeper(s, json_pack("{s:s, s:o, s:o}", "op", "configure", "config",
-                                         config_json, "policy", policy_json));
-        }
-        (void)sd_notify(0, "READY=1");
-}
-
 /* --- Children -------------------------------------------------------------------------------- */
 
 static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err);
 static int start_writer(struct supervisor *s, int fd);
 
-static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
-        struct process *p = userdata;
+/* Starts it, and gives the keeper the other end of a new stream. */
+static int start_anew(struct process *p, struct error *err) {
         struct supervisor *s = p->supervisor;
         AUTO_JSON json_t *head = NULL;
-        struct error err = ERROR_INIT;
         int fds[2] = { -1, -1 };
-        int r;
+        int r = sock_pair(fds);
 
-        p->again = loop_source_free(p->again);
-        if (s->keeper_left)
-                return 0;
-        r = sock_pair(fds);
         if (r == 0)
                 r = p == &s->writer
                             ? start_writer(s, fds[0])
-                            : start_worker(s, (enum worker_kind)(p - s->workers), fds[0], &err);
+                            : start_worker(s, (enum worker_kind)(p - s->workers), fds[0], err);
         if (r == 0) {
                 head = p == &s->writer ? json_pack("{s:s}", "op", "writer")
                                        : json_pack("{s:s, s:s}", "op", "worker", "name", p->name);
@@ -171,8 +157,18 @@ static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
                 (void)close(fds[0]);
         if (fds[1] >= 0)
                 (void)close(fds[1]);
-        if (r < 0) {
-                (void)error_fallback(&err, r, "starting a worker again");
+        return error_fallback(err, r, "starting a worker again");
+}
+
+static int on_start_again(sd_event_source *src, uint64_t usec, void *userdata) {
+        struct process *p = userdata;
+        struct supervisor *s = p->supervisor;
+        struct error err = ERROR_INIT;
+
+        p->again = loop_source_free(p->again);
+        if (s->keeper_left)
+                return 0;
+        if (start_anew(p, &err) < 0) {
                 log_failure(LOG_ERR, &err, p->name);
                 /* One that runs, of which the keeper knows nothing, ends by itself: then again. */
                 if (p->pid == 0 && loop_timer(s->event, clock_boot_usec() + RESTART_MAX_USEC,
@@ -197,8 +193,60 @@ static void start_again(struct process *p) {
                 (void)sd_event_exit(p->supervisor->event, 1);
 }
 
+/* In place of one that runs with the values of before. That one gets no more requests from the
+ * keeper, and leaves when it has ended what it has: a refresh that is in the air is not cut. */
+static void replace(struct process *p) {
+        struct supervisor *s = p->supervisor;
+        struct error err = ERROR_INIT;
+        struct process *old;
+
+        if (p->pid == 0 || !p->stale || s->stopping || s->n_retired >= RETIRED_MAX)
+                return;
+        old = malloc(sizeof(*old));
+        if (old) {
+                *old = *p;
+                p->pid = 0;
+                p->child = NULL;
+        }
+        if (!old || start_anew(p, &err) < 0) {
+                (void)error_fallback(&err, -ENOMEM, "replacing a worker");
+                log_failure(LOG_ERR, &err, p->name);
+        }
+        if (old && p->pid == 0) {
+                *p = *old;
+                free(old);
+        } else if (old) {
+                list_init(&old->retired);
+                list_append(&s->retired, &old->retired);
+                s->n_retired++;
+                (void)sd_event_source_set_userdata(old->child, old);
+        }
+}
+
+static void replace_all(struct supervisor *s) {
+        for (int i = 0; i < WORKER_KIND_COUNT; i++)
+                replace(&s->workers[i]);
+        tell_processes(s);
+}
+
 static int exit_status(const siginfo_t *si) {
         return si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
+}
+
+static const char *how(const siginfo_t *si) {
+        return si->si_code == CLD_EXITED ? "status" : "signal";
+}
+
+static void on_retired_end(struct process *p, const siginfo_t *si) {
+        struct supervisor *s = p->supervisor;
+
+        if (exit_status(si) != 0 && !s->stopping)
+                log_warning("%s, which was replaced, ended (%s %d)", p->name, how(si),
+                            si->si_status);
+        list_remove(&p->retired);
+        s->n_retired--;
+        free(p);
+        replace_all(s);
 }
 
 static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
@@ -208,6 +256,10 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
 
         p->pid = 0;
         p->child = loop_source_free(p->child);
+        if (!list_empty(&p->retired)) {
+                on_retired_end(p, si);
+                return 0;
+        }
         if (p == &s->command) {
                 s->command_status = exit_status(si);
                 stop(s);
@@ -216,8 +268,8 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
         /* What is being made durable while we stop needs a writer, until the keeper is gone. */
         if (is_worker ? !s->stopping : p == &s->writer && s->keeper.pid > 0) {
                 if (!s->stopping)
-                        log_warning("%s ended (%s %d); it is started again", p->name,
-                                    si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+                        log_warning("%s ended (%s %d); it is started again", p->name, how(si),
+                                    si->si_status);
                 start_again(p);
         }
         if (is_worker || p == &s->writer)
@@ -226,8 +278,7 @@ static int on_child(sd_event_source *src, const siginfo_t *si, void *userdata) {
         link_read(s->keeper_link);
         /* Without the keeper there is nothing to supervise. */
         if (!s->stopping || (exit_status(si) != 0 && !s->cut))
-                log_error("The %s ended (%s %d)", p->name,
-                          si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+                log_error("The %s ended (%s %d)", p->name, how(si), si->si_status);
         if (s->status == 0 && !s->cut)
                 s->status = s->stopping || exit_status(si) ? exit_status(si) : 1;
         (void)sd_event_exit(s->event, s->status);
@@ -245,74 +296,11 @@ static int watch(struct supervisor *s, struct process *p, pid_t pid) {
         return 0;
 }
 
-/* What a worker's environment may hold: where the person's session is, and what test tools need. */
-static const char *const passed_on[] = { "PATH=",
-                                         "HOME=",
-                                         "USER=",
-                                         "LOGNAME=",
-                                         "LANG=",
-                                         "LC_ALL=",
-                                         "TERM=",
-                                         "DISPLAY=",
-                                         "WAYLAND_DISPLAY=",
-                                         "XAUTHORITY=",
-                                         "XDG_RUNTIME_DIR=",
-                                         "DBUS_SESSION_BUS_ADDRESS=",
-                                         "ASAN_OPTIONS=",
-                                         "UBSAN_OPTIONS=",
-                                         "LSAN_OPTIONS=",
-                                         "GCOV_PREFIX=",
-                                         "GCOV_PREFIX_STRIP=" };
-
-static char **worker_environment(char **all) {
-        size_t n = 0;
-        char **env = calloc(ARRAY_SIZE(passed_on) + 1, sizeof(*env));
-
-        for (size_t i = 0; env && all[i] && n < ARRAY_SIZE(passed_on); i++)
-                for (size_t k = 0; k < ARRAY_SIZE(passed_on); k++)
-                        if (strncmp(all[i], passed_on[k], strlen(passed_on[k])) == 0 &&
-                            n < ARRAY_SIZE(passed_on))
-                                env[n++] = all[i];
-        return env;
-}
-
-static int add_option(char **argv, size_t *n, const char *name, const char *value) {
-        AUTO_BUF struct buf b = BUF_INIT;
-        int r = value ? buf_printf(&b, "--%s=%s", name, value) : -ENOENT;
-
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        argv[*n] = buf_steal(&b);
-        return argv[(*n)++] ? 0 : -ENOMEM;
-}
-
-static int worker_argv(struct supervisor *s, enum worker_kind kind, char **argv, char *path) {
-        struct config config = { 0 };
-        struct error err = ERROR_INIT;
-        size_t n = 1;
-        int r;
-
-        argv[0] = path;
-        if (kind == WORKER_SESSION)
-                return 0;
-        r = config_parse(&config, &s->files->config, &err);
-        if (r == 0)
-                r = add_option(argv, &n, "role", worker_name(kind));
-        if (r == 0)
-                r = add_option(argv, &n, "ca-file", config.ca_file);
-        if (r == 0)
-                r = add_option(argv, &n, "proxy", config.proxy);
-        if (r == 0)
-                r = add_option(argv, &n, "no-proxy", config.no_proxy);
-        config_done(&config);
-        return r;
-}
-
 static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, struct error *err) {
         struct process *p = &s->workers[kind];
         AUTO_BUF struct buf path = BUF_INIT;
-        char *argv[8] = { 0 };
-        AUTO_FREE char **env = worker_environment(s->environment);
+        char *argv[LAUNCH_ARGV_MAX] = { 0 };
+        AUTO_FREE char **env = launch_environment(s->environment);
         const struct spawn_fd fds[] = { { fd, 3 }, { STDERR_FILENO, STDERR_FILENO } };
         pid_t pid = 0;
         int r;
@@ -320,7 +308,7 @@ static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, str
         r = buf_printf(&path, "%s/%s", s->options->libexec_dir,
                        kind == WORKER_SESSION ? "mcp-broker-session" : "mcp-broker-net");
         if (r == 0)
-                r = worker_argv(s, kind, argv, path.data);
+                r = launch_argv(&s->files->config, kind, path.data, argv, err);
         if (r == 0 && !env)
                 r = -ENOMEM;
         if (r == 0)
@@ -331,10 +319,11 @@ static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, str
                                            .n_fds = ARRAY_SIZE(fds),
                                            .die_with_us = true },
                           &pid, NULL, err);
-        for (size_t i = 1; i < ARRAY_SIZE(argv); i++)
-                free(argv[i]);
+        launch_argv_done(argv);
         if (r == 0)
                 r = watch(s, p, pid);
+        if (r == 0)
+                p->stale = false;
         return error_fallback(err, r, "starting a worker");
 }
 
@@ -365,6 +354,82 @@ static int start_command(struct supervisor *s, struct error *err) {
                   &pid, NULL, err);
         free(env);
         return r < 0 ? r : error_fallback(err, watch(s, &s->command, pid), "watching the command");
+}
+
+/* --- New values ------------------------------------------------------------------------------ */
+
+static int ask_keeper(struct supervisor *s, const struct config_files *policy) {
+        json_t *config_json = NULL;
+        json_t *policy_json = NULL;
+
+        if (!s->keeper_link || config_files_to_json(&s->pending, &config_json) < 0 ||
+            config_files_to_json(policy, &policy_json) < 0) {
+                json_decref(config_json);
+                return -ENOMEM;
+        }
+        return link_send_head(s->keeper_link,
+                              json_pack("{s:s, s:o, s:o}", "op", "configure", "config", config_json,
+                                        "policy", policy_json));
+}
+
+static void reload_done(struct supervisor *s) {
+        s->configuring = false;
+        config_files_done(&s->pending);
+        s->pending = CONFIG_FILES_INIT;
+        if (!s->stopping)
+                (void)sd_notify(0, "READY=1");
+}
+
+static void reload(struct supervisor *s) {
+        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
+        struct error err = ERROR_INIT;
+        char text[96];
+        int r;
+
+        s->reload = !s->ready || s->configuring;
+        if (s->reload || s->stopping)
+                return;
+        (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                       (unsigned long long)clock_monotonic_usec());
+        (void)sd_notify(0, text);
+        r = supervisor_read_config(s->options, &s->pending, &policy, &err);
+        if (r == 0)
+                r = launch_check(&s->pending, &err);
+        if (r == 0)
+                r = ask_keeper(s, &policy);
+        if (r < 0) {
+                (void)error_fallback(&err, r, "reading the configuration again");
+                log_failure(LOG_ERR, &err, "The old configuration stays");
+                reload_done(s);
+                return;
+        }
+        s->configuring = true;
+}
+
+static void take_pending(struct supervisor *s) {
+        struct error err = ERROR_INIT;
+        bool differ = false;
+
+        if (launch_differs(&s->files->config, &s->pending, &differ, &err) < 0 ||
+            supervisor_apply_config(&s->pending, &err) < 0) {
+                log_failure(LOG_ERR, &err, "the new configuration");
+                return;
+        }
+        s->workers[WORKER_EXPLORE].stale |= differ;
+        s->workers[WORKER_DEAL].stale |= differ;
+        config_files_done(&s->files->config);
+        s->files->config = s->pending;
+        s->pending = CONFIG_FILES_INIT;
+        replace_all(s);
+}
+
+/* The keeper has judged it: what it refuses changes nothing here either. */
+static void on_configured(struct supervisor *s, bool ok) {
+        if (ok)
+                take_pending(s);
+        reload_done(s);
+        if (s->reload)
+                reload(s);
 }
 
 /* --- What the keeper says -------------------------------------------------------------------- */
@@ -406,6 +471,8 @@ static int on_keeper_frame(struct frame *f, void *userdata) {
                 on_keeper_ready(s);
         else if (streq(op, "failed"))
                 on_keeper_failed(s, f->head);
+        else if (streq(op, "configured") && s->configuring)
+                on_configured(s, json_get_bool(f->head, "ok", false));
         else if (streq(op, "alive"))
                 (void)sd_notify(0, "WATCHDOG=1");
         else if (streq(op, "control") && what && streq(what, "stop"))
@@ -620,13 +687,19 @@ static int start_writer(struct supervisor *s, int fd) {
         return pid < 0 ? -errno : watch(s, &s->writer, pid);
 }
 
+static void name_process(struct supervisor *s, struct process *p, const char *name) {
+        p->supervisor = s;
+        p->name = name;
+        list_init(&p->retired);
+}
+
 static void name_processes(struct supervisor *s) {
-        s->keeper = (struct process){ .supervisor = s, .name = "keeper" };
-        s->writer = (struct process){ .supervisor = s, .name = "writer" };
-        s->command = (struct process){ .supervisor = s, .name = "command" };
+        list_init(&s->retired);
+        name_process(s, &s->keeper, "keeper");
+        name_process(s, &s->writer, "writer");
+        name_process(s, &s->command, "command");
         for (int i = 0; i < WORKER_KIND_COUNT; i++)
-                s->workers[i] = (struct process){ .supervisor = s,
-                                                  .name = worker_name((enum worker_kind)i) };
+                name_process(s, &s->workers[i], worker_name((enum worker_kind)i));
 }
 
 static void end_process(struct process *p) {
@@ -645,6 +718,7 @@ int supervisor_run(const struct options *o, struct supervisor_files *f,
                                 .environment = environment,
                                 .command_status = -1 };
         struct error err = ERROR_INIT;
+        struct process *old;
         int r;
 
         name_processes(&s);
@@ -661,6 +735,11 @@ int supervisor_run(const struct options *o, struct supervisor_files *f,
         end_process(&s.writer);
         for (int i = 0; i < WORKER_KIND_COUNT; i++)
                 end_process(&s.workers[i]);
+        LIST_FOREACH(old, &s.retired, struct process, retired) {
+                end_process(old);
+                free(old);
+        }
+        config_files_done(&s.pending);
         s.give_up = loop_source_free(s.give_up);
         s.keeper_link = link_free(s.keeper_link);
         s.event = loop_free(s.event);

@@ -30,6 +30,8 @@ int supervisor_open(const struct options *o, struct supervisor_files *f, struct 
 /* Reads configuration and policy (again). */
 int supervisor_read_config(const struct options *o, struct config_files *config,
                            struct config_files *policy, struct error *err) MUST_CHECK;
+/* What of it concerns the supervisor itself. */
+int supervisor_apply_config(const struct config_files *files, struct error *err) MUST_CHECK;
 void supervisor_files_done(struct supervisor_files *f);
 
 /* Runs all of it; @on_ready (may be NULL) is called once when requests are answered. Returns the

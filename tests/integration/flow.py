@@ -464,6 +464,81 @@ def reload_keeps_the_old_policy_when_the_new_one_is_wrong(stack):
     until("denied", lambda: broker.run("mcp-token", "--no-login", demo.mcp).returncode == 5)
 
 
+def network_settings(broker, text):
+    """Changes them while it runs; back when other processes have taken the place of both network workers."""
+    before = [broker.pid(name) for name in ("explore", "deal")]
+    (broker.dir / "config/mcp-broker.conf").write_text("[Network]\n" + text)
+    broker.run("mcp-brokerctl", "reload", check=0)
+    until("they are replaced", lambda: not set(before) & {p["pid"] for p in broker.status()["processes"] if not p.get("replaced")})
+    return before
+
+
+def replaced(broker):
+    return {p["pid"] for p in broker.status()["processes"] if p.get("replaced")}
+
+
+def a_reload_changes_what_the_network_workers_use(stack):
+    broker = Broker(stack)
+    proxy = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    proxy.settimeout(PATIENCE)
+    network_settings(broker, f"Proxy=http://127.0.0.1:{proxy.getsockname()[1]}\n")
+    adding = broker.popen("mcp-add", "--no-browser", "https://mcp.example.com/")
+    connection, _ = proxy.accept()
+    assert connection.recv(4096).startswith(b"CONNECT mcp.example.com:443 "), "it goes through the proxy"
+    connection.close()
+    proxy.close()
+    assert adding.wait(PATIENCE) != 0
+    until("those of before have left", lambda: not replaced(broker))
+    # The same values again replace nobody; what cannot be used changes nothing.
+    pids = [broker.pid(name) for name in ("explore", "deal")]
+    broker.run("mcp-brokerctl", "reload", check=0)
+    (broker.dir / "config/mcp-broker.conf").write_text("[Network]\nCaFile=/nonexistent.pem\n")
+    broker.run("mcp-brokerctl", "reload", check=0)
+    until("the refusal is logged", lambda: "old configuration stays" in broker.log())
+    assert "/nonexistent.pem" in broker.log(), broker.log()
+    assert [broker.pid(name) for name in ("explore", "deal")] == pids
+    # A worker that dies afterwards is started with the new values.
+    os.kill(pids[0], signal.SIGKILL)
+    until("another is there", lambda: broker.pid("explore") not in (0, pids[0]))
+    assert "--proxy=" in open(f"/proc/{broker.pid('explore')}/cmdline").read()
+
+
+# A148 S6
+def a_refresh_that_is_in_the_air_is_not_cut_by_a_reload(stack):
+    demo = Demo(stack, "--auto-consent", "--fault", "expired-at-once:token")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    demo.hold("refresh")
+    waiting = broker.popen("mcp-token", "--no-login", demo.mcp)
+    demo.wait(held={"refresh": 1})
+    old = network_settings(broker, "NoProxy=one.example.com\n")
+    assert old[1] in replaced(broker)
+    network_settings(broker, "NoProxy=two.example.com\n")
+    assert old[1] in replaced(broker)
+    demo.release("refresh")
+    out, err = waiting.communicate(timeout=PATIENCE)
+    assert waiting.returncode == 0, err
+    assert mcp_call(demo.mcp, out.strip())[0] == 200
+    assert demo.count("refresh") == 1, demo.requests("refresh")
+    until("those of before have left", lambda: not replaced(broker))
+
+
+# A104
+def a_login_that_waits_for_its_browser_survives_a_reload(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.person()
+    adding = broker.popen("mcp-add", "--no-browser", demo.mcp)
+    url = next(line.strip() for line in adding.stderr if line.strip().startswith(demo.issuer))
+    old = network_settings(broker, "NoProxy=one.example.com\n")
+    until("explore has left, which has nothing to stay for", lambda: replaced(broker) == {old[1]})
+    subprocess.run([str(broker.dir / "person"), url], env=broker.env, check=True, timeout=PATIENCE)
+    assert adding.wait(PATIENCE) == 0, adding.stderr.read()
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    until("the one of before has left", lambda: not replaced(broker))
+    assert "ended (" not in broker.log(), broker.log()
+
+
 def systemd_is_told_when_a_reload_began_by_its_own_clock(stack):
     """In a time namespace the clock that goes on during sleep is a day ahead of the other, as after a day of sleep."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--time", "--fork", "true"], capture_output=True, check=False).returncode != 0:
@@ -484,7 +559,7 @@ def systemd_is_told_when_a_reload_began_by_its_own_clock(stack):
 
 
 TESTS = [value for value in list(globals().values())
-         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk",)]
+         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk", "network_settings", "replaced")]
 
 if __name__ == "__main__":
     sys.exit(Tap().run(TESTS))
