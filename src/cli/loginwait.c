@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "cli/browser.h"
+#include "os/browser.h"
 
 #define EXIT_INTERRUPTED 130
 #define PASTE_MAX 16384

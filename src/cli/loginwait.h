@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "cli/common.h"
+#include "program/program.h"
 
 struct login_ui {
         const struct program *program;

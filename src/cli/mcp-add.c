@@ -2,9 +2,9 @@
 /*
  * mcp-add: makes the broker know an MCP server, and logs in. See mcp-add(1).
  */
-#include "cli/common.h"
 #include "cli/loginwait.h"
 #include "os/process.h"
+#include "program/program.h"
 
 static const char help_text[] =
         "Usage: mcp-add [OPTION]... URL\n"

@@ -2,8 +2,8 @@
 /*
  * mcp-brokerctl: looks at the daemon and steers it. See mcp-brokerctl(1).
  */
-#include "cli/common.h"
 #include "os/process.h"
+#include "program/program.h"
 
 static const char help_text[] =
         "Usage: mcp-brokerctl [OPTION]... status|stop|reload|lock|unlock\n"

@@ -3,9 +3,9 @@
  * mcp-list: which servers the broker knows, and how each stands. See mcp-list(1).
  */
 #include "base/codec.h"
-#include "cli/common.h"
 #include "cli/table.h"
 #include "os/process.h"
+#include "program/program.h"
 
 static const char help_text[] =
         "Usage: mcp-list [OPTION]... [NAME|URL]\n"

@@ -2,9 +2,9 @@
 /*
  * mcp-token: a token for a server, in the form that the caller needs. See mcp-token(1).
  */
-#include "cli/common.h"
 #include "cli/loginwait.h"
 #include "os/process.h"
+#include "program/program.h"
 
 static const char help_text[] =
         "Usage: mcp-token [OPTION]... NAME|URL\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/browser.h"
+#include "os/browser.h"
 
 #include <stdio.h>
 #include <sys/stat.h>

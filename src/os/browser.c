@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/browser.h"
+#include "os/browser.h"
 
 #include "base/url.h"
 #include "os/spawn.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include "cli/common.h"
+#include "program/program.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
