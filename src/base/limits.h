@@ -33,6 +33,7 @@
 #define LIMIT_FETCHES 256             /* under way at once, a worker */
 
 /* Answers that are read as they come */
+#define LIMIT_STREAMS 256                    /* open at once */
 #define LIMIT_EVENT_BYTES (64 * 1024 * 1024) /* one server-sent event */
 
 /* Text we keep of others */

@@ -7,22 +7,11 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "http/transfer.h"
+#include "http/internal.h"
 #include "loop/loop.h"
 #include "os/io.h"
 
 #define CA_BYTES_MAX ((size_t)4 * 1024 * 1024)
-
-struct http {
-        sd_event *event;
-        sd_event_source *timer;
-        sd_event_source *defer; /* for those that ended before they began */
-        CURLM *multi;
-        struct transfer_defaults defaults;
-        struct list running;
-        struct list refused;
-        size_t n_transfers;
-};
 
 /* ---- memory: what libcurl frees is wiped first ---- */
 
@@ -93,9 +82,15 @@ int http_init(void) {
 
 /* ---- the end of a transfer ---- */
 
-static void complete(struct http *h, struct transfer *t) {
+static void complete(struct http *h, struct transfer *t, CURLcode code) {
         list_remove(&t->link);
-        h->n_transfers--;
+        t->running = false;
+        if (t->stream) {
+                stream_ended(t->stream, code);
+                return;
+        }
+        transfer_finish(t, code);
+        h->n_fetches--;
         t->done(&t->answer, t->userdata);
         (void)transfer_free(t);
 }
@@ -112,9 +107,8 @@ static void reap(struct http *h) {
                 if (m->msg != CURLMSG_DONE ||
                     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
                         continue;
-                transfer_finish(t, code);
                 (void)curl_multi_remove_handle(h->multi, easy);
-                complete(h, t);
+                complete(h, t, code);
         }
 }
 
@@ -124,15 +118,14 @@ static void drive(struct http *h, curl_socket_t fd, int events) {
         struct transfer *t;
 
         reap(h);
-        if (code == CURLM_OK)
-                return;
+        if (code != CURLM_OK)
+                log_debug("libcurl: %s", curl_multi_strerror(code));
         /* Out of memory, in effect. Nothing would wake these again, so they end here. */
-        log_debug("libcurl: %s", curl_multi_strerror(code));
-        while ((t = LIST_FIRST(&h->running, struct transfer, link))) {
+        while (code != CURLM_OK && (t = LIST_FIRST(&h->running, struct transfer, link))) {
                 (void)curl_multi_remove_handle(h->multi, t->easy);
-                transfer_finish(t, CURLE_OUT_OF_MEMORY);
-                complete(h, t);
+                complete(h, t, CURLE_OUT_OF_MEMORY);
         }
+        streams_deliver(h);
 }
 
 /* ---- libcurl on sd-event ---- */
@@ -195,12 +188,13 @@ static int on_curl_timeout(CURLM *multi, long msec, void *userdata) {
         return r < 0 ? -1 : 0;
 }
 
-static int on_refused(sd_event_source *s, void *userdata) {
+static int on_deferred(sd_event_source *s, void *userdata) {
         struct http *h = userdata;
         struct transfer *t;
 
         while ((t = LIST_FIRST(&h->refused, struct transfer, link)))
-                complete(h, t);
+                complete(h, t, CURLE_FAILED_INIT);
+        streams_deliver(h);
         return 0;
 }
 
@@ -226,7 +220,7 @@ static int set_up_loop(struct http *h) {
         if (r == 0)
                 r = loop_timer_stop(h->timer);
         if (r == 0)
-                r = loop_defer(h->event, on_refused, h, "http-refused", &h->defer);
+                r = loop_defer(h->event, on_deferred, h, "http-deferred", &h->defer);
         if (r == 0)
                 r = sd_event_source_set_enabled(h->defer, SD_EVENT_OFF);
         return r < 0 ? r : 0;
@@ -263,8 +257,13 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
         if (!h)
                 return error_oom(err);
         h->event = sd_event_ref(event);
+        h->defaults.connect_msec = LIMIT_FETCH_CONNECT_MSEC;
+        if (options->connect_msec > 0)
+                h->defaults.connect_msec = (long)options->connect_msec;
         list_init(&h->running);
         list_init(&h->refused);
+        list_init(&h->streams);
+        list_init(&h->due);
         r = set_up_multi(h);
         if (r == 0)
                 r = set_up_loop(h);
@@ -286,12 +285,11 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
         return 0;
 }
 
-static void drop_all(struct http *h, struct list *l) {
+static void drop_fetches(struct http *h, struct list *l) {
         struct transfer *t;
 
         while ((t = LIST_FIRST(l, struct transfer, link))) {
-                if (l == &h->running)
-                        (void)curl_multi_remove_handle(h->multi, t->easy);
+                http_stop(h, t);
                 (void)transfer_free(t);
         }
 }
@@ -299,8 +297,9 @@ static void drop_all(struct http *h, struct list *l) {
 struct http *http_free(struct http *h) {
         if (!h)
                 return NULL;
-        drop_all(h, &h->running);
-        drop_all(h, &h->refused);
+        streams_close(h);
+        drop_fetches(h, &h->running);
+        drop_fetches(h, &h->refused);
         if (h->multi)
                 (void)curl_multi_cleanup(h->multi);
         (void)loop_source_free(h->timer);
@@ -313,51 +312,71 @@ struct http *http_free(struct http *h) {
         return NULL;
 }
 
+/* ---- starting and stopping ---- */
+
+void http_wake(struct http *h) {
+        if (sd_event_source_set_enabled(h->defer, SD_EVENT_ONESHOT) < 0)
+                log_debug("http: what is due is told later");
+}
+
+void http_start(struct http *h, struct transfer *t, bool refused) {
+        if (!refused && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
+                t->running = true;
+                list_append(&h->running, &t->link);
+                return;
+        }
+        transfer_finish(t, CURLE_OUT_OF_MEMORY);
+        list_append(&h->refused, &t->link);
+        http_wake(h);
+}
+
+void http_stop(struct http *h, struct transfer *t) {
+        if (t->running)
+                (void)curl_multi_remove_handle(h->multi, t->easy);
+        t->running = false;
+        list_remove(&t->link);
+}
+
 static struct transfer *find(struct list *l, uint64_t id) {
         struct transfer *t;
 
         LIST_FOREACH(t, l, struct transfer, link)
-                if (t->answer.id == id)
+                if (!t->stream && t->answer.id == id)
                         return t;
         return NULL;
+}
+
+static struct transfer *find_fetch(struct http *h, uint64_t id) {
+        struct transfer *t = find(&h->running, id);
+
+        return t ? t : find(&h->refused, id);
 }
 
 int http_fetch(struct http *h, struct fetch_request *f, http_done_fn done, void *userdata) {
         struct transfer *t = NULL;
         int r;
 
-        if (find(&h->running, f->id) || find(&h->refused, f->id))
+        if (find_fetch(h, f->id))
                 return -EEXIST;
-        if (h->n_transfers >= LIMIT_FETCHES)
+        if (h->n_fetches >= LIMIT_FETCHES)
                 return -EBUSY;
-        r = transfer_new(&h->defaults, f, &t);
+        r = transfer_new(&h->defaults, f, NULL, &t);
         if (r < 0)
                 return r;
         t->done = done;
         t->userdata = userdata;
-        h->n_transfers++;
-        if (r == 0 && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
-                list_append(&h->running, &t->link);
-                return 0;
-        }
-        if (r == 0)
-                transfer_finish(t, CURLE_OUT_OF_MEMORY);
-        list_append(&h->refused, &t->link);
-        if (sd_event_source_set_enabled(h->defer, SD_EVENT_ONESHOT) < 0)
-                log_debug("http: a refused request is told later");
+        h->n_fetches++;
+        http_start(h, t, r > 0);
         return 0;
 }
 
 int http_cancel(struct http *h, uint64_t id) {
-        struct transfer *t = find(&h->running, id);
+        struct transfer *t = find_fetch(h, id);
 
-        if (t)
-                (void)curl_multi_remove_handle(h->multi, t->easy);
-        else
-                t = find(&h->refused, id);
         if (!t)
                 return -ENOENT;
-        h->n_transfers--;
+        http_stop(h, t);
+        h->n_fetches--;
         (void)transfer_free(t);
         return 0;
 }

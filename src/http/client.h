@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP request at a time from a struct fetch_request to a truthful struct fetch_answer, by
- * libcurl's multi interface on sd-event. It knows no OAuth.
+ * From a struct fetch_request to a truthful struct fetch_answer, by libcurl's multi interface on
+ * sd-event. It knows no OAuth. Here an answer comes whole; http/stream.h reads it as it comes.
  *
  * What it promises: certificates are always verified; redirects are never followed; every address
  * is judged before a packet goes to it, and again before the request is written (S8); nothing is
@@ -19,9 +19,10 @@
 struct http;
 
 struct http_options {
-        const char *ca_file;  /* certificates trusted besides the system's; NULL: none */
-        const char *proxy;    /* for everything but loopback (A228); NULL: none */
-        const char *no_proxy; /* hosts and domains reached without it, by commas; NULL: none */
+        const char *ca_file;   /* certificates trusted besides the system's; NULL: none */
+        const char *proxy;     /* for everything but loopback (A228); NULL: none */
+        const char *no_proxy;  /* hosts and domains reached without it, by commas; NULL: none */
+        unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
 };
 
 /* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/url.h"
 #include "base/utf8.h"
+#include "http/internal.h"
 
 /* ---- what a request may be ---- */
 
@@ -45,13 +46,15 @@ static bool header_valid(const struct fetch_header *h) {
         return true;
 }
 
-static const char *judge_shape(const struct fetch_request *f) {
+static const char *judge_shape(const struct transfer *t) {
+        const struct fetch_request *f = &t->request;
         bool post = streq(f->method, "POST");
 
-        if (!post && !streq(f->method, "GET"))
-                return "the method is neither GET nor POST";
+        /* DELETE ends a session of the bridge; nothing that is fetched needs it. */
+        if (!post && !streq(f->method, "GET") && !(t->stream && streq(f->method, "DELETE")))
+                return "the method is not allowed";
         if (!post && f->body.len > 0)
-                return "a GET has no body";
+                return "only a POST has a body";
         for (size_t i = 0; i < f->n_headers; i++)
                 if (!header_valid(&f->headers[i]))
                         return "a header field is not allowed";
@@ -82,6 +85,7 @@ static enum address_class judge_proxied(const struct url *u) {
 }
 
 static int refuse(struct transfer *t, enum fetch_failure failure, const char *why) {
+        t->settled = true;
         t->answer.outcome = FETCH_NOT_SENT;
         t->answer.failure = failure;
         t->answer.reason = utf8_clean_dup(why, strlen(why), LIMIT_FOREIGN_TEXT);
@@ -115,7 +119,7 @@ static int judge(struct transfer *t, const struct transfer_defaults *d, bool *re
         const struct fetch_request *f = &t->request;
         AUTO_URL struct url u = URL_INIT;
         struct error err = ERROR_INIT;
-        const char *wrong = judge_shape(f);
+        const char *wrong = judge_shape(t);
         int r;
 
         if (wrong)
@@ -250,6 +254,13 @@ static int extend_header(struct transfer *t, const char *line, const char *end) 
         return 0;
 }
 
+static void end_head(struct transfer *t, unsigned status) {
+        t->headers_done = true;
+        t->answer.status = status;
+        if (t->stream)
+                stream_take_head(t->stream);
+}
+
 static int take_header_line(struct transfer *t, const char *line, const char *end) {
         long status = 0;
 
@@ -260,7 +271,7 @@ static int take_header_line(struct transfer *t, const char *line, const char *en
                 if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
                         return -EINVAL;
                 if (status >= 200)
-                        t->headers_done = true;
+                        end_head(t, (unsigned)status);
                 else
                         drop_headers(&t->answer); /* those of an interim answer */
                 return 0;
@@ -295,13 +306,20 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata) {
         }
 }
 
+static int collect(struct transfer *t, const char *data, size_t n) {
+        if (n > t->request.body_max - t->answer.body.len)
+                return -EMSGSIZE;
+        return buf_append(&t->answer.body, data, n);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *userdata) {
         struct transfer *t = userdata;
+        int r = t->stream ? stream_take_body(t->stream, data, n) : collect(t, data, n);
 
-        if (n > t->request.body_max - t->answer.body.len)
-                return end_with(t, FETCH_FAILURE_TOO_LARGE);
-        if (buf_append(&t->answer.body, data, n) < 0)
-                return end_with(t, FETCH_FAILURE_WORKER);
+        if (r > 0)
+                return CURL_WRITEFUNC_PAUSE;
+        if (r < 0)
+                return end_with(t, r == -EMSGSIZE ? FETCH_FAILURE_TOO_LARGE : FETCH_FAILURE_WORKER);
         return n;
 }
 
@@ -404,28 +422,49 @@ static CURLcode set_trust(struct transfer *t, const struct transfer_defaults *d,
         return r ? r : curl_easy_setopt(e, CURLOPT_PROXY_CAINFO_BLOB, &pem);
 }
 
-static CURLcode set_request(struct transfer *t) {
+/* What is fetched is small and soon there; a stream's bounds are its caller's. */
+static void bound_fetch(struct fetch_request *f) {
+        if (f->timeout_msec == 0 || f->timeout_msec > LIMIT_FETCH_MSEC)
+                f->timeout_msec = LIMIT_FETCH_MSEC;
+        if (f->body_max > LIMIT_FRAME_BODY_BYTES)
+                f->body_max = LIMIT_FRAME_BODY_BYTES;
+}
+
+static CURLcode set_times(struct transfer *t, const struct transfer_defaults *d) {
+        long whole = (long)t->request.timeout_msec;
+        long connect = d->connect_msec;
+        CURLcode r = curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, whole);
+
+        if (whole > 0 && whole < connect)
+                connect = whole;
+        return r ? r : curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, connect);
+}
+
+static CURLcode set_method(struct transfer *t) {
         struct fetch_request *f = &t->request;
-        long msec = (long)f->timeout_msec;
         CURL *e = t->easy;
         CURLcode r;
 
-        if (msec == 0 || msec > LIMIT_FETCH_MSEC)
-                msec = LIMIT_FETCH_MSEC;
-        if (f->body_max > LIMIT_FRAME_BODY_BYTES)
-                f->body_max = LIMIT_FRAME_BODY_BYTES;
-        r = curl_easy_setopt(e, CURLOPT_URL, f->url);
-        r = r ? r : curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, msec);
-        r = r ? r
-              : curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-                                 msec < LIMIT_FETCH_CONNECT_MSEC ? msec : LIMIT_FETCH_CONNECT_MSEC);
-        r = r ? r : curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
-        if (r || streq(f->method, "GET"))
-                return r ? r : curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+        if (!streq(f->method, "POST")) {
+                r = curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+                if (r || streq(f->method, "GET"))
+                        return r;
+                return curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, f->method);
+        }
         r = curl_easy_setopt(e, CURLOPT_POST, 1L);
         /* Not copied: it lives as long as the transfer. */
         r = r ? r : curl_easy_setopt(e, CURLOPT_POSTFIELDS, f->body.data ? f->body.data : "");
         return r ? r : curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
+}
+
+static CURLcode set_request(struct transfer *t, const struct transfer_defaults *d) {
+        CURLcode r = curl_easy_setopt(t->easy, CURLOPT_URL, t->request.url);
+
+        if (!t->stream)
+                bound_fetch(&t->request);
+        r = r ? r : set_times(t, d);
+        r = r ? r : curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+        return r ? r : set_method(t);
 }
 
 static int set_up(struct transfer *t, const struct transfer_defaults *d, bool proxied) {
@@ -435,7 +474,7 @@ static int set_up(struct transfer *t, const struct transfer_defaults *d, bool pr
                 return -ENOMEM;
         r = set_fixed(t);
         r = r ? r : set_trust(t, d, proxied);
-        r = r ? r : set_request(t);
+        r = r ? r : set_request(t, d);
         if (r == CURLE_OK)
                 return 0;
         return r == CURLE_OUT_OF_MEMORY ? -ENOMEM
@@ -443,7 +482,7 @@ static int set_up(struct transfer *t, const struct transfer_defaults *d, bool pr
 }
 
 int transfer_new(const struct transfer_defaults *defaults, struct fetch_request *f,
-                 struct transfer **ret) {
+                 struct http_stream *stream, struct transfer **ret) {
         struct transfer *t = calloc(1, sizeof(*t));
         bool proxied = false;
         int r;
@@ -453,6 +492,7 @@ int transfer_new(const struct transfer_defaults *defaults, struct fetch_request 
         list_init(&t->link);
         fetch_answer_init(&t->answer);
         t->answer.id = f->id;
+        t->stream = stream;
         t->easy = curl_easy_init();
         if (!t->easy) {
                 (void)transfer_free(t);
@@ -545,13 +585,20 @@ static char *reason_of(const struct transfer *t, enum fetch_failure failure, CUR
         return r < 0 ? NULL : utf8_clean_dup(text.data, text.len, LIMIT_FOREIGN_TEXT);
 }
 
+void transfer_blame(struct transfer *t, enum fetch_failure failure, const char *why) {
+        if (t->own_failure != FETCH_FAILURE_NONE)
+                return;
+        t->own_failure = failure;
+        (void)snprintf(t->detail, sizeof(t->detail), "%s", why);
+}
+
 void transfer_finish(struct transfer *t, CURLcode code) {
         struct fetch_answer *a = &t->answer;
-        long status = 0;
 
-        if (code == CURLE_OK &&
-            (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK ||
-             !t->headers_done || status < 200 || status > 599)) {
+        if (t->settled)
+                return;
+        t->settled = true;
+        if (code == CURLE_OK && (!t->headers_done || a->status > 599)) {
                 (void)snprintf(t->detail, sizeof(t->detail),
                                "the answer is not HTTP as we know it");
                 code = CURLE_WEIRD_SERVER_REPLY;
@@ -559,13 +606,13 @@ void transfer_finish(struct transfer *t, CURLcode code) {
         if (code == CURLE_OK) {
                 a->outcome = FETCH_ANSWERED;
                 a->failure = FETCH_FAILURE_NONE;
-                a->status = (unsigned)status;
                 return;
         }
         a->outcome = t->written ? FETCH_NO_ANSWER : FETCH_NOT_SENT;
         a->failure = failure_of(t, code);
         a->reason = reason_of(t, a->failure, code);
         /* A part of an answer is none (A229). */
+        a->status = 0;
         drop_headers(a);
         buf_done(&a->body);
 }

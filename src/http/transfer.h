@@ -11,11 +11,14 @@
 #include "http/address.h"
 #include "http/client.h"
 
+struct http_stream;
+
 /* What all transfers of one client share; the strings belong to the client. */
 struct transfer_defaults {
         char *proxy;       /* NULL: none */
         char *no_proxy;    /* NULL: none */
         struct buf ca_pem; /* empty: the system's certificates only */
+        long connect_msec;
 };
 
 struct transfer {
@@ -24,12 +27,15 @@ struct transfer {
         struct curl_slist *headers;
         struct fetch_request request;
         struct fetch_answer answer;
-        http_done_fn done;
-        void *userdata;
+        http_done_fn done;          /* of a fetch */
+        void *userdata;             /* the same */
+        struct http_stream *stream; /* NULL: a fetch, whose body is collected in the answer */
+        bool running;               /* libcurl has it */
 
         unsigned allow;            /* classes that a socket of this request may lead to */
         enum address_class target; /* through a proxy: what the host is taken for; else 0 */
         bool written;              /* from now on a byte of the request may have left */
+        bool settled;              /* the answer says what became of it */
         bool headers_done;
         bool in_headers; /* the status line of this block has been seen */
         size_t header_bytes;
@@ -41,12 +47,15 @@ struct transfer {
 };
 
 /*
- * Takes over the request, which is judged first. 0: ready for curl_multi_add_handle(); 1: it must
- * not be sent, the answer says why; -ENOMEM: @f is untouched.
+ * Takes over the request, which is judged first. @stream: who takes the answer as it comes, NULL
+ * for a fetch. 0: ready for curl_multi_add_handle(); 1: it must not be sent, the answer says why;
+ * -ENOMEM: @f is untouched.
  */
 int transfer_new(const struct transfer_defaults *defaults, struct fetch_request *f,
-                 struct transfer **ret) MUST_CHECK;
+                 struct http_stream *stream, struct transfer **ret) MUST_CHECK;
 struct transfer *transfer_free(struct transfer *t);
 
-/* Turns what libcurl says at the end into the answer. */
+/* It is ended by us, and this is why; the first reason counts. */
+void transfer_blame(struct transfer *t, enum fetch_failure failure, const char *why);
+/* Turns what libcurl says at the end into the answer, unless there is one already. */
 void transfer_finish(struct transfer *t, CURLcode code);

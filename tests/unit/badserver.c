@@ -22,6 +22,7 @@ struct badserver {
         struct list peers;
         unsigned n_connections;
         unsigned n_requests;
+        uint64_t n_sent;
         struct buf received;
 };
 
@@ -100,8 +101,10 @@ static bool peer_write(struct peer *p) {
                 peer_free(p, false);
                 return false;
         }
-        if (n > 0)
+        if (n > 0) {
+                p->server->n_sent += (uint64_t)n;
                 buf_consume(&p->out, (size_t)n);
+        }
         if (p->out.len == 0 && m->then == BAD_REPEAT)
                 queue_answer(p);
         if (p->out.len == 0 && (m->then == BAD_CLOSE || m->then == BAD_RESET)) {
@@ -186,12 +189,9 @@ struct badserver *badserver_new(sd_event *e, const struct badserver_manners *m) 
 }
 
 struct badserver *badserver_free(struct badserver *s) {
-        struct peer *p;
-
         if (!s)
                 return NULL;
-        while ((p = LIST_FIRST(&s->peers, struct peer, link)))
-                peer_free(p, true);
+        badserver_hang_up(s, true);
         (void)sd_event_source_disable_unref(s->source);
         (void)close(s->fd);
         buf_done(&s->received);
@@ -213,6 +213,26 @@ unsigned badserver_connections(const struct badserver *s) {
 
 unsigned badserver_requests(const struct badserver *s) {
         return s->n_requests;
+}
+
+void badserver_say(struct badserver *s, const char *text) {
+        struct peer *p;
+
+        LIST_FOREACH(p, &s->peers, struct peer, link) {
+                append(&p->out, text, strlen(text));
+                (void)peer_write(p);
+        }
+}
+
+void badserver_hang_up(struct badserver *s, bool reset) {
+        struct peer *p;
+
+        while ((p = LIST_FIRST(&s->peers, struct peer, link)))
+                peer_free(p, reset);
+}
+
+uint64_t badserver_sent(const struct badserver *s) {
+        return s->n_sent;
 }
 
 const char *badserver_received(const struct badserver *s) {

@@ -38,6 +38,11 @@ void badserver_set(struct badserver *s, const struct badserver_manners *m);
 uint16_t badserver_port(const struct badserver *s);
 unsigned badserver_connections(const struct badserver *s);
 unsigned badserver_requests(const struct badserver *s);
+/* To everybody who is connected, now. */
+void badserver_say(struct badserver *s, const char *text);
+void badserver_hang_up(struct badserver *s, bool reset);
+/* How many bytes the kernel took of what was written, of all connections. */
+uint64_t badserver_sent(const struct badserver *s);
 /* Everything that was read, of all connections. */
 const char *badserver_received(const struct badserver *s);
 

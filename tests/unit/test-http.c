@@ -304,6 +304,7 @@ static void what_may_not_be_asked_is_not_sent(void **state) {
                 const char *body;
         } table[] = {
                 { "PUT", "", NULL, NULL, NULL },
+                { "DELETE", "", NULL, NULL, NULL },
                 { "get", "", NULL, NULL, NULL },
                 { "GET", "", NULL, NULL, "body" },
                 { "GET", "", "Host", "example.com", NULL },
