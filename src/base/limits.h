@@ -66,6 +66,7 @@
 #define LIMIT_STORE_SLOTS 16
 #define LIMIT_STORE_KEY_BYTES 4096 /* the natural key of a record: URLs in it are at most 2048 */
 #define LIMIT_STORE_OPS 65536      /* under way and queued */
+#define LIMIT_WRITER_MSEC 20000    /* for a writer that is being started again */
 #define LIMIT_PASSPHRASE_BYTES 1024
 
 /* The audit trail */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/backend.h"
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "daemon/link.h"
+#include "loop/loop.h"
 
 struct request {
         struct list link;
@@ -18,8 +21,10 @@ struct request {
 
 struct backend {
         sd_event *event;
-        struct link *link;    /* NULL: dead, not replaced yet */
-        struct list requests; /* in the order of sending, which is that of the answers */
+        struct link *link;        /* NULL: dead, not replaced yet */
+        struct list requests;     /* in the order of sending, which is that of the answers */
+        sd_event_source *give_up; /* on a writer that does not come back */
+        bool given_up;
         uint64_t last_id;
         json_t *sandbox;
 };
@@ -83,11 +88,27 @@ static void fail_all(struct backend *b, int r) {
                 answer(LIST_FIRST(&b->requests, struct request, link), r, NULL, NULL);
 }
 
+static void give_up(struct backend *b) {
+        b->give_up = loop_source_free(b->give_up);
+        b->given_up = true;
+        log_error("The writer does not start: nothing is read or written until it does");
+        fail_all(b, -ETIMEDOUT);
+}
+
+static int on_give_up(sd_event_source *s, uint64_t usec, void *userdata) {
+        give_up(userdata);
+        return 0;
+}
+
 static void on_closed(void *userdata) {
         struct backend *b = userdata;
 
         log_warning("The writer has ended; it is started again");
         b->link = link_free(b->link);
+        /* What is asked meanwhile waits a moment for it. */
+        if (loop_timer(b->event, clock_boot_usec() + LIMIT_WRITER_MSEC * USEC_PER_MSEC, on_give_up,
+                       b, "writer is back", &b->give_up) < 0)
+                give_up(b);
 }
 
 static const struct link_ops link_ops = { on_frame, on_closed };
@@ -107,6 +128,8 @@ int backend_attach(struct backend *b, int fd) {
 
         b->link = link_free(b->link);
         r = link_new(b->event, fd, &link_ops, b, "writer", &b->link);
+        b->give_up = loop_source_free(b->give_up);
+        b->given_up = false;
         LIST_FOREACH(q, &b->requests, struct request, link)
                 r = r == 0 ? send_to_writer(b, q) : r;
         return r;
@@ -135,6 +158,7 @@ struct backend *backend_free(struct backend *b) {
         if (!b)
                 return NULL;
         fail_all(b, -ECANCELED);
+        b->give_up = loop_source_free(b->give_up);
         b->link = link_free(b->link);
         json_decref(b->sandbox);
         free(b);
@@ -147,7 +171,7 @@ const json_t *backend_sandbox(const struct backend *b) {
 
 static int send_request(struct backend *b, json_t *head, struct buf *bytes, struct request *from) {
         struct request *q = calloc(1, sizeof(*q));
-        int r = 0;
+        int r = b->given_up ? -ETIMEDOUT : 0;
 
         if (!q) {
                 json_decref(head);
@@ -159,9 +183,10 @@ static int send_request(struct backend *b, json_t *head, struct buf *bytes, stru
         q->head = head;
         if (bytes)
                 buf_move(&q->bytes, bytes);
-        if (!head || json_object_set_new(head, "id", json_integer((json_int_t)q->id)) < 0)
+        if (r == 0 &&
+            (!head || json_object_set_new(head, "id", json_integer((json_int_t)q->id)) < 0))
                 r = -ENOMEM;
-        /* Without a writer it waits for the next one. */
+        /* Without a writer it waits for the next one, as long as one is to be expected. */
         if (r == 0 && b->link)
                 r = send_to_writer(b, q);
         if (r < 0 && r != -EPIPE) {

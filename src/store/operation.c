@@ -467,8 +467,8 @@ static void walk_end(struct walk *w) {
 
 /* Not the fault of one record: there is no point in trying the others. */
 static bool ends_walk(int r) {
-        return r == -ENOKEY || r == -ENOMEM || r == -EPIPE || r == -ECANCELED || r == -EBUSY ||
-               r == -E2BIG;
+        return r == -ENOKEY || r == -ENOMEM || r == -EPIPE || r == -ETIMEDOUT || r == -ECANCELED ||
+               r == -EBUSY || r == -E2BIG;
 }
 
 static void walk_tell(struct walk *w, int r, const struct record *rec, const char *name,

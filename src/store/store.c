@@ -93,6 +93,8 @@ int store_error(struct error *err, int r) {
                   "Free some space" },
                 { EPIPE, MCPB_STORE_UNAVAILABLE, "The writer of the store has ended",
                   "Look into the journal for the reason" },
+                { ETIMEDOUT, MCPB_STORE_UNAVAILABLE, "The writer of the store does not start",
+                  "Look into the journal for the reason, and try again" },
                 { E2BIG, MCPB_STORE_UNAVAILABLE, "There are too many records in the store", NULL },
                 { ENOBUFS, MCPB_INTERNAL, "There is no locked memory left for keys", NULL },
         };

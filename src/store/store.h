@@ -28,7 +28,7 @@
  *   -EINVAL    bad kind, key or value;  -EMSGSIZE  larger than LIMIT_RECORD_BYTES
  *   -EBUSY     LIMIT_STORE_OPS under way, or another change of the header under way
  *   -ENOMEM; -ECANCELED: store_free(); and what the backend says: -ENOSPC, -EIO, -EPIPE (writer
- *   gone), ...
+ *   gone), -ETIMEDOUT (it is not started again in time), ...
  * After a failed write it is not known whether the old or the new record is on the disk (one of
  * them is, whole): the store reads it again before the next operation on it, so the next put may
  * answer -ESTALE.

@@ -179,6 +179,51 @@ static void a_writer_that_takes_over_is_asked_what_the_last_one_has_not_answered
         (void)loop_free(e);
 }
 
+/* S9 */
+static void a_writer_that_does_not_come_back_is_not_waited_for_for_ever(void **state) {
+        sd_event *e = NULL;
+        struct backend *b = NULL;
+        struct told told[3] = { 0 };
+        AUTO_BUF struct buf bytes = BUF_INIT;
+        int near = -1;
+        json_int_t id = 0;
+        struct chan *far = stream(&near);
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(backend_new(e, near, &b), 0);
+        assert_null(timer.fn);
+        assert_int_equal(backend_ops()->remove(b, "one", on_done, &told[0]), 0);
+        (void)chan_free(far);
+        run(e);
+        assert_int_equal(backend_ops()->read(b, "two", 100, on_read, &told[1]), 0);
+        assert_non_null(timer.fn);
+        assert_true(timer.usec <= clock_boot_usec() + 30 * USEC_PER_SEC);
+        assert_int_equal(timer.fn(timer.source, timer.usec, timer.userdata), 0);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(told[i].n, 1);
+                assert_int_equal(told[i].r, -ETIMEDOUT);
+        }
+        /* From then on it is said at once, and what was to be written stays with who asks. */
+        assert_int_equal(buf_append_str(&bytes, "sealed"), 0);
+        assert_int_equal(backend_ops()->write(b, "three", &bytes, on_done, &told[2]), -ETIMEDOUT);
+        assert_string_equal(bytes.data, "sealed");
+        assert_int_equal(told[2].n, 0);
+        assert_null(timer.fn);
+        /* Until one is there: it is asked nothing that somebody was told has failed. */
+        far = stream(&near);
+        assert_int_equal(backend_attach(b, near), 0);
+        assert_nothing(far);
+        assert_int_equal(backend_ops()->write(b, "three", &bytes, on_done, &told[2]), 0);
+        assert_op(far, "write", &id, "sealed");
+        done(far, id, 0);
+        run(e);
+        assert_int_equal(told[2].n, 1);
+        assert_int_equal(told[2].r, 0);
+        (void)backend_free(b);
+        (void)chan_free(far);
+        (void)loop_free(e);
+}
+
 /* --- The network worker ----------------------------------------------------------------------- */
 
 static void on_fetched(struct fetch_answer *a, void *userdata) {
@@ -456,6 +501,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(
                         a_writer_that_takes_over_is_asked_what_the_last_one_has_not_answered),
+                cmocka_unit_test(a_writer_that_does_not_come_back_is_not_waited_for_for_ever),
                 cmocka_unit_test(
                         what_a_dead_worker_had_is_in_doubt_and_what_comes_after_waits_for_the_next),
                 cmocka_unit_test(a_listener_that_the_next_worker_cannot_open_is_told_as_lost),
