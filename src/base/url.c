@@ -208,3 +208,12 @@ char *url_origin(const struct url *u) {
                 r = buf_printf(&b, ":%u", (unsigned)u->port);
         return r < 0 ? NULL : buf_steal(&b);
 }
+
+int url_append_canonical(const struct url *u, struct buf *b) {
+        AUTO_FREE char *origin = url_origin(u);
+
+        if (!origin)
+                return -ENOMEM;
+        return buf_printf(b, "%s%s%s%s", origin, u->path[0] ? u->path : "/", u->query ? "?" : "",
+                          u->query ? u->query : "");
+}

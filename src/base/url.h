@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/error.h"
 
 struct url {
@@ -40,3 +41,6 @@ int url_check_allowed(const char *text, const char *what, struct error *err) MUS
 bool url_same_origin(const struct url *a, const struct url *b);
 /* scheme://host[:port] with the port left out where it is the default; new string or NULL. */
 char *url_origin(const struct url *u) MUST_CHECK;
+/* Appends what two URLs of the same resource have in common: the origin, the path ("/" if there is
+ * none) and the query, as given. For comparing; never sent anywhere. */
+int url_append_canonical(const struct url *u, struct buf *b) MUST_CHECK;

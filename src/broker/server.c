@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/url.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
@@ -18,7 +19,6 @@ static json_t *build_record(const void *owner) {
 
 int server_key(const char *url, const char *account, char **ret, struct error *err) {
         AUTO_URL struct url u = URL_INIT;
-        AUTO_FREE char *origin = NULL;
         AUTO_BUF struct buf b = BUF_INIT;
         int r;
 
@@ -27,27 +27,17 @@ int server_key(const char *url, const char *account, char **ret, struct error *e
                 r = url_parse(&u, url, "server URL", err);
         if (r < 0)
                 return r;
-        origin = url_origin(&u);
-        if (!origin)
-                return error_oom(err);
-        r = buf_printf(&b, "%s%s%s%s %s", origin, u.path[0] ? u.path : "/", u.query ? "?" : "",
-                       u.query ? u.query : "", account);
+        r = url_append_canonical(&u, &b);
+        if (r == 0)
+                r = buf_printf(&b, " %s", account);
         *ret = r < 0 ? NULL : buf_steal(&b);
         return *ret ? 0 : error_oom(err);
 }
 
 int server_check_name(const char *name, struct error *err) {
-        size_t len = strlen(name);
-        bool good = len > 0 && len <= LIMIT_NAME_BYTES && name[0] != '-' && name[0] != '.';
-
-        for (size_t i = 0; good && i < len; i++)
-                good = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
-                       (name[i] >= '0' && name[i] <= '9') || strchr("-_.@+", name[i]);
-        if (good)
+        if (name_valid(name))
                 return 0;
-        return error_set(err, MCPB_BAD_PARAMS, EINVAL,
-                         "Use up to 64 letters, digits and - _ . @ +, not beginning with - or .",
-                         "'%s' cannot be a name", name);
+        return error_set(err, MCPB_BAD_PARAMS, EINVAL, NAME_RULE, "'%s' cannot be a name", name);
 }
 
 /* The label of the host that says most: "api" says less than "example". */

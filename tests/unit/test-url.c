@@ -209,8 +209,30 @@ static void no_allocation_is_taken_for_granted(void **state) {
         assert_true(oom_sweep(parse_all, NULL) >= 6);
 }
 
+static void urls_of_one_resource_have_one_canonical_text(void **state) {
+        static const struct {
+                const char *url, *text;
+        } cases[] = {
+                { "https://a.example", "https://a.example/" },
+                { "HTTPS://A.example:443/", "https://a.example/" },
+                { "https://a.example:8443/Mcp/", "https://a.example:8443/Mcp/" },
+                { "http://[::1]:80/x?b=2&a=1", "http://[::1]/x?b=2&a=1" },
+                { "https://a.example/x?", "https://a.example/x?" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                AUTO_URL struct url u = URL_INIT;
+                AUTO_BUF struct buf b = BUF_INIT;
+
+                assert_int_equal(url_parse(&u, cases[i].url, "URL", NULL), 0);
+                assert_int_equal(url_append_canonical(&u, &b), 0);
+                assert_string_equal(b.data, cases[i].text);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(urls_of_one_resource_have_one_canonical_text),
                 cmocka_unit_test(a_url_is_taken_apart_and_kept_as_given),
                 cmocka_unit_test(what_two_parsers_could_read_differently_is_refused),
                 cmocka_unit_test(a_url_has_a_bound),
