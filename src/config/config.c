@@ -45,6 +45,7 @@ void config_done(struct config *c) {
         free(c->no_proxy);
         free(c->ca_file);
         clear_private(c);
+        declared_done(&c->declared);
         *c = (struct config){ 0 };
 }
 
@@ -118,15 +119,11 @@ static int on_client_name(struct config *c, const struct conf_item *item, struct
         return set_text(&c->client_name, item->value, err);
 }
 
-static int on_client_metadata_url(struct config *c, const struct conf_item *item,
-                                  struct error *err) {
+int config_check_metadata_url(const struct conf_item *item, struct error *err) {
         AUTO_URL struct url u = URL_INIT;
         struct error why = ERROR_INIT;
-        int r;
+        int r = url_parse(&u, item->value, "client metadata URL", &why);
 
-        if (!*item->value)
-                return set_text(&c->client_metadata_url, "", err);
-        r = url_parse(&u, item->value, "client metadata URL", &why);
         if (r == -ENOMEM)
                 return error_oom(err);
         if (r < 0)
@@ -134,7 +131,14 @@ static int on_client_metadata_url(struct config *c, const struct conf_item *item
         if (!streq(u.scheme, "https") || u.fragment || strlen(u.path) < 2)
                 return conf_error(item, err, "Such as https://example.com/mcp-broker.json",
                                   "ClientMetadataUrl= takes an https URL with a path");
-        return set_text(&c->client_metadata_url, item->value, err);
+        return 0;
+}
+
+static int on_client_metadata_url(struct config *c, const struct conf_item *item,
+                                  struct error *err) {
+        int r = *item->value ? config_check_metadata_url(item, err) : 0;
+
+        return r < 0 ? r : set_text(&c->client_metadata_url, item->value, err);
 }
 
 static int on_proxy(struct config *c, const struct conf_item *item, struct error *err) {

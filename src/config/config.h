@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "config/declared.h"
 #include "config/files.h"
 
 #define CONFIG_PRIVATE_MAX 64
@@ -27,6 +28,8 @@ struct config {
         char *ca_file;        /* NULL: the system's */
         char **allow_private; /* hosts that may be at private addresses; lower case */
         size_t n_allow_private;
+        /* servers.d; not of config_parse(), and not in the JSON */
+        struct declared declared;
 };
 
 void config_init(struct config *c); /* the defaults; -ENOMEM shows as a NULL client_name */
@@ -37,6 +40,9 @@ void config_done(struct config *c);
  * remedy; -ENOMEM. @c is set only on success and needs config_done(); what it held is not freed.
  */
 int config_parse(struct config *c, const struct config_files *files, struct error *err) MUST_CHECK;
+
+/* Of ClientMetadataUrl=, here and in servers.d. */
+int config_check_metadata_url(const struct conf_item *item, struct error *err) MUST_CHECK;
 
 int config_to_json(const struct config *c, json_t **ret) MUST_CHECK;
 int config_from_json(struct config *c, const json_t *value) MUST_CHECK; /* -EBADMSG; also -ENOMEM */

@@ -236,6 +236,14 @@ int config_files_to_json(const struct config_files *files, json_t **ret) {
         return 0;
 }
 
+int config_files_add(struct config_files *files, const char *path, unsigned layer,
+                     struct buf *data) {
+        struct config_file file = { .layer = layer, .path = strdup(path), .len = data->len };
+
+        file.data = buf_steal(data);
+        return add_file(files, &file, NULL);
+}
+
 static int file_from_json(struct config_files *files, const json_t *value) {
         const char *path = json_get_string(value, "path");
         const char *data = json_get_string(value, "data");

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -46,6 +47,10 @@ int config_read_dirs(struct config_files *files, const char *const *dirs, size_t
 /* The same for one folder. */
 int config_read_dir(struct config_files *files, const char *dir, uid_t owner, unsigned layer,
                     struct error *err) MUST_CHECK;
+
+/* Appends a file that was read elsewhere: @path is copied, @data is taken. */
+int config_files_add(struct config_files *files, const char *path, unsigned layer, struct buf *data)
+        MUST_CHECK;
 
 /* [{"path","data","layer"}]: from the supervisor to the keeper. -EBADMSG, -ENOMEM. */
 int config_files_to_json(const struct config_files *files, json_t **ret) MUST_CHECK;
