@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "broker/custody.h"
+#include "broker/declare.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/later.h"
@@ -158,6 +159,8 @@ void broker_reload(struct broker *b, struct policy *policy, struct config *confi
         config_done(b->config);
         free(b->config);
         b->config = config;
+        if (b->loaded)
+                declare_apply(b);
         log_info("Configuration and policy were read again: %zu rules", policy_n_rules(policy));
         release_note(
                 b, &(struct release_event){ .event = AUDIT_POLICY_LOAD, .outcome = AUDIT_SUCCESS });

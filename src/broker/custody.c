@@ -5,6 +5,7 @@
 
 #include "audit/audit.h"
 #include "base/log.h"
+#include "broker/declare.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/later.h"
@@ -254,6 +255,7 @@ static void on_all_read(int r, const struct error *err, void *userdata) {
         link_grants(b);
         b->loaded = true;
         b->locked = false;
+        declare_apply(b);
         restore_logins(c);
         log_info("%zu servers, %zu grants", strmap_count(b->servers), strmap_count(b->grants));
         opened(c, 0, NULL);

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "broker/declare.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/later.h"
@@ -22,12 +23,14 @@ struct adding {
         char *server_key;
         bool created;
         bool login;
+        struct scope_set login_scopes; /* of this login only; empty: by the rules */
         struct registration registration;
         bool has_registration;
 };
 
 static void adding_free(struct adding *a) {
         registration_done(&a->registration);
+        scope_set_done(&a->login_scopes);
         free(a->server_key);
         free(a);
 }
@@ -75,9 +78,11 @@ static void on_added(int r, const struct error *err, void *userdata) {
                 call_reply(c, json_pack("{s:o}", "server", server_describe(s)));
                 return;
         }
-        adding_free(a);
         /* The server stays if the login does not begin: its error is shown by mcp-list. */
-        if (login_start(s, NULL, NULL, false, &l, &problem) < 0)
+        r = login_start(s, a->login_scopes.n > 0 ? &a->login_scopes : NULL, NULL, false, &l,
+                        &problem);
+        adding_free(a);
+        if (r < 0)
                 call_fail(c, &problem);
         else
                 login_join(l, c);
@@ -212,6 +217,24 @@ static int replace_text(char **member, const char *text) {
         return 0;
 }
 
+/* How to log in there. A declaration says it once and for all; scopes can be asked for all the
+ * same, in the login that begins now. */
+static int set_up(struct server *s, const struct add_params *p, struct adding *a,
+                  struct error *err) {
+        int r;
+
+        if (s->declared_in && (p->client_id || p->issuer || p->metadata_url))
+                return declare_refuse(s, "how to log in is said there", err);
+        r = replace_text(&s->client_id, p->client_id);
+        if (r == 0)
+                r = replace_text(&s->configured_issuer, p->issuer);
+        if (r == 0)
+                r = replace_text(&s->metadata_url, p->metadata_url);
+        if (r == 0 && p->has_scopes)
+                r = scope_set_copy(s->declared_in ? &a->login_scopes : &s->user_scopes, &p->scopes);
+        return r < 0 ? error_oom(err) : 0;
+}
+
 static int find_or_make(struct broker *b, const struct add_params *p, struct adding *a,
                         struct error *err) {
         AUTO_FREE char *chosen = NULL;
@@ -239,14 +262,7 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
                         return r;
                 a->created = true;
         }
-        r = replace_text(&s->client_id, p->client_id);
-        if (r == 0)
-                r = replace_text(&s->configured_issuer, p->issuer);
-        if (r == 0)
-                r = replace_text(&s->metadata_url, p->metadata_url);
-        if (r == 0 && p->has_scopes)
-                r = scope_set_copy(&s->user_scopes, &p->scopes);
-        return r < 0 ? error_oom(err) : 0;
+        return set_up(s, p, a, err);
 }
 
 static int credentials_of(const struct add_params *p, struct adding *a) {
@@ -350,8 +366,11 @@ struct removing {
         struct broker *broker;
         struct list holder; /* the call */
         bool all;
+        bool login_only;  /* the server stays: its login goes */
         char *server_key; /* the one that is being removed */
+        bool had_login;   /* that one */
         json_t *removed;
+        json_t *logged_out;
         unsigned n_revoked;
         unsigned n_not_revoked;
         struct error warning; /* of the issuer */
@@ -362,8 +381,8 @@ static void remove_next(struct removing *r);
 
 static void removing_over(struct removing *r) {
         struct broker_call *c = LIST_FIRST(&r->holder, struct broker_call, link);
-        json_t *result =
-                json_pack("{s:O, s:b}", "removed", r->removed, "revoked", r->n_not_revoked == 0);
+        json_t *result = json_pack("{s:O, s:O, s:b}", "removed", r->removed, "logged_out",
+                                   r->logged_out, "revoked", r->n_not_revoked == 0);
 
         if (result && r->warning.code != MCPB_NO_ERROR &&
             json_object_set_new(result, "warning", json_string(r->warning.message)) < 0) {
@@ -373,6 +392,7 @@ static void removing_over(struct removing *r) {
         if (c)
                 list_remove(&c->link);
         json_decref(r->removed);
+        json_decref(r->logged_out);
         free(r->server_key);
         if (c && r->failure.code != MCPB_NO_ERROR)
                 call_fail(c, &r->failure);
@@ -391,6 +411,13 @@ static void removing_failed(struct removing *r, const struct error *err) {
         removing_over(r);
 }
 
+static void go_on(struct removing *r) {
+        if (r->all)
+                remove_next(r);
+        else
+                removing_over(r);
+}
+
 static void on_server_gone(int res, const struct store_item *item, const struct error *err,
                            void *userdata) {
         struct removing *r = userdata;
@@ -403,10 +430,7 @@ static void on_server_gone(int res, const struct store_item *item, const struct 
         if (s && json_array_append_new(r->removed, json_string(s->name)) < 0)
                 log_warning("Out of memory while listing what was removed");
         (void)server_free(s);
-        if (r->all)
-                remove_next(r);
-        else
-                removing_over(r);
+        go_on(r);
 }
 
 static void remove_server_record(struct removing *r) {
@@ -417,6 +441,48 @@ static void remove_server_record(struct removing *r) {
                 (void)store_error(&err, res);
                 removing_failed(r, &err);
         }
+}
+
+static void on_login_forgotten(int res, const struct error *err, void *userdata) {
+        struct removing *r = userdata;
+        const struct server *s = strmap_get(r->broker->servers, r->server_key);
+
+        if (res < 0) {
+                removing_failed(r, err);
+                return;
+        }
+        if (s && json_array_append_new(r->logged_out, json_string(s->name)) < 0)
+                log_warning("Out of memory while listing who was logged out");
+        go_on(r);
+}
+
+/* The server stays, as if nobody had ever logged in. */
+static void forget_login(struct removing *r, struct server *s) {
+        struct error err = ERROR_INIT;
+        int res;
+
+        if (!s->grant) {
+                free(TAKE(s->grant_key));
+                s->issuer_changed = false;
+                scope_set_done(&s->last_requested);
+                server_clear_error(s);
+        }
+        res = kept_save(&s->record, on_login_forgotten, r);
+        if (res < 0) {
+                (void)error_fallback(&err, res, "keeping the server");
+                removing_failed(r, &err);
+        }
+}
+
+static void end_server(struct removing *r) {
+        struct server *s = strmap_get(r->broker->servers, r->server_key);
+
+        if (!s || s->removing)
+                remove_server_record(r);
+        else if (r->had_login)
+                forget_login(r, s);
+        else
+                go_on(r);
 }
 
 static void on_grant_gone(bool revoked, const struct error *err, void *userdata) {
@@ -437,15 +503,16 @@ static void on_grant_gone(bool revoked, const struct error *err, void *userdata)
                                         "The issuer offers no revocation: its tokens live until "
                                         "they expire");
         }
-        remove_server_record(r);
+        end_server(r);
 }
 
 static void remove_server(struct removing *r, struct server *s) {
         struct grant *g = s->grant;
         struct error why = ERROR_INIT;
 
-        s->removing = true;
-        (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL, "The server was removed");
+        s->removing = !r->login_only && !s->declared_in;
+        (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL, "The %s was removed",
+                        s->removing ? "server" : "login");
         if (s->login)
                 login_cancel(s->login, &why);
         free(r->server_key);
@@ -456,12 +523,13 @@ static void remove_server(struct removing *r, struct server *s) {
                 removing_over(r);
                 return;
         }
+        r->had_login = g != NULL;
         if (g) {
                 list_remove(&s->grant_link);
                 s->grant = NULL;
         }
         if (!g || !list_empty(&g->servers) || removal_start(g, on_grant_gone, r) < 0)
-                remove_server_record(r);
+                end_server(r);
 }
 
 static void remove_next(struct removing *r) {
@@ -469,7 +537,7 @@ static void remove_next(struct removing *r) {
 
         /* Those that somebody else is removing are on their way. */
         LIST_FOREACH(s, &r->broker->all_servers, struct server, list_link) {
-                if (s->removing)
+                if (s->removing || ((r->login_only || s->declared_in) && !s->grant))
                         continue;
                 remove_server(r, s);
                 return;
@@ -477,31 +545,46 @@ static void remove_next(struct removing *r) {
         removing_over(r);
 }
 
+static struct removing *removing_new(struct broker_call *c, bool all, bool login_only) {
+        AUTO_FREE struct removing *r = calloc(1, sizeof(*r));
+
+        if (!r)
+                return NULL;
+        r->broker = c->broker;
+        r->all = all;
+        r->login_only = login_only;
+        r->removed = json_array();
+        r->logged_out = json_array();
+        if (!r->removed || !r->logged_out) {
+                json_decref(r->removed);
+                json_decref(r->logged_out);
+                return NULL;
+        }
+        list_init(&r->holder);
+        list_append(&r->holder, &c->link);
+        return TAKE(r);
+}
+
 void handle_server_remove(struct broker_call *c) {
         struct error err = ERROR_INIT;
         struct removing *r = NULL;
         bool all = false;
+        bool login_only = false;
         int res = call_bool(c, "all", false, &all, &err);
 
         if (res == 0)
+                res = call_bool(c, "login_only", false, &login_only, &err);
+        if (res == 0)
                 res = all ? broker_check_open(c->broker, &err) : find_server(c, &err);
+        if (res == 0 && !all && !login_only && c->server->declared_in)
+                res = declare_refuse(c->server, "cannot be removed here; its login can", &err);
         if (res == 0) {
-                r = calloc(1, sizeof(*r));
-                if (r)
-                        r->removed = json_array();
-                if (!r || !r->removed)
-                        res = error_oom(&err);
+                r = removing_new(c, all, login_only);
+                res = r ? 0 : error_oom(&err);
         }
-        if (res < 0) {
-                free(r);
+        if (res < 0)
                 call_fail(c, &err);
-                return;
-        }
-        r->broker = c->broker;
-        r->all = all;
-        list_init(&r->holder);
-        list_append(&r->holder, &c->link);
-        if (all)
+        else if (all)
                 remove_next(r);
         else
                 remove_server(r, c->server);

@@ -169,6 +169,7 @@ struct server *server_free(struct server *s) {
         free(s->prm_url);
         free(s->registration_key);
         free(s->grant_key);
+        free(s->declared_in);
         free(s);
         return NULL;
 }
@@ -201,10 +202,11 @@ static int add_last_error(const struct server *s, json_t *value) {
 json_t *server_to_json(const struct server *s) {
         AUTO_JSON json_t *value = NULL;
 
-        value = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:b, s:b, s:I}", "name", s->name, "url",
-                          s->url, "account", s->account, "scopes", scopes_value(&s->user_scopes),
-                          "last_requested", scopes_value(&s->last_requested), "allow",
-                          (int)s->allow, "open", s->open, "issuer_changed", s->issuer_changed,
+        value = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:b, s:b, s:b, s:I}", "name", s->name,
+                          "url", s->url, "account", s->account, "scopes",
+                          scopes_value(&s->user_scopes), "last_requested",
+                          scopes_value(&s->last_requested), "allow", (int)s->allow, "open", s->open,
+                          "issuer_changed", s->issuer_changed, "declared", s->of_declaration,
                           "added", (json_int_t)(s->added_wall / USEC_PER_SEC));
         if (!value)
                 return NULL;
@@ -237,6 +239,7 @@ static int load_members(struct server *s, const json_t *value) {
         s->allow = (unsigned)json_get_int(value, "allow", 0) & 7u;
         s->open = json_get_bool(value, "open", false);
         s->issuer_changed = json_get_bool(value, "issuer_changed", false);
+        s->of_declaration = json_get_bool(value, "declared", false);
         s->added_wall = (uint64_t)json_get_int(value, "added", 0) * USEC_PER_SEC;
         if (json_is_object(e) && json_get_string(e, "message")) {
                 (void)error_set(&s->last_error, error_from_name(json_get_string(e, "code") ?: ""),
@@ -250,20 +253,42 @@ static int load_members(struct server *s, const json_t *value) {
         return 0;
 }
 
+/* One of a declaration is not found by its name until declare_apply() has judged it: meanwhile a
+ * person may have given that name to another. */
+static int new_unnamed(struct broker *b, const json_t *value, struct server **ret,
+                       struct error *err) {
+        AUTO_FREE char *name = strdup(json_get_string(value, "name"));
+        char none[32]; /* nobody's name begins so */
+        int r;
+
+        if (!name)
+                return error_oom(err);
+        (void)snprintf(none, sizeof(none), ".%zu", strmap_count(b->servers));
+        r = server_new(b, json_get_string(value, "url"), json_get_string(value, "account"), none,
+                       ret, err);
+        if (r < 0)
+                return r;
+        (void)strmap_remove(b->servers_byname, none);
+        free((*ret)->name);
+        (*ret)->name = TAKE(name);
+        return 0;
+}
+
 int server_from_json(struct broker *b, const json_t *value, struct server **ret,
                      struct error *err) {
         const char *url = json_get_string(value, "url");
         const char *account = json_get_string(value, "account");
         const char *name = json_get_string(value, "name");
+        bool declared = json_get_bool(value, "declared", false);
         struct server *s = NULL;
         int r;
 
         if (!url || !account || !name || server_check_name(name, NULL) < 0 ||
-            strmap_get(b->servers_byname, name))
+            (!declared && strmap_get(b->servers_byname, name)))
                 return error_set(err, MCPB_STORE_CORRUPT, EBADMSG,
                                  "Add the server again with mcp-add",
                                  "The record of a server lacks its name or URL, or repeats a name");
-        r = server_new(b, url, account, name, &s, err);
+        r = declared ? new_unnamed(b, value, &s, err) : server_new(b, url, account, name, &s, err);
         if (r < 0)
                 return r;
         if (load_members(s, value) < 0) {
@@ -326,6 +351,14 @@ int server_find(struct broker *b, const char *name_or_url, const char *account, 
         return 0;
 }
 
+struct grant *server_grant(const struct server *s) {
+        /* Who declares another issuer than the login is of wants that one (A71). */
+        if (s->declared_in && s->issuer && s->configured_issuer &&
+            !streq(s->issuer, s->configured_issuer))
+                return NULL;
+        return s->issuer_changed ? NULL : s->grant;
+}
+
 void server_note_error(struct server *s, const struct error *err) {
         s->last_error = *err;
         s->last_error_wall = clock_wall_usec();
@@ -358,7 +391,7 @@ const char *server_state(const struct server *s) {
                 return "login_pending";
         if (s->open)
                 return "open";
-        if (!s->grant || s->issuer_changed)
+        if (!server_grant(s))
                 return s->last_error.code != MCPB_NO_ERROR && !s->grant ? "error"
                                                                         : "login_required";
         return grant_state_name(s->grant);
@@ -377,7 +410,9 @@ json_t *server_describe(const struct server *s) {
         if ((s->issuer && json_object_set_new(value, "issuer", json_string(s->issuer)) < 0) ||
             (s->resource && json_object_set_new(value, "resource", json_string(s->resource)) < 0) ||
             (s->grant && grant_describe(s->grant, value) < 0) ||
-            (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0))
+            (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0) ||
+            (s->declared_in &&
+             json_object_set_new(value, "declared", json_string(s->declared_in)) < 0))
                 return NULL;
         if (add_last_error(s, value) < 0)
                 return NULL;

@@ -37,6 +37,8 @@ struct server {
         char *prm_url;
         char *registration_key;
         char *grant_key;
+        char *declared_in;   /* the file of servers.d that declares it; NULL: none does now */
+        bool of_declaration; /* it came by one, not by a person */
         uint64_t added_wall;
         struct grant *grant; /* NULL: none */
         struct login *login; /* under way; NULL */
@@ -66,6 +68,8 @@ int server_check_name(const char *name, struct error *err) MUST_CHECK;
 /* What the record is stored under: the URL with scheme and host in lower case, and the account. */
 int server_key(const char *url, const char *account, char **ret, struct error *err) MUST_CHECK;
 
+/* What its tokens come from; NULL: a person has to log in. */
+struct grant *server_grant(const struct server *s);
 void server_note_error(struct server *s,
                        const struct error *err); /* shown by mcp-list; saved with the next save */
 void server_clear_error(struct server *s);

@@ -225,7 +225,7 @@ void handle_token_get(struct broker_call *c) {
                 return;
         }
         s = c->server;
-        g = s->issuer_changed ? NULL : s->grant;
+        g = server_grant(s);
         /* S3: before policy has spoken nothing is begun, and nothing told. */
         r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);
         if (r < 0) {

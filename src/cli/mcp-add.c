@@ -8,7 +8,7 @@
 
 static const char help_text[] =
         "Usage: mcp-add [OPTION]... URL\n"
-        "       mcp-add -d NAME | -D | -x | -X\n"
+        "       mcp-add -d NAME | -D | --logout=NAME | -x | -X\n"
         "\n"
         "Adds an MCP server and logs in to it, or logs in again to one that is known.\n"
         "\n"
@@ -26,6 +26,8 @@ static const char help_text[] =
         "  -q, --quiet               print the address and errors only\n"
         "  -d, --delete=NAME         forget this server, and revoke its tokens\n"
         "  -D, --delete-all          forget all servers\n"
+        "      --logout=NAME         keep this server, but forget its login, and revoke its "
+        "tokens\n"
         "  -x, --lock                lock the broker\n"
         "  -X, --unlock              unlock it\n"
         "      --json                print what was done as JSON\n" COMMON_HELP "\n"
@@ -45,6 +47,7 @@ enum {
         OPTION_NO_LOGIN,
         OPTION_BROWSER,
         OPTION_NO_BROWSER,
+        OPTION_LOGOUT,
         OPTION_JSON,
 };
 
@@ -53,6 +56,7 @@ struct arguments {
         char *scopes;
         const char *secret_file;
         const char *remove;
+        const char *logout;
         bool remove_all;
         bool lock;
         bool unlock;
@@ -72,6 +76,7 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 { OPTION_ISSUER, &a->request.issuer },
                 { OPTION_METADATA_URL, &a->request.client_metadata_url },
                 { OPTION_BROWSER, &a->ui.browser },
+                { OPTION_LOGOUT, &a->logout },
                 { 'd', &a->remove },
         };
         const struct {
@@ -110,10 +115,10 @@ static int set_option(struct program *p, struct arguments *a, int c) {
 }
 
 static int check_arguments(struct program *p, struct arguments *a, int argc, char **argv) {
-        int modes = (a->remove != NULL) + a->remove_all + a->lock + a->unlock;
+        int modes = (a->remove != NULL) + (a->logout != NULL) + a->remove_all + a->lock + a->unlock;
 
         if (modes > 1)
-                return program_usage(p, "choose one of -d, -D, -x and -X");
+                return program_usage(p, "choose one of -d, -D, --logout, -x and -X");
         if (modes == 1)
                 return optind < argc ? program_usage(p, "'%s' is too much here", argv[optind]) : -1;
         if (optind + 1 != argc)
@@ -140,6 +145,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
                 { "browser", required_argument, NULL, OPTION_BROWSER },
                 { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },
+                { "logout", required_argument, NULL, OPTION_LOGOUT },
                 { "json", no_argument, NULL, OPTION_JSON },
                 { "quiet", no_argument, NULL, 'q' },
                 { "delete", required_argument, NULL, 'd' },
@@ -205,9 +211,20 @@ static void print_removed(const char *text, bool quiet) {
         json_array_foreach(json_object_get(result, "removed"), i, name)
                 (void)fprintf(stderr, "Removed: %s\n",
                               json_string_value(name) ? json_string_value(name) : "?");
+        json_array_foreach(json_object_get(result, "logged_out"), i, name)
+                (void)fprintf(stderr, "Logged out: %s\n",
+                              json_string_value(name) ? json_string_value(name) : "?");
         warning = json_get_string(result, "warning");
         if (warning)
                 (void)fprintf(stderr, "Not revoked: %s\n", warning);
+}
+
+static int logout(mcpb_client *c, const char *server, char **ret, mcpb_error *err) {
+        AUTO_JSON json_t *params = json_pack("{s:s, s:b}", "server", server, "login_only", 1);
+        AUTO_FREE char *text = params ? json_dumps(params, JSON_COMPACT) : NULL;
+
+        /* The library says what is wrong with the parameters, and NULL are none. */
+        return mcpb_call(c, "server.remove", text ? text : "", ret, err);
 }
 
 static int remove_servers(const struct program *p, const struct arguments *a) {
@@ -217,8 +234,9 @@ static int remove_servers(const struct program *p, const struct arguments *a) {
         int r = program_connect(p, &c, &err);
 
         if (r == 0)
-                r = a->remove_all ? mcpb_server_remove_all(c, &text, &err)
-                                  : mcpb_server_remove(c, a->remove, &text, &err);
+                r = a->logout       ? logout(c, a->logout, &text, &err)
+                    : a->remove_all ? mcpb_server_remove_all(c, &text, &err)
+                                    : mcpb_server_remove(c, a->remove, &text, &err);
         (void)mcpb_client_free(c);
         if (r < 0)
                 return program_fail(p, &err);
@@ -242,7 +260,7 @@ int main(int argc, char **argv) {
         a.ui = (struct login_ui){ .program = &p };
         status = parse_arguments(&p, &a, argc, argv);
         if (status < 0) {
-                if (a.remove || a.remove_all)
+                if (a.remove || a.remove_all || a.logout)
                         status = remove_servers(&p, &a);
                 else if (a.lock || a.unlock)
                         status = program_lock(&p, a.lock, NULL);

@@ -10,7 +10,8 @@
 static const char help_text[] =
         "Usage: mcp-list [OPTION]... [NAME|URL]\n"
         "\n"
-        "Lists the MCP servers that were added, with their issuer, scopes, state and the time that "
+        "Lists the MCP servers that were added or declared, with their issuer, scopes, state and "
+        "the time that\n"
         "their token has left.\n"
         "\n"
         "      --json            as JSON, with everything that is known\n"
@@ -84,9 +85,16 @@ static int name_and_account(const json_t *server, struct buf *b) {
         return r;
 }
 
+static int state_of(const json_t *server, struct buf *b) {
+        int r = buf_append_str(b, or_dash(json_get_string(server, "state")));
+
+        return r == 0 && json_get_string(server, "declared") ? buf_append_str(b, " (declared)") : r;
+}
+
 static int add_row(struct table *t, const json_t *server) {
         AUTO_BUF struct buf name = BUF_INIT;
         AUTO_BUF struct buf scopes = BUF_INIT;
+        AUTO_BUF struct buf state = BUF_INIT;
         const json_t *last_error = json_object_get(server, "last_error");
         json_int_t left = json_get_int(server, "expires_in", -1);
         char time_left[32] = "-";
@@ -94,15 +102,17 @@ static int add_row(struct table *t, const json_t *server) {
 
         if (r == 0)
                 r = name_and_account(server, &name);
+        if (r == 0)
+                r = state_of(server, &state);
         if (r < 0)
                 return r;
         if (left >= 0)
                 duration_format(time_left, sizeof(time_left), (long)left);
-        return table_add(
-                t, (const char *const[]){ name.data, or_dash(json_get_string(server, "url")),
-                                          or_dash(json_get_string(server, "issuer")), scopes.data,
-                                          or_dash(json_get_string(server, "state")), time_left,
-                                          or_dash(json_get_string(last_error, "message")) });
+        return table_add(t,
+                         (const char *const[]){ name.data, or_dash(json_get_string(server, "url")),
+                                                or_dash(json_get_string(server, "issuer")),
+                                                scopes.data, state.data, time_left,
+                                                or_dash(json_get_string(last_error, "message")) });
 }
 
 static int print_table(const json_t *servers, bool wide) {

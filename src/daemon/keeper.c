@@ -36,6 +36,7 @@ struct keeper {
         uint64_t last_accepted;
         bool ready;
         int status;
+        struct configuration next; /* of a reload, until it is whole */
 };
 
 static void leave(struct keeper *k, int status) {
@@ -57,24 +58,39 @@ static void say_failed(struct keeper *k, const struct error *err) {
 
 /* --- Configuration and policy ---------------------------------------------------------------- */
 
-static int parse_files(const struct config_files *config, const struct config_files *policy,
-                       struct config **ret_config, struct policy **ret_policy, struct error *err) {
-        AUTO_FREE struct config *c = calloc(1, sizeof(*c));
+static int parse_policy(const struct config_files *policy, struct policy **ret, struct error *err) {
         AUTO_FREE struct policy_file *files = calloc(policy->n + 1, sizeof(*files));
-        int r;
 
-        if (!c || !files)
+        if (!files)
                 return error_oom(err);
         for (size_t i = 0; i < policy->n; i++)
                 files[i] = (struct policy_file){ .layer = (enum policy_layer)policy->items[i].layer,
                                                  .path = policy->items[i].path,
                                                  .data = policy->items[i].data,
                                                  .len = policy->items[i].len };
-        r = policy_load(ret_policy, files, policy->n, err);
+        return policy_load(ret, files, policy->n, err);
+}
+
+static int parse_config(struct configuration *from, struct config *c, struct error *err) {
+        int r = config_parse(c, &from->config, err);
+
+        if (r == 0)
+                r = declared_parse(&c->declared, &from->servers, err);
+        if (r == 0)
+                r = configuration_read_secrets(from, &c->declared, err);
+        return r;
+}
+
+static int parse_files(struct configuration *from, struct config **ret_config,
+                       struct policy **ret_policy, struct error *err) {
+        AUTO_FREE struct config *c = calloc(1, sizeof(*c));
+        int r = c ? parse_policy(&from->policy, ret_policy, err) : error_oom(err);
+
         if (r < 0)
                 return r;
-        r = config_parse(c, config, err);
+        r = parse_config(from, c, err);
         if (r < 0) {
+                config_done(c);
                 *ret_policy = policy_free(*ret_policy);
                 return r;
         }
@@ -82,19 +98,39 @@ static int parse_files(const struct config_files *config, const struct config_fi
         return 0;
 }
 
+/* The files of servers.d come before "configure", each with the descriptor of its secret. */
+static int on_declare(struct keeper *k, struct frame *f) {
+        const char *path = json_get_string(f->head, "path");
+        json_int_t index = json_get_int(f->head, "index", -1);
+        json_int_t layer = json_get_int(f->head, "layer", -1);
+
+        if (index == 0)
+                configuration_done(&k->next);
+        if (!path || layer < 0 || layer > 255 || index != (json_int_t)k->next.servers.n ||
+            f->n_fds > 1)
+                return -EBADMSG;
+        return configuration_add_server(&k->next, path, (unsigned)layer, &f->body,
+                                        f->n_fds ? TAKE_FD(f->fds[0]) : -1);
+}
+
 /* A reload that does not parse changes nothing (S3: never a weaker policy by accident). */
 static int configure(struct keeper *k, const json_t *head) {
-        AUTO_CONFIG_FILES struct config_files config = CONFIG_FILES_INIT;
-        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
+        json_int_t n = json_get_int(head, "servers", 0);
         struct config *c = NULL;
         struct policy *p = NULL;
         struct error err = ERROR_INIT;
-        int r = config_files_from_json(&config, json_object_get(head, "config"));
+        int r;
 
+        if (n == 0)
+                configuration_done(&k->next);
+        r = n == (json_int_t)k->next.servers.n ? 0 : -EBADMSG;
         if (r == 0)
-                r = config_files_from_json(&policy, json_object_get(head, "policy"));
+                r = config_files_from_json(&k->next.config, json_object_get(head, "config"));
         if (r == 0)
-                r = parse_files(&config, &policy, &c, &p, &err);
+                r = config_files_from_json(&k->next.policy, json_object_get(head, "policy"));
+        if (r == 0)
+                r = parse_files(&k->next, &c, &p, &err);
+        configuration_done(&k->next);
         if (r < 0) {
                 (void)error_fallback(&err, r, "reading the new configuration");
                 log_failure(LOG_ERR, &err, "The old configuration stays");
@@ -162,8 +198,8 @@ static int on_control_frame(struct frame *f, void *userdata) {
                 const char *op;
                 int (*fn)(struct keeper *k, struct frame *f);
         } table[] = {
-                { "configure", on_configure }, { "worker", on_worker }, { "writer", on_writer },
-                { "processes", on_processes }, { "stop", on_stop },
+                { "declare", on_declare }, { "configure", on_configure }, { "worker", on_worker },
+                { "writer", on_writer },   { "processes", on_processes }, { "stop", on_stop },
         };
         const char *op = json_get_string(f->head, "op");
 
@@ -297,8 +333,7 @@ static int make_broker(struct keeper *k, struct error *err) {
                 .audit_fd = k->options->audit_fd,
                 .passphrase = k->options->passphrase,
         };
-        int r = parse_files(k->options->config, k->options->policy, &options.config,
-                            &options.policy, err);
+        int r = parse_files(k->options->configuration, &options.config, &options.policy, err);
 
         if (r == 0)
                 log_open("mcp-brokerd[keeper]", options.config->log_level);
@@ -359,6 +394,7 @@ static void keeper_free(struct keeper *k) {
         k->broker = broker_free(k->broker);
         k->workers = workers_free(k->workers);
         k->control = link_free(k->control);
+        configuration_done(&k->next);
         k->event = loop_free(k->event);
 }
 

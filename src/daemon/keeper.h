@@ -4,13 +4,14 @@
  * one closed-in process without network, exec, or a file to open. All it needs is open before it
  * begins.
  *
- * With the supervisor: "configure" (config, policy files), "worker" and "writer" (a new end, one
- * descriptor), "processes", "stop"; and back: "ready", "configured", "failed", "alive", "control".
+ * With the supervisor: "declare" (one file of servers.d, with its secret), "configure" (config and
+ * policy files, and those), "worker" and "writer" (a new end, one descriptor), "processes", "stop";
+ * and back: "ready", "configured", "failed", "alive", "control".
  */
 #pragma once
 
 #include "base/error.h"
-#include "config/config.h"
+#include "daemon/configuration.h"
 
 #define KEEPER_LISTENERS_MAX 16
 
@@ -21,8 +22,7 @@ struct keeper_options {
         int audit_fd;
         int listener_fds[KEEPER_LISTENERS_MAX];
         size_t n_listeners;
-        const struct config_files *config;
-        const struct config_files *policy;
+        struct configuration *configuration; /* its secrets are read, and closed */
         bool passphrase;
         uint64_t alive_usec; /* how often to say that we are; 0: never */
 };

@@ -40,29 +40,59 @@ static uid_t installed_by(void) {
         return stat("/proc/self/exe", &st) == 0 ? st.st_uid : 0;
 }
 
-int supervisor_read_config(const struct options *o, struct config_files *config,
-                           struct config_files *policy, struct error *err) {
+static int read_all(const struct options *o, struct configuration *c, struct error *err) {
         AUTO_FREE char *user = o->config_dir ? strdup(o->config_dir) : path_config_dir();
         AUTO_FREE char *vendor_policy = join(o->vendor_dir, "policy.d");
         AUTO_FREE char *user_policy = user ? join(user, "policy.d") : NULL;
-        const char *const system_dirs[] = { vendor_policy, MCPB_SYSCONFDIR "/policy.d" };
+        AUTO_FREE char *vendor_servers = join(o->vendor_dir, "servers.d");
+        AUTO_FREE char *user_servers = user ? join(user, "servers.d") : NULL;
+        const char *const policy_dirs[] = { vendor_policy, MCPB_SYSCONFDIR "/policy.d" };
+        const char *const server_dirs[] = { vendor_servers, MCPB_SYSCONFDIR "/servers.d" };
         /* An uninstalled tree belongs to who runs it. */
         uid_t vendor_owner = streq(o->vendor_dir, MCPB_VENDORDIR) ? installed_by() : getuid();
         int r;
 
-        if (!user || !vendor_policy || !user_policy)
+        if (!user || !vendor_policy || !user_policy || !vendor_servers || !user_servers)
                 return error_oom(err);
-        r = read_layer(config, o->vendor_dir, vendor_owner, 0, err);
+        r = read_layer(&c->config, o->vendor_dir, vendor_owner, 0, err);
         if (r == 0)
-                r = read_layer(config, MCPB_SYSCONFDIR, 0, 1, err);
+                r = read_layer(&c->config, MCPB_SYSCONFDIR, 0, 1, err);
         if (r == 0)
-                r = read_layer(config, user, getuid(), 2, err);
+                r = read_layer(&c->config, user, getuid(), 2, err);
         if (r == 0)
-                r = config_read_dirs(policy, system_dirs, ARRAY_SIZE(system_dirs), vendor_owner,
+                r = config_read_dirs(&c->policy, policy_dirs, ARRAY_SIZE(policy_dirs), vendor_owner,
                                      POLICY_SYSTEM, err);
         if (r == 0)
-                r = config_read_dir(policy, user_policy, getuid(), POLICY_USER, err);
+                r = config_read_dir(&c->policy, user_policy, getuid(), POLICY_USER, err);
+        if (r == 0)
+                r = config_read_dirs(&c->servers, server_dirs, ARRAY_SIZE(server_dirs),
+                                     vendor_owner, 1, err);
+        if (r == 0)
+                r = config_read_dir(&c->servers, user_servers, getuid(), 2, err);
         return r;
+}
+
+/* What they say is judged here, where a fault can still end the start; the keeper reads the secrets
+ * behind the descriptors. */
+static int open_secrets(struct configuration *c, struct error *err) {
+        AUTO_DECLARED struct declared declared = DECLARED_INIT;
+        int r = declared_parse(&declared, &c->servers, err);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < c->servers.n; i++)
+                c->secret_fds[i] = -1;
+        c->n_secret_fds = c->servers.n;
+        for (size_t i = 0; i < declared.n && r == 0; i++)
+                r = declared_open_secret(&declared.items[i], getuid(),
+                                         &c->secret_fds[declared.items[i].index], err);
+        return r;
+}
+
+int supervisor_read_config(const struct options *o, struct configuration *c, struct error *err) {
+        int r = read_all(o, c, err);
+
+        return r < 0 ? r : open_secrets(c, err);
 }
 
 static int open_log(struct supervisor_files *f, struct error *err) {
@@ -162,9 +192,9 @@ int supervisor_open(const struct options *o, struct supervisor_files *f, struct 
         *f = (struct supervisor_files){
                 .state_fd = -1, .store_fd = -1, .lock_fd = -1, .audit_fd = -1
         };
-        r = supervisor_read_config(o, &f->config, &f->policy, err);
+        r = supervisor_read_config(o, &f->configuration, err);
         if (r == 0)
-                r = supervisor_apply_config(&f->config, err);
+                r = supervisor_apply_config(&f->configuration.config, err);
         if (r == 0)
                 r = open_state(o, f, err);
         if (r == 0)
@@ -183,8 +213,7 @@ void supervisor_files_done(struct supervisor_files *f) {
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 if (fds[i] >= 0)
                         (void)close(fds[i]);
-        config_files_done(&f->config);
-        config_files_done(&f->policy);
+        configuration_done(&f->configuration);
         free(f->state_dir);
         free(f->socket);
 }

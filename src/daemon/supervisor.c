@@ -54,7 +54,7 @@ struct supervisor {
         struct process command;
         struct list retired; /* network workers that end what they have; others have their place */
         unsigned n_retired;
-        struct config_files pending; /* the keeper is asked about it */
+        struct configuration pending; /* the keeper is asked about it */
         bool configuring;
         sd_event_source *give_up;
         bool keeper_left;
@@ -308,7 +308,7 @@ static int start_worker(struct supervisor *s, enum worker_kind kind, int fd, str
         r = buf_printf(&path, "%s/%s", s->options->libexec_dir,
                        kind == WORKER_SESSION ? "mcp-broker-session" : "mcp-broker-net");
         if (r == 0)
-                r = launch_argv(&s->files->config, kind, path.data, argv, err);
+                r = launch_argv(&s->files->configuration.config, kind, path.data, argv, err);
         if (r == 0 && !env)
                 r = -ENOMEM;
         if (r == 0)
@@ -358,30 +358,14 @@ static int start_command(struct supervisor *s, struct error *err) {
 
 /* --- New values ------------------------------------------------------------------------------ */
 
-static int ask_keeper(struct supervisor *s, const struct config_files *policy) {
-        json_t *config_json = NULL;
-        json_t *policy_json = NULL;
-
-        if (!s->keeper_link || config_files_to_json(&s->pending, &config_json) < 0 ||
-            config_files_to_json(policy, &policy_json) < 0) {
-                json_decref(config_json);
-                return -ENOMEM;
-        }
-        return link_send_head(s->keeper_link,
-                              json_pack("{s:s, s:o, s:o}", "op", "configure", "config", config_json,
-                                        "policy", policy_json));
-}
-
 static void reload_done(struct supervisor *s) {
         s->configuring = false;
-        config_files_done(&s->pending);
-        s->pending = CONFIG_FILES_INIT;
+        configuration_done(&s->pending);
         if (!s->stopping)
                 (void)sd_notify(0, "READY=1");
 }
 
 static void reload(struct supervisor *s) {
-        AUTO_CONFIG_FILES struct config_files policy = CONFIG_FILES_INIT;
         struct error err = ERROR_INIT;
         char text[96];
         int r;
@@ -392,11 +376,11 @@ static void reload(struct supervisor *s) {
         (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
                        (unsigned long long)clock_monotonic_usec());
         (void)sd_notify(0, text);
-        r = supervisor_read_config(s->options, &s->pending, &policy, &err);
+        r = supervisor_read_config(s->options, &s->pending, &err);
         if (r == 0)
-                r = launch_check(&s->pending, &err);
+                r = launch_check(&s->pending.config, &err);
         if (r == 0)
-                r = ask_keeper(s, &policy);
+                r = s->keeper_link ? configuration_send(&s->pending, s->keeper_link) : -EPIPE;
         if (r < 0) {
                 (void)error_fallback(&err, r, "reading the configuration again");
                 log_failure(LOG_ERR, &err, "The old configuration stays");
@@ -410,16 +394,17 @@ static void take_pending(struct supervisor *s) {
         struct error err = ERROR_INIT;
         bool differ = false;
 
-        if (launch_differs(&s->files->config, &s->pending, &differ, &err) < 0 ||
-            supervisor_apply_config(&s->pending, &err) < 0) {
+        if (launch_differs(&s->files->configuration.config, &s->pending.config, &differ, &err) <
+                    0 ||
+            supervisor_apply_config(&s->pending.config, &err) < 0) {
                 log_failure(LOG_ERR, &err, "the new configuration");
                 return;
         }
         s->workers[WORKER_EXPLORE].stale |= differ;
         s->workers[WORKER_DEAL].stale |= differ;
-        config_files_done(&s->files->config);
-        s->files->config = s->pending;
-        s->pending = CONFIG_FILES_INIT;
+        config_files_done(&s->files->configuration.config);
+        s->files->configuration.config = s->pending.config;
+        s->pending.config = CONFIG_FILES_INIT;
         replace_all(s);
 }
 
@@ -589,17 +574,22 @@ static void run_keeper(struct streams *t, struct supervisor_files *f, const stru
                 .worker_fds = { t->workers[0][1], t->workers[1][1], t->workers[2][1] },
                 .audit_fd = f->audit_fd,
                 .n_listeners = f->n_listeners,
-                .config = &f->config,
-                .policy = &f->policy,
+                .configuration = &f->configuration,
                 .passphrase = o->passphrase,
                 .alive_usec = watchdog_usec / 3,
         };
-        int keep[6 + KEEPER_LISTENERS_MAX] = { k.control_fd,    k.writer_fd,     k.worker_fds[0],
-                                               k.worker_fds[1], k.worker_fds[2], k.audit_fd };
+        int keep[6 + KEEPER_LISTENERS_MAX + CONFIG_FILES_MAX] = { k.control_fd,    k.writer_fd,
+                                                                  k.worker_fds[0], k.worker_fds[1],
+                                                                  k.worker_fds[2], k.audit_fd };
+        const struct configuration *c = k.configuration;
+        size_t n = 6;
 
         for (size_t i = 0; i < f->n_listeners; i++)
-                keep[6 + i] = k.listener_fds[i] = f->listener_fds[i];
-        keep_only(keep, 6 + f->n_listeners);
+                keep[n++] = k.listener_fds[i] = f->listener_fds[i];
+        for (size_t i = 0; i < c->n_secret_fds; i++)
+                if (c->secret_fds[i] >= 0)
+                        keep[n++] = c->secret_fds[i];
+        keep_only(keep, n);
         _exit(keeper_main(&k));
 }
 
@@ -622,6 +612,7 @@ static int start_forked(struct supervisor *s, struct streams *t, uint64_t watchd
         }
         s->writer.pid = writer;
         s->keeper.pid = keeper;
+        configuration_close_secrets(&s->files->configuration);
         return 0;
 }
 
@@ -739,7 +730,7 @@ int supervisor_run(const struct options *o, struct supervisor_files *f,
                 end_process(old);
                 free(old);
         }
-        config_files_done(&s.pending);
+        configuration_done(&s.pending);
         s.give_up = loop_source_free(s.give_up);
         s.keeper_link = link_free(s.keeper_link);
         s.event = loop_free(s.event);

@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "config/config.h"
+#include "daemon/configuration.h"
 #include "daemon/options.h"
 
 struct supervisor_files {
@@ -20,16 +20,16 @@ struct supervisor_files {
         int listener_fds[16];
         size_t n_listeners;
         bool inherited; /* the listeners are systemd's */
-        struct config_files config;
-        struct config_files policy;
+        struct configuration configuration;
 };
 
 /* Opens everything; @err says what is wrong and what to do. */
 int supervisor_open(const struct options *o, struct supervisor_files *f, struct error *err)
         MUST_CHECK;
-/* Reads configuration and policy (again). */
-int supervisor_read_config(const struct options *o, struct config_files *config,
-                           struct config_files *policy, struct error *err) MUST_CHECK;
+/* Reads configuration, policy and declared servers (again). What it got it leaves in @c also on
+ * failure. */
+int supervisor_read_config(const struct options *o, struct configuration *c, struct error *err)
+        MUST_CHECK;
 /* What of it concerns the supervisor itself. */
 int supervisor_apply_config(const struct config_files *files, struct error *err) MUST_CHECK;
 void supervisor_files_done(struct supervisor_files *f);

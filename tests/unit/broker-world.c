@@ -10,12 +10,8 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
-#include "config/config.h"
 #include "crypto/init.h"
 #include "loop/loop.h"
-#include "policy/policy.h"
-
-#define POLICY "[Rule all]\nAgent=uid:self\nServer=@added\nScopes=@granted\nOnExcess=login\n"
 
 /* --- The clock, and timers that go by it ------------------------------------------------------ */
 
@@ -286,9 +282,12 @@ static void on_ready(int r, const struct error *err, void *userdata) {
                 w->ready_error = *err;
 }
 
+void world_reload(struct world *w) {
+        broker_reload(w->broker, world_policy(w), world_config(w));
+        world_run(w);
+}
+
 void world_begin(struct world *w) {
-        const char *text = w->policy ? w->policy : POLICY;
-        struct policy_file file = { .path = "50-test.conf", .data = text, .len = strlen(text) };
         struct error err = ERROR_INIT;
         struct broker_options options = {
                 .event = w->event,
@@ -299,15 +298,12 @@ void world_begin(struct world *w) {
                 .backend = w->disk,
                 .audit_fd = w->audit_fd,
                 .passphrase = w->passphrase,
-                .config = calloc(1, sizeof(struct config)),
+                .policy = world_policy(w),
+                .config = world_config(w),
         };
 
         w->store = options.store;
         assert_non_null(w->store);
-        assert_non_null(options.config);
-        config_init(options.config);
-        assert_non_null(options.config->client_name);
-        assert_int_equal(policy_load(&options.policy, &file, 1, &err), 0);
         assert_int_equal(broker_new(&options, &w->broker, &err), 0);
         w->ready = false;
         assert_int_equal(broker_start(w->broker, on_ready, w), 0);
@@ -541,15 +537,15 @@ char *world_form(struct world *w, const char *name) {
 #define PRM                                                                                    \
         "{\"resource\":\"" WORLD_SERVER "\",\"authorization_servers\":[\"" WORLD_ISSUER "\"]," \
         "\"scopes_supported\":[\"read\",\"write\"]}"
-#define AS                                                                            \
-        "{\"issuer\":\"" WORLD_ISSUER "\",\"authorization_endpoint\":\"" WORLD_ISSUER \
-        "/authorize\",\"token_endpoint\":\"" WORLD_ISSUER "/token\","                 \
-        "\"registration_endpoint\":\"" WORLD_ISSUER "/register\","                    \
-        "\"revocation_endpoint\":\"" WORLD_ISSUER "/revoke\","                        \
-        "\"response_types_supported\":[\"code\"],"                                    \
-        "\"grant_types_supported\":[\"authorization_code\",\"refresh_token\"],"       \
-        "\"code_challenge_methods_supported\":[\"S256\"],"                            \
-        "\"token_endpoint_auth_methods_supported\":[\"none\"],"                       \
+#define AS                                                                              \
+        "{\"issuer\":\"" WORLD_ISSUER "\",\"authorization_endpoint\":\"" WORLD_ISSUER   \
+        "/authorize\",\"token_endpoint\":\"" WORLD_ISSUER "/token\","                   \
+        "\"registration_endpoint\":\"" WORLD_ISSUER "/register\","                      \
+        "\"revocation_endpoint\":\"" WORLD_ISSUER "/revoke\","                          \
+        "\"response_types_supported\":[\"code\"],"                                      \
+        "\"grant_types_supported\":[\"authorization_code\",\"refresh_token\"],"         \
+        "\"code_challenge_methods_supported\":[\"S256\"],"                              \
+        "\"token_endpoint_auth_methods_supported\":[\"none\",\"client_secret_basic\"]," \
         "\"authorization_response_iss_parameter_supported\":true}"
 
 /* True: it was one that the servers of this world answer by themselves. */

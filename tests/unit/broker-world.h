@@ -70,10 +70,13 @@ struct world {
         attest_done_fn attest;
         void *attest_userdata;
         struct evidence evidence;
-        unsigned reached;       /* the address class of all that answers; 0: public */
-        bool no_refresh_token;  /* the code gives an access token only */
-        bool passphrase;        /* a new store is made by the first unlock */
-        const char *policy;     /* NULL: the default one */
+        unsigned reached;      /* the address class of all that answers; 0: public */
+        bool no_refresh_token; /* the code gives an access token only */
+        bool passphrase;       /* a new store is made by the first unlock */
+        const char *policy;    /* NULL: the default one */
+        /* servers.d: path and text of each file, ends with NULL; NULL: none */
+        const char *const *servers;
+        const char *secret;     /* what a ClientSecretFile= holds */
         void (*quiet)(bool on); /* around the world's own allocations, for a sweep */
         bool ready;
         struct error ready_error;
@@ -87,6 +90,12 @@ void world_crash(struct world *w);
 /* The same in two halves. */
 void world_end(struct world *w);
 void world_begin(struct world *w);
+
+/* From @policy, @servers and @secret: the broker takes them. */
+struct policy *world_policy(const struct world *w);
+struct config *world_config(const struct world *w);
+/* SIGHUP: all of them anew. */
+void world_reload(struct world *w);
 
 /* Until nothing is left to be done: the disk answers, what is due is done. */
 void world_run(struct world *w);
