@@ -71,3 +71,6 @@
 
 /* The audit trail */
 #define LIMIT_AUDIT_LINE_BYTES (128 * 1024)
+
+/* The bridge */
+#define LIMIT_MESSAGE_DEPTH 512 /* nesting of a message that is relayed */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
-/* Length of the character at @p, 0 if it is not valid UTF-8; *ret_cp gets the code point. */
-static size_t char_length(const unsigned char *p, size_t len, uint32_t *ret_cp) {
+size_t utf8_char(const char *text, size_t len, uint32_t *ret_cp) {
+        const unsigned char *p = (const unsigned char *)text;
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
         uint32_t cp;
         size_t n;
@@ -37,27 +37,25 @@ static size_t char_length(const unsigned char *p, size_t len, uint32_t *ret_cp) 
 }
 
 bool utf8_valid(const char *data, size_t len) {
-        const unsigned char *p = (const unsigned char *)data;
         uint32_t cp;
 
         while (len > 0) {
-                size_t n = char_length(p, len, &cp);
+                size_t n = utf8_char(data, len, &cp);
 
                 if (n == 0)
                         return false;
-                p += n;
+                data += n;
                 len -= n;
         }
         return true;
 }
 
 static size_t clean_into(char *dst, const char *src, size_t len, size_t max) {
-        const unsigned char *p = (const unsigned char *)src;
         size_t used = 0;
 
         while (len > 0) {
                 uint32_t cp = 0;
-                size_t n = char_length(p, len, &cp);
+                size_t n = utf8_char(src, len, &cp);
 
                 if (n == 0 || cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
                         n = n ? n : 1;
@@ -67,10 +65,10 @@ static size_t clean_into(char *dst, const char *src, size_t len, size_t max) {
                 } else {
                         if (used + n > max)
                                 break;
-                        memmove(dst + used, p, n);
+                        memmove(dst + used, src, n);
                         used += n;
                 }
-                p += n;
+                src += n;
                 len -= n;
         }
         return used;
