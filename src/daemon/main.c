@@ -60,11 +60,15 @@ static int open_log_file(int state_fd, off_t *ret_begin) {
         return fd;
 }
 
+/* Why it ended. A full disk takes no log either: then the way to see it. */
 static void show_log(int fd, off_t begin) {
+        static const char nothing[] =
+                "mcp-brokerd: It ended at once, and could not say why in daemon.log: is the disk "
+                "of the state folder full? mcp-brokerd -f says it here.\n";
         char text[4096];
         ssize_t n = pread(fd, text, sizeof(text), begin);
 
-        if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
+        if (write(STDERR_FILENO, n > 0 ? text : nothing, n > 0 ? (size_t)n : strlen(nothing)) < 0)
                 return;
 }
 

@@ -100,6 +100,18 @@ def a_refresh_that_the_disk_does_not_take_is_kept_and_saved_later(stack):
     assert demo.counters()["refreshes"] == 2 and demo.counters()["reuse_detected"] == 0
 
 
+def a_daemon_that_a_full_disk_keeps_from_starting_says_so(stack):
+    broker = Broker(stack, start=False)
+    small = Small(stack, broker.state, "64k")
+    small.fill()
+    for foreground in (False, True):
+        command = [part for part in broker.command() if foreground or part != "-f"]
+        result = subprocess.run(command, env=broker.env, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                                stdin=subprocess.DEVNULL)
+        assert result.returncode == 10, result
+        assert ("No space left" if foreground else "full? mcp-brokerd -f") in result.stderr, result
+
+
 # S4
 def no_token_leaves_without_room_for_its_record(stack):
     broker = Broker(stack, start=False)
@@ -367,7 +379,7 @@ def a_second_daemon_leaves_the_first_alone(stack):
         for extra in ((), (f"--socket={broker.dir}/run/other/socket",), (f"--state-dir={broker.dir}/other",)):
             result = subprocess.run([*broker.command(), *extra], env=broker.env, capture_output=True, text=True, timeout=PATIENCE, check=False)
             assert result.returncode == 9, result
-            assert "mcp-brokerctl stop" in result.stderr, result.stderr
+            assert "already" in result.stderr and "mcp-brokerctl stop" in result.stderr, result.stderr
         # What is no socket is not removed, and a dead socket is.
         broker.run("mcp-brokerctl", "status", check=0)
     broker.process.kill()
