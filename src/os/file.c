@@ -143,7 +143,7 @@ int file_lock(int dirfd, const char *name, int *ret_fd, struct error *err) {
                 if (errno == EWOULDBLOCK)
                         return error_set(err, MCPB_EXISTS, EEXIST,
                                          "Stop the other one first: mcp-brokerctl stop",
-                                         "Another process holds the lock '%s'", name);
+                                         "Another mcp-brokerd runs already: it holds '%s'", name);
                 if (errno != EINTR)
                         return error_set(err, MCPB_INTERNAL, errno, NULL, "Cannot lock '%s': %s",
                                          name, strerror(errno));
