@@ -160,6 +160,18 @@ struct add_params {
         bool login;
 };
 
+/* Whoever typed it can mend it, not whoever runs that site. */
+static int check_issuer(const char *issuer, struct error *err) {
+        struct error why = ERROR_INIT;
+        int r = as_issuer_check(issuer, &why);
+
+        if (r < 0 && why.code == MCPB_ISSUER_ERROR)
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                                 "Give the issuer's identifier, such as https://login.example.com",
+                                 "%s", why.message);
+        return r < 0 ? error_set(err, why.code, -r, why.hint, "%s", why.message) : 0;
+}
+
 static int check_add(const struct add_params *p, struct error *err) {
         int r = url_check_allowed(p->url, "server URL", err);
 
@@ -168,7 +180,7 @@ static int check_add(const struct add_params *p, struct error *err) {
         if (r == 0 && p->account[0])
                 r = server_check_name(p->account, err);
         if (r == 0 && p->issuer)
-                r = as_issuer_check(p->issuer, err);
+                r = check_issuer(p->issuer, err);
         if (r == 0 && p->metadata_url)
                 r = client_metadata_url_check(p->metadata_url, err);
         if (r == 0 && p->client_id && !p->issuer)

@@ -38,6 +38,9 @@ def an_address_that_is_none_of_ours_is_refused_before_anything_is_asked(stack):
                             (f"http://127.0.0.1:{port}/mcp#there", "fragment"), ("http://127.0.0.1:99999/mcp", "port"),
                             ("http:///mcp", "host"), ("mcp.example.com/mcp", "url")):
             plainly(broker.run("mcp-add", "--no-browser", url), 2, needle)
+        for issuer, needle in (("login.example.com", "give the issuer's identifier"), ("http://login.example.com", "https"),
+                               ("https://login.example.com/?a=b", "query")):
+            plainly(broker.run("mcp-add", "--no-browser", f"--issuer={issuer}", good.mcp), 2, needle)
         assert [s["url"] for s in broker.servers()] == [good.mcp]
         # The neighbour's own tool call comes later; nothing else may have.
         assert good.count("mcp") == asked
