@@ -165,6 +165,19 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
         return check_arguments(p, a, argc, argv);
 }
 
+/* By the name that the other programs take. */
+static void say_added(const struct arguments *a, const char *server) {
+        AUTO_JSON json_t *value = NULL;
+        const char *name;
+
+        if (!server || json_parse(server, strlen(server), 16, &value, NULL) < 0)
+                return;
+        name = json_get_string(value, "name");
+        (void)fprintf(stderr,
+                      a->request.login ? "Added; it asks for no login: %s\n" : "Added: %s\n",
+                      name ? name : a->request.url);
+}
+
 static int add(const struct program *p, struct arguments *a) {
         AUTO_WIPE_STR char *secret = NULL;
         mcpb_error err = MCPB_ERROR_INIT;
@@ -191,10 +204,7 @@ static int add(const struct program *p, struct arguments *a) {
         if (login)
                 status = login_see_through(&a->ui, login);
         else if (!a->ui.quiet && !a->json)
-                (void)fprintf(stderr,
-                              a->request.login ? "Added; it asks for no login: %s\n"
-                                               : "Added: %s\n",
-                              a->request.url);
+                say_added(a, server);
         (void)mcpb_text_free(server);
         (void)mcpb_login_free(login);
         return status;

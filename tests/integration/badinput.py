@@ -457,7 +457,8 @@ def the_programs_end_with_what_the_manuals_say(stack):
     broker.start()
     demo = Demo(stack, "--auto-consent")
     plainly(token_of(broker, "nobody"), 9, "mcp-add")
-    assert broker.run(add, "--no-login", demo.mcp).returncode == 0
+    added = broker.run(add, "--no-login", demo.mcp, check=0)
+    assert added.stderr == f"Added: {broker.servers()[0]['name']}\n", added
     plainly(token_of(broker, demo.mcp), 4, "mcp-add")
     broker.add(demo.mcp)
     assert token_of(broker, demo.mcp).returncode == 0
