@@ -51,7 +51,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                         return r;
         }
         if (optind + 1 != argc)
-                return program_usage(p, "give one command");
+                return program_usage(p, "give one command: status, stop, reload, lock or unlock");
         a->command = argv[optind];
         return -1;
 }
@@ -188,5 +188,6 @@ int main(int argc, char **argv) {
                 return run_simple(&p, mcpb_broker_stop);
         if (streq(a.command, "reload"))
                 return run_simple(&p, mcpb_broker_reload);
-        return program_usage(&p, "'%s' is no command", a.command);
+        return program_usage(&p, "'%s' is no command: status, stop, reload, lock or unlock",
+                             a.command);
 }
