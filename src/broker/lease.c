@@ -10,10 +10,10 @@
 #include "crypto/rand.h"
 #include "oauth/token.h"
 
-/* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
 /* A client that starts several connections runs its helper several times at once: that says
  * nothing. */
 #define HELPER_AGE_SEC 5
+/* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
 #define LIFETIME_MAX_SEC ((uint64_t)100 * 365 * 86400)
 
 struct lease *lease_free(struct lease *l) {
@@ -28,16 +28,22 @@ struct lease *lease_free(struct lease *l) {
         return NULL;
 }
 
+/* Of nothing else that has a name: who knows a token's is told nothing of a login. */
+static void make_id(char id[static LEASE_ID_MAX]) {
+        unsigned char bytes[12];
+
+        random_bytes(bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+}
+
 static struct lease *new_lease(void) {
         struct lease *l = calloc(1, sizeof(*l));
-        unsigned char id[12];
 
         if (!l)
                 return NULL;
         list_init(&l->link);
-        random_bytes(id, sizeof(id));
-        for (size_t i = 0; i < sizeof(id); i++)
-                (void)snprintf(l->token_id + 2 * i, 3, "%02x", id[i]);
+        make_id(l->token_id);
         l->obtained_boot = clock_boot_usec();
         return l;
 }
@@ -76,20 +82,35 @@ int lease_new(struct grant *g, const struct token_reply *reply, const struct sco
         return 0;
 }
 
-json_t *lease_to_json(struct grant *g, const struct lease *l) {
-        AUTO_BUF struct buf token = BUF_INIT;
-        AUTO_JSON json_t *value = NULL;
+static json_t *build_value(const struct lease *l, const struct scope_set *scopes,
+                           const char *token_type, const struct buf *token) {
+        AUTO_JSON json_t *value =
+                json_pack("{s:s%, s:s, s:s, s:o, s:b}", "access_token", token->data, token->len,
+                          "token_type", token_type, "token_id", l->token_id, "scopes",
+                          scopes_value(scopes), "dead", l->dead);
 
-        if (shield_open(g->broker->shield, &l->token, &token) < 0)
-                return NULL;
-        value = json_pack("{s:s%, s:s, s:s, s:o, s:b}", "access_token", token.data, token.len,
-                          "token_type", l->token_type, "token_id", l->token_id, "scopes",
-                          scopes_value(&l->scopes), "dead", l->dead);
         if (value && l->expires_known &&
             json_object_set_new(value, "expires",
                                 json_integer((json_int_t)(l->expires_wall / USEC_PER_SEC))) < 0)
                 return NULL;
         return TAKE(value);
+}
+
+json_t *lease_to_json(struct grant *g, const struct lease *l) {
+        AUTO_BUF struct buf token = BUF_INIT;
+
+        if (shield_open(g->broker->shield, &l->token, &token) < 0)
+                return NULL;
+        return build_value(l, &l->scopes, l->token_type, &token);
+}
+
+json_t *lease_first_json(const struct token_reply *reply, const struct scope_set *requested) {
+        struct lease first = { .obtained_boot = clock_boot_usec() };
+
+        make_id(first.token_id);
+        set_lifetime(&first, reply->expires_known, reply->expires_in);
+        return build_value(&first, reply->has_scope ? &reply->scopes : requested, reply->token_type,
+                           &reply->access_token);
 }
 
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) {

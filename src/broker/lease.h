@@ -49,6 +49,9 @@ struct lease *lease_free(struct lease *l);
 /* The lease as the grant's record keeps it; the token is in clear, so the value goes nowhere but
  * the store. */
 json_t *lease_to_json(struct grant *g, const struct lease *l) MUST_CHECK;
+/* The same of the issuer's answer to a login, before there is a grant. */
+json_t *lease_first_json(const struct token_reply *reply, const struct scope_set *requested)
+        MUST_CHECK;
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) MUST_CHECK;
 
 /* A helper of this process asks. True: it had this very lease before, and not just now. */

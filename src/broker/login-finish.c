@@ -206,23 +206,11 @@ static int grant_value(struct login *l, json_t **ret) {
         const struct authorization *a = &l->authorization;
         const struct token_reply *reply = &l->reply;
         const struct scope_set *scopes = reply->has_scope ? &reply->scopes : &a->scopes;
-        struct scope_set *shown = (struct scope_set *)(uintptr_t)scopes;
-        AUTO_JSON json_t *lease = NULL;
+        AUTO_JSON json_t *lease = lease_first_json(reply, &a->scopes);
         json_t *as = NULL;
         AUTO_JSON json_t *value = NULL;
 
-        lease = json_pack("{s:s%, s:s, s:s, s:o}", "access_token", reply->access_token.data,
-                          reply->access_token.len, "token_type", reply->token_type, "token_id",
-                          l->id, "scopes", scopes_value(shown));
-        if (!lease ||
-            (reply->expires_known &&
-             json_object_set_new(lease, "expires",
-                                 json_integer((json_int_t)(clock_wall_usec() / USEC_PER_SEC) +
-                                              (json_int_t)(reply->expires_in > INT32_MAX
-                                                                   ? INT32_MAX
-                                                                   : reply->expires_in))) < 0))
-                return -ENOMEM;
-        if (as_metadata_to_json(&l->found.as, &as) < 0)
+        if (!lease || as_metadata_to_json(&l->found.as, &as) < 0)
                 return -ENOMEM;
         value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:O}", "issuer", a->issuer,
                           "client_id", a->client_id, "account", account_of(l), "resource",
