@@ -45,6 +45,7 @@ static struct lease *new_lease(void) {
         list_init(&l->link);
         make_id(l->token_id);
         l->obtained_boot = clock_boot_usec();
+        l->obtained_wall = clock_wall_usec();
         return l;
 }
 
@@ -53,7 +54,7 @@ static void set_lifetime(struct lease *l, bool known, uint64_t sec) {
                 sec = LIFETIME_MAX_SEC;
         l->expires_known = known;
         l->expires_boot = known ? l->obtained_boot + sec * USEC_PER_SEC : 0;
-        l->expires_wall = known ? clock_wall_usec() + sec * USEC_PER_SEC : 0;
+        l->expires_wall = known ? l->obtained_wall + sec * USEC_PER_SEC : 0;
 }
 
 int lease_new(struct grant *g, const struct token_reply *reply, const struct scope_set *requested,
@@ -89,6 +90,10 @@ static json_t *build_value(const struct lease *l, const struct scope_set *scopes
                           "token_type", token_type, "token_id", l->token_id, "scopes",
                           scopes_value(scopes), "dead", l->dead);
 
+        if (value && l->obtained_wall > 0 &&
+            json_object_set_new(value, "obtained",
+                                json_integer((json_int_t)(l->obtained_wall / USEC_PER_SEC))) < 0)
+                return NULL;
         if (value && l->expires_known &&
             json_object_set_new(value, "expires",
                                 json_integer((json_int_t)(l->expires_wall / USEC_PER_SEC))) < 0)
@@ -105,7 +110,8 @@ json_t *lease_to_json(struct grant *g, const struct lease *l) {
 }
 
 json_t *lease_first_json(const struct token_reply *reply, const struct scope_set *requested) {
-        struct lease first = { .obtained_boot = clock_boot_usec() };
+        struct lease first = { .obtained_boot = clock_boot_usec(),
+                               .obtained_wall = clock_wall_usec() };
 
         make_id(first.token_id);
         set_lifetime(&first, reply->expires_known, reply->expires_in);
@@ -113,12 +119,23 @@ json_t *lease_first_json(const struct token_reply *reply, const struct scope_set
                            &reply->access_token);
 }
 
+/* What the record says of its time. A wall clock that was set back since then would lengthen its
+ * life: how old it is nobody can say any more, so it is over. */
+static void restore_lifetime(struct lease *l, const json_t *value) {
+        json_int_t obtained = json_get_int(value, "obtained", 0);
+        json_int_t expires = json_get_int(value, "expires", 0);
+        json_int_t now = (json_int_t)(clock_wall_usec() / USEC_PER_SEC);
+
+        if (json_object_get(value, "expires"))
+                set_lifetime(l, true,
+                             obtained <= now && expires > now ? (uint64_t)(expires - now) : 0);
+        l->obtained_wall = obtained > 0 ? (uint64_t)obtained * USEC_PER_SEC : 0;
+}
+
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) {
         const char *token = json_get_string(value, "access_token");
         const char *type = json_get_string(value, "token_type");
         const char *id = json_get_string(value, "token_id");
-        const json_t *expires = json_object_get(value, "expires");
-        uint64_t now = clock_wall_usec() / USEC_PER_SEC;
         struct lease *l;
         int r;
 
@@ -130,12 +147,7 @@ int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) {
         (void)snprintf(l->token_id, sizeof(l->token_id), "%s", id);
         l->full = true;
         l->dead = json_get_bool(value, "dead", false);
-        if (json_is_integer(expires)) {
-                uint64_t at =
-                        json_integer_value(expires) > 0 ? (uint64_t)json_integer_value(expires) : 0;
-
-                set_lifetime(l, true, at > now ? at - now : 0);
-        }
+        restore_lifetime(l, value);
         l->token_type = strdup(type);
         r = l->token_type ? scope_set_from_json(&l->scopes, json_object_get(value, "scopes"), NULL)
                           : -ENOMEM;

@@ -30,6 +30,7 @@ struct lease {
         char *token_type;            /* "Bearer" */
         char token_id[LEASE_ID_MAX]; /* names it without showing it */
         uint64_t obtained_boot;
+        uint64_t obtained_wall; /* 0: a record of before tells nothing of it */
         bool expires_known;
         uint64_t expires_boot;
         uint64_t expires_wall;

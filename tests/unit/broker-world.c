@@ -26,6 +26,7 @@ static struct {
 } timers[TIMERS_MAX];
 
 static uint64_t passed;
+static uint64_t set_back;
 
 uint64_t __wrap_clock_boot_usec(void);
 uint64_t __wrap_clock_wall_usec(void);
@@ -38,7 +39,7 @@ uint64_t __wrap_clock_boot_usec(void) {
 }
 
 uint64_t __wrap_clock_wall_usec(void) {
-        return WORLD_WALL + passed;
+        return WORLD_WALL + passed - set_back;
 }
 
 uint64_t world_now(void) {
@@ -47,6 +48,10 @@ uint64_t world_now(void) {
 
 void world_advance_stopped(uint64_t usec) {
         passed += usec;
+}
+
+void world_set_clock_back(uint64_t usec) {
+        set_back += usec;
 }
 
 static int never(sd_event_source *s, void *userdata) {
@@ -339,6 +344,7 @@ void world_init(struct world *w) {
 
         assert_int_equal(crypto_init(&err), 0);
         passed = 0;
+        set_back = 0;
         w->disk = memory_new();
         w->disk->quiet = w->quiet;
         w->audit_fd = memfd_create("audit.log", MFD_CLOEXEC);

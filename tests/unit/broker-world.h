@@ -109,6 +109,8 @@ void world_advance(struct world *w, uint64_t usec);
 uint64_t world_now(void);
 /* Time that goes by while there is no daemon. */
 void world_advance_stopped(uint64_t usec);
+/* Somebody sets the wall clock. */
+void world_set_clock_back(uint64_t usec);
 unsigned world_timers(void);
 
 /* A request of a peer, with a connection of its own. */

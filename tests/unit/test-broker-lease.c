@@ -25,9 +25,115 @@ static void a_token_has_an_id_of_its_own(void **state) {
         world_done(&w);
 }
 
+/* --- Its time --------------------------------------------------------------------------------- */
+
+static void a_lease_goes_on_in_the_next_daemon_to_its_end(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        world_advance_stopped(50 * MINUTE);
+        world_crash(w);
+        world_get(w, NULL, &a);
+        world_run(w);
+        assert_token(&a, "at1");
+        world_advance_stopped(10 * MINUTE);
+        world_crash(w);
+        world_send(w, NULL, &a);
+        assert_form(w, "refresh_token", "rt1");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
+/* A133 */
+static void a_clock_that_was_set_back_lengthens_no_lease(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        world_advance_stopped(50 * MINUTE);
+        world_set_clock_back(51 * MINUTE);
+        world_crash(w);
+        world_send(w, NULL, &a);
+        assert_form(w, "refresh_token", "rt1");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+        /* The new one is of this time. */
+        world_crash(w);
+        world_get(w, NULL, &a);
+        world_run(w);
+        assert_token(&a, "at2");
+        world_set_clock_back(24 * 60 * MINUTE);
+        world_crash(w);
+        world_send(w, NULL, &a);
+        world_tokens(w, "at3", "rt3", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at3");
+}
+
+struct found {
+        char *key;
+        uint64_t generation;
+        json_t *value;
+};
+
+static void on_each(int r, const struct store_item *item, const char *file, const struct error *err,
+                    void *userdata) {
+        struct found *f = userdata;
+
+        assert_int_equal(r, 0);
+        f->key = strdup(item->key);
+        f->generation = item->generation;
+        f->value = json_deep_copy(item->value);
+}
+
+static void on_ready(int r, const struct error *err, void *userdata) {
+        assert_int_equal(r, 0);
+}
+
+static void on_put(int r, const struct store_item *item, const struct error *err, void *userdata) {
+        assert_int_equal(r, 0);
+}
+
+static void a_record_of_before_goes_by_its_end_alone(void **state) {
+        struct world *w = *state;
+        struct found grant = { 0 };
+        struct answer a;
+
+        assert_int_equal(store_each(w->store, STORE_GRANT, on_each, on_ready, &grant), 0);
+        world_run(w);
+        assert_non_null(grant.value);
+        assert_int_equal(json_object_del(json_object_get(grant.value, "lease"), "obtained"), 0);
+        assert_int_equal(store_put(w->store,
+                                   &(struct store_put){ .kind = STORE_GRANT,
+                                                        .key = grant.key,
+                                                        .expect = grant.generation,
+                                                        .value = grant.value },
+                                   on_put, NULL),
+                         0);
+        world_run(w);
+        world_set_clock_back(MINUTE);
+        world_crash(w);
+        world_get(w, NULL, &a);
+        world_run(w);
+        assert_token(&a, "at1");
+        world_advance_stopped(61 * MINUTE);
+        world_crash(w);
+        world_send(w, NULL, &a);
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+        json_decref(grant.value);
+        free(grant.key);
+}
+
 int main(void) {
+#define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_token_has_an_id_of_its_own),
+                T(a_lease_goes_on_in_the_next_daemon_to_its_end),
+                T(a_clock_that_was_set_back_lengthens_no_lease),
+                T(a_record_of_before_goes_by_its_end_alone),
         };
 
         return cmocka_run_group_tests_name("broker-lease", tests, NULL, NULL);
