@@ -104,6 +104,21 @@ static void back_off(struct grant *g, uint64_t retry_after_sec, const struct err
         g->backoff_error = *err;
 }
 
+/*
+ * What a server has refused stays refused, also if no other token is had before the next start. It
+ * is written with what a refresh writes anyway: who says that a token was refused costs no write.
+ * True: the record is another now.
+ */
+static bool bury_lease(struct refresh *r) {
+        json_t *stored = json_object_get(r->value, "lease");
+        const char *id = json_get_string(stored, "token_id");
+        const struct lease *l = grant_find_lease(r->grant, NULL, true);
+
+        return id && l && l->dead && streq(l->token_id, id) &&
+               !json_get_bool(stored, "dead", false) &&
+               json_object_set_new(stored, "dead", json_true()) == 0;
+}
+
 static int put_value(struct refresh *r, store_done_fn fn) {
         struct grant *g = r->grant;
         int s = store_put(g->broker->store,
@@ -362,14 +377,15 @@ static void on_mark_cleared(int res, const struct store_item *item, const struct
  * was not used. */
 static void end_in_failure(struct refresh *r, const struct error *err, bool clear_mark) {
         struct grant *g = r->grant;
+        bool changed = bury_lease(r);
 
         g->backoff_error = *err;
         if (clear_mark && json_object_del(r->value, "refreshing") == 0) {
                 g->in_doubt = false;
-                if (put_value(r, on_mark_cleared) == 0)
-                        return;
+                changed = true;
         }
-        refresh_failed(g, err);
+        if (!changed || put_value(r, on_mark_cleared) < 0)
+                refresh_failed(g, err);
 }
 
 /* A147: the refresh token is dead. The lease, the registration and all other grants stay. */
@@ -502,6 +518,7 @@ static void on_record(int res, const struct store_item *item, const struct error
                         res = -ENOKEY;
         }
         if (res == 0) {
+                (void)bury_lease(r);
                 r->was_in_doubt = json_object_get(r->value, "refreshing") != NULL;
                 if (json_object_set_new(r->value, "refreshing",
                                         json_pack("{s:I}", "since",

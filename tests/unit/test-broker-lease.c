@@ -127,6 +127,58 @@ static void a_record_of_before_goes_by_its_end_alone(void **state) {
         free(grant.key);
 }
 
+/* --- Refused by its server -------------------------------------------------------------------- */
+
+/* S7 */
+static void a_token_that_was_refused_does_not_come_back_with_the_next_daemon(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        /* Killed while its successor is fetched. */
+        world_expire_lease(w);
+        world_send(w, NULL, &a);
+        world_crash(w);
+        answer_done(&a);
+        world_send(w, NULL, &a);
+        assert_form(w, "refresh_token", "rt1");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+        /* And where none can be had. */
+        world_expire_lease(w);
+        world_send(w, NULL, &a);
+        world_answer(w, 0, 400, "{\"error\":\"invalid_grant\"}");
+        world_run(w);
+        assert_refused(&a, MCPB_GRANT_REVOKED);
+        world_crash(w);
+        world_get(w, NULL, &a);
+        world_run(w);
+        assert_refused(&a, MCPB_GRANT_REVOKED);
+        assert_server_state(w, "login_required");
+}
+
+/* S7 A148 */
+static void so_does_none_that_is_refused_while_its_successor_is_fetched(void **state) {
+        struct world *w = *state;
+        struct answer a;
+        struct answer old;
+
+        world_send(w, "read", &a);
+        world_get(w, NULL, &old);
+        world_run(w);
+        assert_token(&old, "at1");
+        world_expire_lease(w);
+        world_no_answer(w, 0, FETCH_NO_ANSWER);
+        world_run(w);
+        answer_done(&a);
+        world_crash(w);
+        world_send(w, NULL, &a);
+        assert_form(w, "refresh_token", "rt1");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
@@ -134,6 +186,8 @@ int main(void) {
                 T(a_lease_goes_on_in_the_next_daemon_to_its_end),
                 T(a_clock_that_was_set_back_lengthens_no_lease),
                 T(a_record_of_before_goes_by_its_end_alone),
+                T(a_token_that_was_refused_does_not_come_back_with_the_next_daemon),
+                T(so_does_none_that_is_refused_while_its_successor_is_fetched),
         };
 
         return cmocka_run_group_tests_name("broker-lease", tests, NULL, NULL);
