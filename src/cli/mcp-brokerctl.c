@@ -58,6 +58,16 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
 
 /* --- status ---------------------------------------------------------------------------------- */
 
+static void print_sandbox(bool seccomp, long long landlock_abi) {
+        static const char off[] = "OFF (the kernel does not offer it)";
+
+        (void)printf(" seccomp %s, landlock ", seccomp ? "on" : off);
+        if (landlock_abi > 0)
+                (void)printf("ABI %lld", landlock_abi);
+        else
+                (void)printf("%s", off);
+}
+
 static void print_process(const json_t *item) {
         const json_t *sandbox = json_object_get(item, "sandbox");
         const json_t *missing = json_object_get(sandbox, "missing");
@@ -68,10 +78,8 @@ static void print_process(const json_t *item) {
                      json_get_string(item, "name") ? json_get_string(item, "name") : "?",
                      (long long)json_get_int(item, "pid", 0));
         if (sandbox)
-                (void)printf(" seccomp %s, landlock %s%lld",
-                             json_get_bool(sandbox, "seccomp", false) ? "on" : "OFF",
-                             json_get_int(sandbox, "landlock_abi", 0) > 0 ? "ABI " : "OFF ",
-                             (long long)json_get_int(sandbox, "landlock_abi", 0));
+                print_sandbox(json_get_bool(sandbox, "seccomp", false),
+                              (long long)json_get_int(sandbox, "landlock_abi", 0));
         if (json_get_int(item, "restarts", 0) > 0)
                 (void)printf(", started again %lld times",
                              (long long)json_get_int(item, "restarts", 0));

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was wrong once and showed only in the whole: each test fails without its fix."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,10 +75,41 @@ def what_keeps_it_from_the_background_is_said(stack):
     assert "daemon.log" in result.stderr and "-f" in result.stderr, result.stderr
 
 
+def status_says_in_words_what_the_kernel_does_not_offer(stack):
+    broker = Broker(stack, start=False)
+    broker.socket.parent.mkdir(mode=0o700)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(broker.socket))
+    listener.listen()
+    listener.settimeout(PATIENCE)
+    sandboxes = {"keeper": {"seccomp": True, "landlock_abi": 5}, "writer": {"seccomp": True, "landlock_abi": 0},
+                 "deal": {"seccomp": False, "landlock_abi": 0}}
+    processes = [{"name": name, "pid": 7, "restarts": 0, "sandbox": sandbox} for name, sandbox in sandboxes.items()]
+    asking = broker.popen("mcp-brokerctl", "--no-autostart", "status")
+    client, _ = listener.accept()
+    stack.enter_context(client)
+    lines = client.makefile("rw")
+
+    def say(message):
+        lines.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        lines.flush()
+
+    say({"method": "hello", "params": {"protocol": 1, "version": "0.1.0", "nonce": "x"}})
+    for result in ({}, {"version": "0.1.0", "processes": processes}):
+        say({"id": json.loads(lines.readline())["id"], "result": result})
+    shown, errors = asking.communicate(timeout=PATIENCE)
+    assert asking.returncode == 0, errors
+    off = r"OFF \(the kernel does not offer it\)"
+    for name, text in (("keeper", "seccomp on, landlock ABI 5"), ("writer", f"seccomp on, landlock {off}"),
+                       ("deal", f"seccomp {off}, landlock {off}")):
+        assert re.search(rf"^  {name} +pid 7 +{text}$", shown, re.M), shown
+
+
 if __name__ == "__main__":
     sys.exit(Tap().run([
         a_redirect_port_that_is_taken_is_told_once,
         no_process_of_ours_keeps_a_descriptor_of_the_caller,
         a_stop_before_it_is_ready_is_no_failure,
         what_keeps_it_from_the_background_is_said,
+        status_says_in_words_what_the_kernel_does_not_offer,
     ]))
