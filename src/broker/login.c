@@ -123,8 +123,16 @@ bool login_unwanted(struct login *l) {
 
 /* --- Answering those who wait ---------------------------------------------------------------- */
 
+static json_int_t seconds_left(const struct login *l) {
+        uint64_t now = clock_wall_usec();
+
+        return (json_int_t)(l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 0);
+}
+
 static json_t *url_data(const struct login *l, bool opener) {
-        return json_pack("{s:s, s:s, s:b}", "login", l->id, "url", l->url, "opener", opener);
+        return json_pack("{s:s, s:s, s:b, s:I, s:s*}", "login", l->id, "url", l->url, "opener",
+                         opener, "seconds_left", seconds_left(l), "server",
+                         l->server ? l->server->name : NULL);
 }
 
 static void answer_url(struct login *l, struct broker_call *c) {
@@ -148,11 +156,9 @@ static void answer_url(struct login *l, struct broker_call *c) {
 }
 
 static json_t *status_of(const struct login *l, bool opener) {
-        uint64_t now = clock_wall_usec();
-        json_t *value = json_pack(
-                "{s:s, s:s, s:s, s:b, s:I}", "login", l->id, "state", login_state_name(l), "step",
-                state_names[l->state], "opener", opener, "seconds_left",
-                (json_int_t)(l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 0));
+        json_t *value = json_pack("{s:s, s:s, s:s, s:b, s:I}", "login", l->id, "state",
+                                  login_state_name(l), "step", state_names[l->state], "opener",
+                                  opener, "seconds_left", seconds_left(l));
 
         if (!value)
                 return NULL;

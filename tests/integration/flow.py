@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import PATIENCE, Broker, Demo, Rpc, Skip, Tap, mcp_call, until  # noqa: E402
+from harness import PATIENCE, Broker, Demo, Rpc, Skip, Tap, mcp_call, program, until  # noqa: E402
 
 
 def walk(stack, *options):
@@ -263,6 +264,26 @@ def a_login_under_way_survives_a_restart(stack):
     until("the login is done", lambda: broker.servers()[0]["state"] == "ready")
     assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
     assert demo.count("token") == 1
+
+
+def who_waits_at_a_terminal_is_told_where_and_how_long(stack):
+    import pty
+    demo = Demo(stack)
+    broker = Broker(stack, start=False)
+    (broker.dir / "config/mcp-broker.conf").write_text("[Broker]\nLoginTimeoutSec=50\n")
+    broker.start()
+    for command in (("mcp-add", "--no-browser", "--name=tools", demo.mcp), ("mcp-token", "tools")):
+        master, slave = pty.openpty()
+        waiting = subprocess.Popen([program(command[0]), *command[1:]], env=broker.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=slave)
+        os.close(slave)
+        shown = b""
+        while b"cancels)" not in shown:
+            shown += os.read(master, 4096)
+        assert re.search(rb"Waiting for the login at tools: \d+s \([45]\ds left;", shown), shown
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(PATIENCE) == 130, shown
+        os.close(master)
 
 
 def control_c_cancels_a_login(stack):
