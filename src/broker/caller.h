@@ -24,6 +24,7 @@ struct caller {
         int pidfd;
         uint64_t conn_id;
         const struct evidence *evidence;
+        bool manage;     /* one of our own programs, on the main socket */
         char client[64]; /* what it calls itself: logged, never believed */
 };
 

@@ -329,6 +329,7 @@ static int find_by_url(struct broker *b, const char *url, const char *account, s
 int server_find(struct broker *b, const char *name_or_url, const char *account, struct server **ret,
                 struct error *err) {
         struct server *s = NULL;
+        char hint[sizeof(err->hint)];
         int r;
 
         if (strstr(name_or_url, "://")) {
@@ -340,13 +341,15 @@ int server_find(struct broker *b, const char *name_or_url, const char *account, 
                 if (s && account && !streq(s->account, account))
                         s = NULL;
         }
-        if (!s || s->removing)
+        if (!s || s->removing) {
+                (void)snprintf(hint, sizeof(hint), "Add it with: mcp-add %s", name_or_url);
                 return error_set(err, MCPB_NOT_FOUND, ENOENT,
                                  strstr(name_or_url, "://")
-                                         ? "Add it with: mcp-add URL"
+                                         ? hint
                                          : "mcp-list shows the names; mcp-add URL adds a server",
                                  "No server '%s'%s%s is known", name_or_url,
                                  account ? " for account " : "", account ? account : "");
+        }
         *ret = s;
         return 0;
 }

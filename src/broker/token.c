@@ -47,16 +47,19 @@ static int parse_challenge(struct broker_call *c, struct error *err) {
         return challenge_parse(&c->challenge, texts, n) < 0 ? error_oom(err) : 0;
 }
 
-static int parse_get(struct broker_call *c, struct error *err) {
-        const char *server = NULL;
-        const char *account = NULL;
+struct asked {
+        const char *server;
+        const char *account;
+};
+
+static int parse_get(struct broker_call *c, struct asked *ret, struct error *err) {
         const char *login = NULL;
         uint64_t min_ttl = 0;
         int r;
 
-        r = call_string(c, "server", true, &server, err);
+        r = call_string(c, "server", true, &ret->server, err);
         if (r == 0)
-                r = call_string(c, "account", false, &account, err);
+                r = call_string(c, "account", false, &ret->account, err);
         if (r == 0)
                 r = call_scopes(c, &c->wanted, &c->has_wanted, err);
         if (r == 0)
@@ -72,8 +75,6 @@ static int parse_get(struct broker_call *c, struct error *err) {
                 r = parse_challenge(c, err);
         if (r == 0)
                 r = broker_check_open(c->broker, err);
-        if (r == 0)
-                r = server_find(c->broker, server, account, &c->server, err);
         c->min_ttl_usec = min_ttl * USEC_PER_SEC;
         c->start_login = login && streq(login, "start");
         return r;
@@ -212,13 +213,79 @@ static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
                (!g->has_refresh || g->refresh_dead);
 }
 
+/* Policy has not said no. */
+static void serve(struct broker_call *c, struct grant *g, const struct decision *d) {
+        struct server *s = c->server;
+
+        if (g && cannot_replace(c, g)) {
+                release_needs_login(c, NULL);
+        } else if (g) {
+                if (!step_up(c, g))
+                        go_on_with_grant(c, g, d);
+        } else if (s->open && !c->has_challenge) {
+                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server", s->name));
+        } else {
+                release_needs_login(c, s->login ? NULL : &s->last_error);
+        }
+}
+
+/*
+ * A bridge that was given a URL (DESIGN 12.10): nothing is known of it, and nothing is kept, until
+ * that server asks for authorization for the first time. 1: it has been answered; 0: the server is
+ * new; -ENOENT: it is for a person to add it.
+ */
+static int meet(struct broker_call *c, const struct asked *asked, struct error *err) {
+        AUTO_FREE char *name = NULL;
+
+        if (!c->who.manage || !strstr(asked->server, "://"))
+                return -ENOENT;
+        if (!c->has_challenge) {
+                call_reply(c, json_pack("{s:b}", "no_challenge", 1));
+                return 1;
+        }
+        if (!c->start_login ||
+            challenge_judge(&c->challenge, c->challenge_status) == CHALLENGE_NONE)
+                return -ENOENT;
+        *err = ERROR_INIT;
+        name = server_choose_name(c->broker, asked->server);
+        if (!name)
+                return error_oom(err);
+        return server_new(c->broker, asked->server, asked->account ? asked->account : "", name,
+                          &c->server, err);
+}
+
+/* As meet(). */
+static int find_or_meet(struct broker_call *c, const struct asked *asked, bool *ret_new,
+                        struct error *err) {
+        int r = server_find(c->broker, asked->server, asked->account, &c->server, err);
+
+        *ret_new = false;
+        if (r != -ENOENT)
+                return r;
+        r = meet(c, asked, err);
+        *ret_new = r == 0;
+        return r;
+}
+
+/* Policy allows it: from now on it is a server like any other. */
+static void keep_new(struct server *s) {
+        log_notice("%s is new: it asked for authorization, and is added as %s", s->url, s->name);
+        kept_save_soon(&s->record);
+}
+
 void handle_token_get(struct broker_call *c) {
         AUTO_DECISION struct decision d = DECISION_INIT;
         struct error err = ERROR_INIT;
+        struct asked asked = { 0 };
         struct server *s;
         struct grant *g;
-        int r = parse_get(c, &err);
+        bool new = false;
+        int r = parse_get(c, &asked, &err);
 
+        if (r == 0)
+                r = find_or_meet(c, &asked, &new, &err);
+        if (r == 1)
+                return;
         if (r < 0) {
                 c->broker->n_denied++;
                 call_fail(c, &err);
@@ -233,16 +300,14 @@ void handle_token_get(struct broker_call *c) {
                 release_refused(c, &err);
         } else if (d.effect == POLICY_DENY || (g && d.effect != POLICY_ALLOW)) {
                 release_denied(c, &d);
-        } else if (g && cannot_replace(c, g)) {
-                release_needs_login(c, NULL);
-        } else if (g) {
-                if (!step_up(c, g))
-                        go_on_with_grant(c, g, &d);
-        } else if (s->open && !c->has_challenge) {
-                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server", s->name));
         } else {
-                release_needs_login(c, s->login ? NULL : &s->last_error);
+                if (new)
+                        keep_new(s);
+                serve(c, g, &d);
+                return;
         }
+        if (new)
+                (void)server_free(s);
 }
 
 /* --- token.reject ---------------------------------------------------------------------------- */

@@ -197,6 +197,19 @@ static int deal_with_error(const struct program *p, const struct arguments *a, m
         return status == 0 ? -1 : status;
 }
 
+/* A URL that the daemon does not know could be anything: it tells a bridge to try without a token,
+ * but who asked for one gets to know. */
+static int check_known(mcpb_client *c, const char *server, mcpb_error *err) {
+        char *text = NULL;
+        int r = mcpb_server_show(c, server, &text, err);
+
+        (void)mcpb_text_free(text);
+        if (r < 0 && streq(err->code, "not_found"))
+                return r;
+        mcpb_error_done(err);
+        return 0;
+}
+
 static int get_token(const struct program *p, const struct arguments *a, bool logged_in) {
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_client *c = NULL;
@@ -206,6 +219,8 @@ static int get_token(const struct program *p, const struct arguments *a, bool lo
 
         if (r == 0)
                 r = mcpb_token_get(c, &a->request, &t, &err);
+        if (r == 0 && t->no_challenge)
+                r = check_known(c, a->request.server, &err);
         (void)mcpb_client_free(c);
         status = r < 0 ? deal_with_error(p, a, &err, logged_in) : print_token(p, a, t);
         (void)mcpb_token_free(t);

@@ -105,7 +105,7 @@ static int check(const struct conn *c, const struct message *message, enum metho
         if (method_class(*ret) == METHOD_OPEN)
                 return error_set(err, MCPB_BAD_REQUEST, EALREADY, NULL,
                                  "The session is open already");
-        if (method_class(*ret) != METHOD_USE && !(main_socket && c->evidence.ours))
+        if (method_class(*ret) != METHOD_USE && !c->who.manage)
                 return error_set(err, MCPB_NOT_PERMITTED, EPERM,
                                  main_socket
                                          ? "Use mcp-add, mcp-list or mcp-brokerctl."

@@ -40,9 +40,10 @@ static void greet(struct conn *c) {
 }
 
 static void opened(struct conn *c) {
-        AUTO_JSON json_t *result = json_pack("{s:i,s:b}", "protocol", MESSAGE_PROTOCOL, "manage",
-                                             c->kind == RPC_MAIN && c->evidence.ours);
+        AUTO_JSON json_t *result = NULL;
 
+        c->who.manage = c->kind == RPC_MAIN && c->evidence.ours;
+        result = json_pack("{s:i,s:b}", "protocol", MESSAGE_PROTOCOL, "manage", c->who.manage);
         if (!result || message_result(&c->out, c->open_id, result) < 0) {
                 conn_fail(c, NULL);
                 return;

@@ -392,7 +392,8 @@ void world_ask(struct world *w, enum method m, json_t *params, struct answer *re
                               .pid = 42,
                               .pidfd = -1,
                               .conn_id = ++w->last_id,
-                              .evidence = &w->evidence };
+                              .evidence = &w->evidence,
+                              .manage = w->ours };
         struct broker_call *call = NULL;
         int r;
 

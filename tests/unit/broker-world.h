@@ -70,6 +70,7 @@ struct world {
         attest_done_fn attest;
         void *attest_userdata;
         struct evidence evidence;
+        bool ours;             /* who asks is a program of ours, on the main socket */
         unsigned reached;      /* the address class of all that answers; 0: public */
         bool no_refresh_token; /* the code gives an access token only */
         bool passphrase;       /* a new store is made by the first unlock */
