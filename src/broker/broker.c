@@ -13,6 +13,7 @@
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/login-steps.h"
+#include "broker/refresh.h"
 #include "broker/release.h"
 #include "broker/server.h"
 #include "config/config.h"
@@ -171,21 +172,88 @@ void broker_reload(struct broker *b, struct policy *policy, struct config *confi
 /* Lock and stop wait here until refreshes and redemptions are over and durable, and not longer than
  * DRAIN_SEC. */
 
-static void tell_quiet(struct broker *b) {
-        void (*drained)(void *userdata) = TAKE(b->drained);
+/* How many new refresh tokens are in memory only, and whose the first of them is. */
+static unsigned n_unsaved(const struct broker *b, const struct grant **ret_first) {
+        const struct grant *g;
+        unsigned n = 0;
+
+        LIST_FOREACH(g, &b->all_grants, struct grant, list_link) {
+                if (!refresh_is_unsaved(g))
+                        continue;
+                if (n++ == 0)
+                        *ret_first = g;
+        }
+        return n;
+}
+
+/* A stop waits no longer: what it takes with it is said. */
+static void note_lost(struct broker *b) {
+        struct error why = ERROR_INIT;
+        struct grant *g;
+
+        LIST_FOREACH(g, &b->all_grants, struct grant, list_link) {
+                if (!refresh_is_unsaved(g))
+                        continue;
+                (void)error_set(&why, MCPB_STORE_UNAVAILABLE, EIO, "Log in again with mcp-add",
+                                "The new refresh token for %s is lost: %s", g->resource,
+                                g->backoff_error.message);
+                log_failure(LOG_ERR, &why, "stop");
+                release_note(b, &(struct release_event){ .event = AUDIT_REFRESH_ROTATE,
+                                                         .outcome = AUDIT_FAILURE,
+                                                         .grant = g,
+                                                         .why = &why });
+        }
+}
+
+/* Locking would lose what the issuer has given and the disk not taken: a login each. Memory that is
+ * not wiped is the lesser evil where the one who asks is told so; a stop is the way to insist. */
+static bool refuse_lock(struct broker *b, struct error *err) {
+        const struct grant *g = NULL;
+        unsigned n = n_unsaved(b, &g);
+
+        if (n == 0)
+                return false;
+        (void)error_set(err, MCPB_STORE_UNAVAILABLE, EBUSY,
+                        "Mend the disk of the store and lock again, or stop the broker and lose "
+                        "these logins",
+                        "Not locked: the new refresh tokens of %u grants are only in memory (%s: "
+                        "%s)",
+                        n, g->resource, g->backoff_error.message);
+        return true;
+}
+
+static void answer_lock(struct broker *b, bool locked, const struct error *why_not) {
         struct list calls = LIST_INIT(calls);
 
-        b->drain_timer = sd_event_source_disable_unref(b->drain_timer);
         list_splice(&calls, &b->draining);
-        if (b->locking)
-                custody_lock(b->custody);
-        b->locking = false;
         while (!list_empty(&calls)) {
                 struct broker_call *c = LIST_FIRST(&calls, struct broker_call, link);
 
                 list_remove(&c->link);
-                call_reply(c, json_pack("{s:b}", "locked", 1));
+                if (locked)
+                        call_reply(c, json_pack("{s:b}", "locked", 1));
+                else
+                        call_fail(c, why_not);
         }
+}
+
+static void tell_quiet(struct broker *b) {
+        void (*drained)(void *userdata) = TAKE(b->drained);
+        struct error why_not = ERROR_INIT;
+        bool refused = !drained && refuse_lock(b, &why_not);
+
+        b->drain_timer = sd_event_source_disable_unref(b->drain_timer);
+        if (drained)
+                note_lost(b);
+        if (refused)
+                log_failure(LOG_WARNING, &why_not, "lock");
+        else if (b->n_operations > 0)
+                log_warning("%u operations did not end in %d s and are given up", b->n_operations,
+                            DRAIN_SEC);
+        if (b->locking && !refused)
+                custody_lock(b->custody);
+        b->locking = false;
+        answer_lock(b, !refused, &why_not);
         if (drained)
                 drained(b->drained_userdata);
 }
@@ -200,14 +268,16 @@ static int on_drain_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (loop_timer_set(s, clock_boot_usec() + 10 * USEC_PER_MSEC) == 0)
                         return 0;
         }
-        if (!quiet)
-                log_warning("%u operations did not end in %d s and are given up", b->n_operations,
-                            DRAIN_SEC);
         tell_quiet(b);
         return 0;
 }
 
 static int begin_drain(struct broker *b) {
+        struct grant *g;
+
+        LIST_FOREACH(g, &b->all_grants, struct grant, list_link)
+                if (g->state == GRANT_UNSAVED)
+                        refresh_save_now(g);
         if (b->drain_timer)
                 return 0;
         b->drain_until = clock_boot_usec() + DRAIN_SEC * USEC_PER_SEC;
@@ -220,6 +290,10 @@ void broker_operation_begin(struct broker *b) {
 
 void broker_operation_end(struct broker *b) {
         b->n_operations--;
+}
+
+bool broker_is_draining(const struct broker *b) {
+        return b->locking || b->stopping;
 }
 
 void broker_drain(struct broker *b, void (*drained)(void *userdata), void *userdata) {

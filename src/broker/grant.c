@@ -30,8 +30,8 @@ static const char *const state_names[GRANT_STATE_COUNT] = {
 static const unsigned state_allowed[GRANT_STATE_COUNT] = {
         [GRANT_READY] = TO(GRANT_REFRESHING) | TO(GRANT_REPLACING) | TO(GRANT_REMOVING),
         [GRANT_REFRESHING] = TO(GRANT_READY) | TO(GRANT_UNSAVED),
-        [GRANT_UNSAVED] = TO(GRANT_READY) | TO(GRANT_REMOVING),
-        [GRANT_REPLACING] = TO(GRANT_READY),
+        [GRANT_UNSAVED] = TO(GRANT_READY) | TO(GRANT_REPLACING),
+        [GRANT_REPLACING] = TO(GRANT_READY) | TO(GRANT_UNSAVED),
         [GRANT_REMOVING] = 0,
 };
 
@@ -387,12 +387,17 @@ void grant_pump(struct grant *g) {
         serve_waiters(g);
         if (g->state == GRANT_READY)
                 fail_hopeless(g);
-        if (g->state == GRANT_READY && g->replacement) {
+        /* What a login brings takes the place of what the disk did not take: it waits for no disk
+         * but by its own write. */
+        if ((g->state == GRANT_READY || g->state == GRANT_UNSAVED) && g->replacement) {
+                refresh_pause(g);
                 grant_set_state(g, GRANT_REPLACING);
                 g->replacement->replacing = true;
                 login_store_grant(TAKE(g->replacement));
                 return;
         }
+        if (g->state == GRANT_UNSAVED && g->removal)
+                refresh_drop(g); /* what the disk did not take is not needed any more */
         if (g->state == GRANT_READY && g->removal) {
                 grant_set_state(g, GRANT_REMOVING);
                 removal_go(g->removal);
@@ -473,6 +478,15 @@ void grant_arm_ahead(struct grant *g) {
         if (loop_timer(g->broker->event, l->expires_boot - margin - jitter, on_ahead, g,
                        "refresh ahead", &g->ahead) < 0)
                 log_warning("No timer for a refresh ahead of time: it will be done on demand");
+}
+
+void grant_not_replaced(struct grant *g) {
+        if (!refresh_is_unsaved(g)) {
+                grant_set_state(g, GRANT_READY);
+                return;
+        }
+        grant_set_state(g, GRANT_UNSAVED);
+        refresh_save_again(g, USEC_PER_SEC);
 }
 
 void grant_when_quiet(struct grant *g, struct login *l) {

@@ -110,3 +110,5 @@ void grant_take_waiters(struct grant *g, struct grant *from);
 /* Calls login_store_grant() as soon as no operation of this grant is under way, and lets none begin
  * until then. */
 void grant_when_quiet(struct grant *g, struct login *l);
+/* That login has failed: the grant is as it was before. Pump it. */
+void grant_not_replaced(struct grant *g);

@@ -65,6 +65,8 @@ void broker_unload(struct broker *b);
 /* An operation that must not be cut in the middle has begun or ended. */
 void broker_operation_begin(struct broker *b);
 void broker_operation_end(struct broker *b);
+/* A lock or a stop waits for them. */
+bool broker_is_draining(const struct broker *b);
 /* The address classes that requests of this grant may go to (S8). */
 unsigned broker_grant_allow(const struct grant *g);
 /* AS metadata that was read a short while ago (A65); NULL: none. */

@@ -25,7 +25,7 @@ static void leave_grant(struct login *l) {
         if (g->replacement == l)
                 g->replacement = NULL;
         if (l->replacing && g->state == GRANT_REPLACING)
-                grant_set_state(g, GRANT_READY);
+                grant_not_replaced(g);
         l->replacing = false;
         grant_pump(g); /* it may be the new one, with those who waited at the old one */
 }

@@ -29,6 +29,7 @@ struct refresh {
         bool storing;               /* a callback of the store will come */
         struct fetch_answer answer; /* kept where there was no memory to read it */
         bool unread;
+        bool held; /* from the first write that failed on: what is new is here and nowhere else */
         struct lease *fresh;     /* what the issuer gave: handed out once the record is durable */
         struct shielded unsaved; /* the record that the disk did not take */
         sd_event_source *retry;
@@ -227,6 +228,9 @@ static void hold_unsaved(struct grant *g, int res, const struct error *from) {
         struct error err = later_error(res, from);
         uint64_t sec = g->n_failures < 5 ? (uint64_t)1 << g->n_failures : 30;
 
+        if (broker_is_draining(g->broker))
+                sec = 1; /* soon it is too late */
+        r->held = true;
         res = 0;
         if (!r->unread && !shielded_is_set(&r->unsaved)) {
                 res = json_write(&text, r->value);
@@ -243,6 +247,26 @@ static void hold_unsaved(struct grant *g, int res, const struct error *from) {
         grant_set_state(g, GRANT_UNSAVED);
         refresh_save_again(g, sec * USEC_PER_SEC);
         grant_fail_waiters(g, NULL, false, &err);
+        grant_pump(g); /* a login or a removal waits no longer; this may be gone then */
+}
+
+bool refresh_is_unsaved(const struct grant *g) {
+        return g->refresh && g->refresh->held;
+}
+
+void refresh_save_now(struct grant *g) {
+        if (!g->refresh->retry || loop_timer_set(g->refresh->retry, clock_boot_usec()) < 0)
+                refresh_save_again(g, 0);
+}
+
+void refresh_pause(struct grant *g) {
+        if (g->refresh)
+                g->refresh->retry = sd_event_source_disable_unref(g->refresh->retry);
+}
+
+void refresh_drop(struct grant *g) {
+        refresh_free(TAKE(g->refresh));
+        grant_set_state(g, GRANT_READY);
 }
 
 void refresh_save_again(struct grant *g, uint64_t usec) {

@@ -15,3 +15,11 @@ void refresh_free(struct refresh *r);
 /* In state UNSAVED: what could not be written is tried again after @usec, if that is not arranged
  * already. */
 void refresh_save_again(struct grant *g, uint64_t usec);
+/* At once, whatever was arranged. */
+void refresh_save_now(struct grant *g);
+/* Not for the time being: somebody else writes the record. */
+void refresh_pause(struct grant *g);
+/* Not at all: the grant is READY. */
+void refresh_drop(struct grant *g);
+/* Is a new refresh token of this grant in memory only, as the disk did not take it? */
+bool refresh_is_unsaved(const struct grant *g);

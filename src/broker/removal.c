@@ -7,7 +7,6 @@
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/lease.h"
-#include "broker/refresh.h"
 #include "broker/release.h"
 #include "oauth/revoke.h"
 #include "store/store.h"
@@ -92,12 +91,6 @@ int removal_start(struct grant *g, removal_done_fn fn, void *userdata) {
         (void)error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
                         "The server has been removed");
         grant_fail_waiters(g, NULL, false, &err);
-        if (g->state == GRANT_UNSAVED) {
-                /* What the disk did not take is not needed any more. */
-                refresh_free(g->refresh);
-                g->refresh = NULL;
-                grant_set_state(g, GRANT_READY);
-        }
         broker_operation_begin(g->broker);
         grant_pump(g);
         return 0;
