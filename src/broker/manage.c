@@ -13,9 +13,20 @@
 #include "broker/release.h"
 #include "broker/removal.h"
 #include "broker/server.h"
+#include "crypto/hash.h"
 #include "oauth/registration.h"
 
+#define HINT_FORGET "Forget it first with: mcp-add -d %s"
+
 /* --- server.add ------------------------------------------------------------------------------ */
+
+enum choice { CHOICE_ISSUER, CHOICE_CLIENT_ID, CHOICE_METADATA_URL, CHOICE_COUNT };
+
+static const char *const choice_names[CHOICE_COUNT] = {
+        [CHOICE_ISSUER] = "issuer",
+        [CHOICE_CLIENT_ID] = "client id",
+        [CHOICE_METADATA_URL] = "client metadata URL",
+};
 
 struct adding {
         struct broker *broker;
@@ -24,15 +35,73 @@ struct adding {
         bool created;
         bool login;
         struct scope_set login_scopes; /* of this login only; empty: by the rules */
+        bool applied;
+        /* What the server shall have, where it is given; once that is applied, what it had. */
+        char *texts[CHOICE_COUNT];
+        bool given[CHOICE_COUNT];
+        struct scope_set scopes;
+        bool has_scopes;
         struct registration registration;
         bool has_registration;
 };
 
+/* The server, unless another has taken its place while this was under way. */
+static struct server *adding_server(const struct adding *a) {
+        struct server *s = a->server_key ? strmap_get(a->broker->servers, a->server_key) : NULL;
+
+        return s && s->changing == a ? s : NULL;
+}
+
+static bool adding_changes(const struct adding *a) {
+        bool any = a->created || a->has_scopes;
+
+        for (int i = 0; i < CHOICE_COUNT; i++)
+                any = any || a->given[i];
+        return any;
+}
+
 static void adding_free(struct adding *a) {
+        struct server *s = adding_server(a);
+
+        if (s)
+                s->changing = NULL;
         registration_done(&a->registration);
         scope_set_done(&a->login_scopes);
+        scope_set_done(&a->scopes);
+        for (int i = 0; i < CHOICE_COUNT; i++)
+                free(a->texts[i]);
         free(a->server_key);
         free(a);
+}
+
+static char **choice_of(struct server *s, enum choice c) {
+        char **const members[CHOICE_COUNT] = {
+                [CHOICE_ISSUER] = &s->configured_issuer,
+                [CHOICE_CLIENT_ID] = &s->client_id,
+                [CHOICE_METADATA_URL] = &s->metadata_url,
+        };
+
+        return members[c];
+}
+
+/* Once: the server has what was asked for. Twice: it is as it was. */
+static void adding_swap(struct adding *a, struct server *s) {
+        struct scope_set kept = s->user_scopes;
+
+        for (int i = 0; i < CHOICE_COUNT; i++) {
+                char **is = choice_of(s, (enum choice)i);
+                char *had = *is;
+
+                if (!a->given[i])
+                        continue;
+                *is = a->texts[i];
+                a->texts[i] = had;
+        }
+        if (a->has_scopes) {
+                s->user_scopes = a->scopes;
+                a->scopes = kept;
+        }
+        a->applied = !a->applied;
 }
 
 static struct broker_call *adding_call(struct adding *a) {
@@ -41,9 +110,11 @@ static struct broker_call *adding_call(struct adding *a) {
 
 static void adding_failed(struct adding *a, const struct error *err) {
         struct broker_call *c = adding_call(a);
-        struct server *s = strmap_get(a->broker->servers, a->server_key);
+        struct server *s = adding_server(a);
 
-        if (s && a->created)
+        if (s && a->applied && !a->created && !s->declared_in)
+                adding_swap(a, s);
+        if (s && a->created && !s->declared_in)
                 (void)server_free(s);
         if (c)
                 call_fail(c, err);
@@ -91,8 +162,17 @@ static void on_added(int r, const struct error *err, void *userdata) {
 static void save_server(struct adding *a) {
         struct server *s = strmap_get(a->broker->servers, a->server_key);
         struct error err = ERROR_INIT;
-        int r = s ? kept_save(&s->record, on_added, a) : -ENOENT;
+        int r;
 
+        if (!s || (adding_changes(a) && s->changing != a))
+                r = error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                              "The server was removed while it was added");
+        else {
+                /* A file that came in between has the last word. */
+                if (adding_changes(a) && !s->declared_in)
+                        adding_swap(a, s);
+                r = kept_save(&s->record, on_added, a);
+        }
         if (r < 0) {
                 (void)error_fallback(&err, r, "keeping the server");
                 adding_failed(a, &err);
@@ -107,12 +187,52 @@ static void on_credentials_saved(int r, const struct store_item *item, const str
                 save_server(userdata);
 }
 
+/* A server that lives by these credentials, or is about to. */
+static const struct server *user_of(const struct adding *a, const char *key) {
+        const struct registration *reg = &a->registration;
+        const struct server *s;
+
+        LIST_FOREACH(s, &a->broker->all_servers, struct server, list_link) {
+                if (s->grant && streq(s->grant->registration_key, key))
+                        return s;
+                if (s != adding_server(a) && s->client_id && s->configured_issuer &&
+                    streq(s->client_id, reg->client_id) && streq(s->configured_issuer, reg->issuer))
+                        return s;
+        }
+        return NULL;
+}
+
+static bool same_secret(const char *a, const char *b) {
+        return a && b ? strlen(a) == strlen(b) && secret_equal(a, b, strlen(a)) : a == b;
+}
+
+/* Is @item, what is there, to be left as it is? With another secret those who use it would be cut
+ * off, and no person was asked: -EEXIST. */
+static int leave_credentials(const struct adding *a, const struct store_item *item, const char *key,
+                             bool *ret, struct error *err) {
+        AUTO_REGISTRATION struct registration stored = REGISTRATION_INIT;
+        const struct server *user = user_of(a, key);
+
+        if (!item || registration_from_json(&stored, item->value) < 0)
+                return 0;
+        *ret = same_secret(stored.client_secret, a->registration.client_secret) ||
+               (user && !a->registration.client_secret);
+        if (*ret || !user)
+                return 0;
+        (void)error_set(err, MCPB_EXISTS, EEXIST, NULL,
+                        "%s uses the client %s with another secret already", user->name,
+                        a->registration.client_id);
+        (void)snprintf(err->hint, sizeof(err->hint), HINT_FORGET, user->name);
+        return -EEXIST;
+}
+
 static void on_credentials_looked_up(int r, const struct store_item *item, const struct error *err,
                                      void *userdata) {
         struct adding *a = userdata;
         AUTO_JSON json_t *value = NULL;
         AUTO_BUF struct buf key = BUF_INIT;
         struct error problem = ERROR_INIT;
+        bool leave = false;
 
         if (r < 0 && r != -ENOENT && r != -EBADMSG) {
                 adding_failed(a, err);
@@ -121,6 +241,12 @@ static void on_credentials_looked_up(int r, const struct store_item *item, const
         r = registration_to_json(&a->registration, &value);
         if (r == 0)
                 r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
+        if (r == 0)
+                r = leave_credentials(a, item, key.data, &leave, &problem);
+        if (r == 0 && leave) {
+                save_server(a);
+                return;
+        }
         if (r == 0)
                 r = later_put_over(a->broker,
                                    &(struct store_put){ .kind = STORE_REGISTRATION,
@@ -216,35 +342,57 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
         return r < 0 ? r : check_add(p, err);
 }
 
-static int replace_text(char **member, const char *text) {
-        char *copy;
+static int copy_choices(struct adding *a, const struct add_params *p) {
+        const char *const asked[CHOICE_COUNT] = {
+                [CHOICE_ISSUER] = p->issuer,
+                [CHOICE_CLIENT_ID] = p->client_id,
+                [CHOICE_METADATA_URL] = p->metadata_url,
+        };
 
-        if (!text)
-                return 0;
-        copy = strdup(text);
-        if (!copy)
-                return -ENOMEM;
-        free(*member);
-        *member = copy;
+        for (int i = 0; i < CHOICE_COUNT; i++) {
+                a->given[i] = asked[i] != NULL;
+                if (!asked[i])
+                        continue;
+                a->texts[i] = strdup(asked[i]);
+                if (!a->texts[i])
+                        return -ENOMEM;
+        }
+        a->has_scopes = p->has_scopes;
+        return p->has_scopes ? scope_set_copy(&a->scopes, &p->scopes) : 0;
+}
+
+/* Who we are there, and to whom we go: once a server has that it is changed by nobody but a person,
+ * and a server.add asks none. What it has not it may get, as long as nobody has logged in or is
+ * about to. Other scopes are only what the next login asks the person for. */
+static int check_known(struct server *s, const struct adding *a, struct error *err) {
+        bool in_use = s->grant || s->grant_key || s->login;
+
+        for (int i = 0; i < CHOICE_COUNT; i++) {
+                const char *is = *choice_of(s, (enum choice)i);
+
+                if (i == CHOICE_ISSUER && !is && in_use)
+                        is = s->issuer;
+                if (!a->given[i] || (is ? streq(a->texts[i], is) : !in_use))
+                        continue;
+                (void)error_set(err, MCPB_EXISTS, EEXIST, NULL,
+                                "%s is known with another %s: %s, not %s", s->name, choice_names[i],
+                                is ? is : "none", a->texts[i]);
+                (void)snprintf(err->hint, sizeof(err->hint), HINT_FORGET, s->name);
+                return -EEXIST;
+        }
         return 0;
 }
 
-/* How to log in there. A declaration says it once and for all; scopes can be asked for all the
- * same, in the login that begins now. */
-static int set_up(struct server *s, const struct add_params *p, struct adding *a,
-                  struct error *err) {
-        int r;
-
-        if (s->declared_in && (p->client_id || p->issuer || p->metadata_url))
-                return declare_refuse(s, "how to log in is said there", err);
-        r = replace_text(&s->client_id, p->client_id);
-        if (r == 0)
-                r = replace_text(&s->configured_issuer, p->issuer);
-        if (r == 0)
-                r = replace_text(&s->metadata_url, p->metadata_url);
-        if (r == 0 && p->has_scopes)
-                r = scope_set_copy(s->declared_in ? &a->login_scopes : &s->user_scopes, &p->scopes);
-        return r < 0 ? error_oom(err) : 0;
+/* A declaration says how to log in there, once and for all; scopes can be asked for all the same,
+ * in the login that begins now. */
+static int check_declared(const struct server *s, struct adding *a, struct error *err) {
+        for (int i = 0; i < CHOICE_COUNT; i++)
+                if (a->given[i])
+                        return declare_refuse(s, "how to log in is said there", err);
+        a->login_scopes = a->scopes;
+        a->scopes = SCOPE_SET_INIT;
+        a->has_scopes = false;
+        return 0;
 }
 
 static int find_or_make(struct broker *b, const struct add_params *p, struct adding *a,
@@ -265,7 +413,19 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
                                  "Choose another name, or remove the other with mcp-add -d NAME",
                                  "%s is '%s' already", named ? named->url : p->url,
                                  named ? p->name : s->name);
-        if (!s) {
+        if (s && s->declared_in) {
+                r = check_declared(s, a, err);
+                if (r < 0)
+                        return r;
+        }
+        if (s && s->changing && adding_changes(a))
+                return error_set(err, MCPB_BUSY, EBUSY, "Try again in a moment",
+                                 "%s is just being changed", s->name);
+        if (s) {
+                r = check_known(s, a, err);
+                if (r < 0)
+                        return r;
+        } else {
                 chosen = p->name ? strdup(p->name) : server_choose_name(b, p->url);
                 if (!chosen)
                         return error_oom(err);
@@ -274,7 +434,9 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
                         return r;
                 a->created = true;
         }
-        return set_up(s, p, a, err);
+        if (adding_changes(a))
+                s->changing = a;
+        return 0;
 }
 
 static int credentials_of(const struct add_params *p, struct adding *a) {
@@ -306,16 +468,14 @@ void handle_server_add(struct broker_call *c) {
         if (r == 0)
                 r = broker_check_open(c->broker, &err);
         if (r == 0)
-                r = find_or_make(c->broker, &p, a, &err);
+                r = copy_choices(a, &p);
         if (r == 0)
                 r = credentials_of(&p, a);
+        if (r == 0)
+                r = find_or_make(c->broker, &p, a, &err);
         scope_set_done(&p.scopes);
         if (r < 0) {
-                struct server *s =
-                        a && a->created ? strmap_get(c->broker->servers, a->server_key) : NULL;
-
                 (void)error_fallback(&err, r, "adding a server");
-                (void)server_free(s);
                 if (a)
                         adding_free(a);
                 call_fail(c, &err);

@@ -12,6 +12,7 @@
 #include "oauth/discover.h"
 #include "oauth/select.h"
 
+struct adding;
 struct broker;
 struct grant;
 struct login;
@@ -48,6 +49,7 @@ struct server {
         struct scope_set last_requested; /* what the last login asked for (A162) */
         bool issuer_changed; /* the server names another issuer than the one it was granted by */
         bool removing;
+        struct adding *changing; /* a server.add that is not on the disk yet; NULL */
         struct recheck *recheck; /* its metadata is looked at again */
         uint64_t rechecked_boot;
 };

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.add of a server that is known: who we are there is changed by nobody but a person. */
+#include "base/clock.h"
+#include "broker-world.h"
+#include "store/store.h"
+
+#define OTHER_SERVER "https://other.example.com/mcp"
+
+static int setup_empty(void **state) {
+        struct world *w = calloc(1, sizeof(*w));
+
+        assert_non_null(w);
+        world_init(w);
+        *state = w;
+        return 0;
+}
+
+static void add(struct world *w, const char *url, json_t *more, struct answer *a) {
+        AUTO_JSON json_t *owned = more;
+        json_t *params = json_pack("{s:s}", "url", url);
+
+        if (owned)
+                assert_int_equal(json_object_update(params, owned), 0);
+        world_ask(w, METHOD_SERVER_ADD, params, a);
+        world_run(w);
+}
+
+static void assert_added(struct world *w, const char *url, json_t *more) {
+        struct answer a;
+
+        add(w, url, more, &a);
+        assert_int_equal(a.n_told, 1);
+        if (!a.result)
+                fail_msg("%s", a.err.message);
+        answer_done(&a);
+}
+
+/* The message names @what, and the hint says how to go on. */
+static void assert_exists(struct world *w, const char *url, json_t *more, const char *what) {
+        struct answer a;
+
+        add(w, url, more, &a);
+        assert_int_equal(a.n_told, 1);
+        assert_non_null(strstr(a.err.message, what));
+        assert_non_null(strstr(a.err.hint, "mcp-add -d "));
+        assert_refused(&a, MCPB_EXISTS);
+}
+
+static json_t *client(const char *id, const char *secret) {
+        return json_pack("{s:s, s:s, s:s*}", "issuer", WORLD_ISSUER, "client_id", id,
+                         "client_secret", secret);
+}
+
+/* A login with a registered client: the code is redeemed with these credentials. */
+static void log_in(struct world *w) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_ask(w, METHOD_LOGIN_START, json_pack("{s:s}", "server", WORLD_SERVER), &a);
+        world_serve(w);
+        if (!a.result)
+                fail_msg("%s", a.err.message);
+        world_redirect(w, json_get_string(a.result, "url"), "code1");
+        world_tokens(w, "at1", "rt1", 3600, NULL);
+        world_run(w);
+        w->n_token = 0;
+}
+
+/* What a record of the store says of @name; NULL: nothing. To be freed. */
+struct look {
+        const char *name;
+        char *text;
+};
+
+static void on_record(int r, const struct store_item *item, const struct error *err,
+                      void *userdata) {
+        struct look *l = userdata;
+        const char *text = r == 0 ? json_get_string(item->value, l->name) : NULL;
+
+        l->text = text ? strdup(text) : NULL;
+}
+
+static void assert_record(struct world *w, enum store_kind kind, const char *key, const char *name,
+                          const char *text) {
+        struct look l = { .name = name };
+
+        assert_int_equal(store_get(w->store, kind, key, on_record, &l), 0);
+        world_run(w);
+        if (text)
+                assert_string_equal(l.text ? l.text : "(none)", text);
+        else
+                assert_null(l.text);
+        free(l.text);
+}
+
+#define KEY_ME WORLD_ISSUER "\nme"
+#define KEY_SERVER WORLD_SERVER " "
+
+static void what_a_login_was_made_with_is_not_changed_by_another_add(void **state) {
+        struct world *w = *state;
+
+        assert_added(w, WORLD_SERVER, client("me", "secret"));
+        log_in(w);
+        assert_exists(w, WORLD_SERVER, json_pack("{s:s}", "issuer", "https://evil.example.com"),
+                      "another issuer: " WORLD_ISSUER ", not https://evil.example.com");
+        assert_exists(w, WORLD_SERVER, client("you", NULL), "another client id: me, not you");
+        assert_exists(w, WORLD_SERVER, client("me", "other"), "another secret");
+        assert_exists(w, WORLD_SERVER,
+                      json_pack("{s:s}", "client_metadata_url", "https://c.example.com/c.json"),
+                      "another client metadata URL: none, not https://c.example.com/c.json");
+        /* Nor by way of another server: the credentials are the issuer's. */
+        assert_exists(w, OTHER_SERVER, client("me", "other"), "another secret");
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_secret", "secret");
+        assert_record(w, STORE_SERVER, KEY_SERVER, "configured_issuer", WORLD_ISSUER);
+        assert_record(w, STORE_SERVER, KEY_SERVER, "client_id", "me");
+        assert_record(w, STORE_SERVER, KEY_SERVER, "client_metadata_url", NULL);
+        assert_record(w, STORE_SERVER, "https://other.example.com/mcp ", "url", NULL);
+}
+
+static void an_add_that_says_what_is_there_changes_nothing_and_is_fine(void **state) {
+        struct world *w = *state;
+
+        assert_added(w, WORLD_SERVER, client("me", "secret"));
+        log_in(w);
+        assert_added(w, WORLD_SERVER, client("me", "secret"));
+        assert_added(w, WORLD_SERVER, client("me", NULL));
+        assert_added(w, WORLD_SERVER, NULL);
+        assert_added(w, OTHER_SERVER, client("me", NULL));
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_secret", "secret");
+}
+
+/* An issuer that was found may be pinned, and other scopes ask the person by way of a login. */
+static void what_asks_a_person_all_the_same_may_be_added(void **state) {
+        struct world *w = *state;
+
+        world_login(w, NULL);
+        assert_added(w, WORLD_SERVER, json_pack("{s:s}", "issuer", WORLD_ISSUER));
+        assert_added(w, WORLD_SERVER, json_pack("{s:[s]}", "scopes", "write"));
+        assert_exists(w, WORLD_SERVER, client("me", "secret"), "another client id: none, not me");
+        assert_record(w, STORE_SERVER, KEY_SERVER, "configured_issuer", WORLD_ISSUER);
+}
+
+/* An issuer without registration says so in the first login: the second add brings the client, and
+ * a third the right secret. */
+static void before_the_first_login_what_was_left_out_may_be_given(void **state) {
+        struct world *w = *state;
+
+        assert_added(w, WORLD_SERVER, NULL);
+        assert_added(w, WORLD_SERVER, client("me", "wrong"));
+        assert_added(w, WORLD_SERVER, client("me", "secret"));
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_secret", "secret");
+        /* What was given is not silently another, though. */
+        assert_exists(w, WORLD_SERVER, client("you", NULL), "another client id: me, not you");
+        log_in(w);
+        assert_record(w, STORE_SERVER, KEY_SERVER, "client_id", "me");
+}
+
+static void who_forgets_a_server_may_add_it_with_other_credentials(void **state) {
+        struct world *w = *state;
+        struct answer a;
+
+        assert_added(w, WORLD_SERVER, client("me", "secret"));
+        log_in(w);
+        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:s}", "server", WORLD_SERVER), &a);
+        world_run(w);
+        while (w->n_fetches > 0) {
+                world_answer(w, 0, 200, "");
+                world_run(w);
+        }
+        answer_done(&a);
+        assert_added(w, WORLD_SERVER, client("me", "other"));
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_secret", "other");
+}
+
+/* S7 */
+static void an_add_that_the_disk_does_not_take_leaves_the_server_as_it_was(void **state) {
+        struct world *w = *state;
+        struct answer a;
+        struct answer other;
+
+        assert_added(w, WORLD_SERVER,
+                     json_pack("{s:s, s:[s]}", "client_metadata_url",
+                               "https://c.example.com/c.json", "scopes", "read"));
+        w->disk_held = true;
+        world_ask(w, METHOD_SERVER_ADD,
+                  json_pack("{s:s, s:s, s:s, s:[s]}", "url", WORLD_SERVER, "issuer", WORLD_ISSUER,
+                            "client_id", "me", "scopes", "write"),
+                  &a);
+        world_run(w);
+        /* One change at a time; who changes nothing is served. */
+        world_ask(w, METHOD_SERVER_ADD,
+                  json_pack("{s:s, s:s}", "url", WORLD_SERVER, "issuer", WORLD_ISSUER), &other);
+        assert_refused(&other, MCPB_BUSY);
+        for (unsigned n_writes = 0; a.n_told == 0;) {
+                bool write = w->disk->requests[0]->verb == MEMORY_WRITE;
+
+                n_writes += write;
+                /* The credentials are written, the server is not. */
+                world_disk(w, write && n_writes == 2 ? -ENOSPC : 0, false);
+        }
+        assert_refused(&a, MCPB_STORE_UNAVAILABLE);
+        w->disk_held = false;
+        world_run(w);
+        /* It is saved again with what it is. */
+        assert_added(w, WORLD_SERVER, NULL);
+        assert_record(w, STORE_SERVER, KEY_SERVER, "client_id", NULL);
+        assert_record(w, STORE_SERVER, KEY_SERVER, "configured_issuer", NULL);
+        assert_record(w, STORE_SERVER, KEY_SERVER, "client_metadata_url",
+                      "https://c.example.com/c.json");
+        {
+                AUTO_REPLY struct answer login = { 0 };
+
+                world_ask(w, METHOD_LOGIN_START, json_pack("{s:s}", "server", WORLD_SERVER),
+                          &login);
+                world_serve(w);
+                assert_non_null(login.result);
+                assert_non_null(strstr(json_get_string(login.result, "url"), "scope=read&"));
+        }
+        assert_added(w, OTHER_SERVER, client("me", "secret"));
+}
+
+int main(void) {
+#define E(test) cmocka_unit_test_setup_teardown(test, setup_empty, world_teardown)
+        const struct CMUnitTest tests[] = {
+                E(what_a_login_was_made_with_is_not_changed_by_another_add),
+                E(an_add_that_says_what_is_there_changes_nothing_and_is_fine),
+                E(what_asks_a_person_all_the_same_may_be_added),
+                E(before_the_first_login_what_was_left_out_may_be_given),
+                E(who_forgets_a_server_may_add_it_with_other_credentials),
+                E(an_add_that_the_disk_does_not_take_leaves_the_server_as_it_was),
+        };
+
+        return cmocka_run_group_tests_name("broker-add", tests, NULL, NULL);
+}
