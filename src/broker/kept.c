@@ -62,6 +62,7 @@ static void on_put(int r, const struct store_item *item, const struct error *err
                 return;
         rec->job = NULL;
         rec->busy = false;
+        rec->unsure = r < 0;
         if (r == 0 && item)
                 rec->generation = item->generation;
         list_splice(&told, &rec->waiting);
@@ -78,19 +79,43 @@ static void on_put(int r, const struct store_item *item, const struct error *err
         tell_waiters(&told, r, err);
 }
 
-static int start_put(struct kept *r) {
+static int put(struct kept *r, struct kept_job *job) {
         AUTO_JSON json_t *value = r->build(r->owner);
-        AUTO_FREE struct kept_job *job = calloc(1, sizeof(*job));
-        int s;
 
-        if (!value || !job)
+        if (!value)
                 return -ENOMEM;
-        job->record = r;
-        s = later_put_over(
+        return later_put_over(
                 r->broker,
                 &(struct store_put){
                         .kind = r->kind, .key = r->key, .expect = r->generation, .value = value },
                 on_put, job);
+}
+
+/* What the failed write has left. */
+static void on_look(int r, const struct store_item *item, const struct error *err, void *userdata) {
+        struct kept_job *job = userdata;
+        struct kept *rec = job->record;
+        struct error problem;
+
+        if (rec && (r == 0 || r == -ENOENT || r == -EBADMSG)) {
+                rec->generation = r == 0 ? item->generation : 0;
+                r = put(rec, job);
+                if (r == 0)
+                        return;
+                err = NULL;
+        }
+        problem = later_error(r, err);
+        on_put(r, NULL, &problem, job);
+}
+
+static int start_put(struct kept *r) {
+        AUTO_FREE struct kept_job *job = calloc(1, sizeof(*job));
+        int s;
+
+        if (!job)
+                return -ENOMEM;
+        job->record = r;
+        s = r->unsure ? later_get(r->broker, r->kind, r->key, on_look, job) : put(r, job);
         if (s < 0)
                 return s;
         r->job = TAKE(job);

@@ -23,7 +23,8 @@ struct kept {
         const void *owner;
         bool busy;
         bool again;
-        bool gone;           /* the owner is being freed: its last operation tells nobody */
+        bool unsure; /* a write has failed: perhaps it has happened, with another generation */
+        bool gone;   /* the owner is being freed: its last operation tells nobody */
         struct list waiting; /* struct kept_waiter: of the save under way */
         struct list next;    /* of the one that follows */
         struct kept_job *job;

@@ -112,8 +112,10 @@ static void adding_failed(struct adding *a, const struct error *err) {
         struct broker_call *c = adding_call(a);
         struct server *s = adding_server(a);
 
-        if (s && a->applied && !a->created && !s->declared_in)
+        if (s && a->applied && !a->created && !s->declared_in) {
                 adding_swap(a, s);
+                kept_save_soon(&s->record); /* a write that failed may have happened */
+        }
         if (s && a->created && !s->declared_in)
                 (void)server_free(s);
         if (c)
