@@ -2,8 +2,9 @@
 /*
  * libmcpbroker: the client side of mcp-broker, the one owner of a machine's MCP credentials.
  *
- * A client is one connection to the per-user daemon. Every call blocks until the daemon has
- * answered, the deadline of the client has passed, or the call was cancelled. Results belong to the
+ * A client is one connection to the per-user daemon. A call blocks until the daemon has answered,
+ * the deadline of the client has passed, or the call was cancelled; only what is submitted
+ * (mcpb_submit()) does not wait, for programs with a loop of their own. Results belong to the
  * caller and are freed with the function that the call names. Nothing is printed, no signal handler
  * is installed, no global state is kept.
  *
@@ -11,12 +12,13 @@
  * other. Only mcpb_cancel() may be called at any time, from any thread and from a signal handler.
  *
  * Processes: the daemon serves the process that opened the connection. After fork() the child's
- * first call opens a connection of its own.
+ * first call opens a connection of its own. What was submitted before is the parent's: its
+ * functions are not called in the child.
  *
  * Errors: functions that can fail return 0, or a negative errno value, and then fill the mcpb_error
  * they were given (which may be NULL). -EREMOTEIO means that the daemon said no: mcpb_error.code
  * tells why, and is what a program should look at. The codes that the library itself sets are
- * no_daemon, denied, unsupported, timeout, cancelled, retry, bad_params and internal.
+ * no_daemon, denied, unsupported, timeout, cancelled, retry, busy, bad_params and internal.
  * doc/PROTOCOL.md lists all codes.
  *
  * Secrets: what the library holds of tokens and secrets is wiped when it is freed, except for what
@@ -90,8 +92,8 @@ typedef struct mcpb_client mcpb_client;
  *                "Where"). A path that was named, here or there, is never the reason to start a
  *                daemon
  * @client_name:  what this program calls itself, for the daemon's log; at most 63 bytes; NULL: none
- * @timeout_msec: the longest a call may take; 0: 120 s, and for mcpb_login_wait() as long as the
- *                login lives; < 0: no end
+ * @timeout_msec: the longest a call may take; 0: 120 s, and for mcpb_login_wait() and a submitted
+ *                login.wait as long as the login lives; < 0: no end
  * @no_autostart: not 0: do not start a daemon where none runs
  * @cancel_fd:    a descriptor that ends a call when it becomes readable (a signalfd, a pipe); it is
  *                never read. < 0: none
@@ -133,6 +135,7 @@ MCPB_API int mcpb_client_new(const mcpb_options *options, mcpb_client **ret,
  * mcpb_client_free() - close and free a client
  * @c: the client, or NULL
  *
+ * The functions of calls that are under way are not called. May be called by such a function.
  * Return: always NULL, so that `c = mcpb_client_free(c);` leaves no dangling pointer.
  */
 MCPB_API mcpb_client *mcpb_client_free(mcpb_client *c);
@@ -142,7 +145,8 @@ MCPB_API mcpb_client *mcpb_client_free(mcpb_client *c);
  * @c: the client
  *
  * Between calls it becomes readable when the daemon closes the connection; the next call then opens
- * another. It stays the client's: do not read, write or close it. It may change with every call.
+ * another. While calls that were submitted are under way, mcpb_client_events() says what to wait
+ * for. It stays the client's: do not read, write or close it. It may change with every call.
  *
  * Return: the descriptor, or -1 if there is no connection at present.
  */
@@ -161,8 +165,9 @@ MCPB_API int mcpb_client_may_manage(const mcpb_client *c);
  * mcpb_cancel() - end the call that is under way, or else the next one
  * @c: the client
  *
- * The call returns -ECANCELED, and the daemon is told by the end of the connection. One
- * cancellation ends one call. Async-signal-safe; may be called from any thread as long as the
+ * The call that blocks returns -ECANCELED, and the daemon is told by the end of the connection
+ * unless submitted calls are under way on it. These are not cancelled: mcpb_withdraw() does that.
+ * One cancellation ends one call. Async-signal-safe; may be called from any thread as long as the
  * client lives.
  */
 MCPB_API void mcpb_cancel(mcpb_client *c);
@@ -178,6 +183,10 @@ MCPB_API void mcpb_cancel(mcpb_client *c);
  * If the daemon closed the connection while nothing was under way, another is opened first. If it
  * goes away in the middle of a call, the call fails with code retry, except token.get, which is
  * sent once more on a new connection.
+ *
+ * Calls that were submitted stay under way meanwhile, and this one waits for its turn behind them.
+ * What is answered of them is told by the next mcpb_dispatch(), never from inside another call. The
+ * same holds for all calls that block.
  *
  * Return: 0; -EREMOTEIO (the daemon's error); -EINVAL (bad_params: @params is no JSON object, or
  * too long); -ECONNRESET (retry); what mcpb_client_new() returns; -ETIMEDOUT, -ECANCELED, -EPROTO,
@@ -295,6 +304,119 @@ MCPB_API mcpb_token *mcpb_token_free(mcpb_token *t);
 MCPB_API int mcpb_token_reject(mcpb_client *c, const char *server, const char *account,
                                const char *token_id, const mcpb_challenge *challenge,
                                mcpb_error *err) MCPB_CHECK;
+
+/* --- many calls at once ----------------------------------------------------------------------- */
+
+/**
+ * mcpb_answer_fn - what is called with the answer to a submitted call
+ * @r:        0, or what mcpb_call() would have returned
+ * @result:   the result as JSON text, wiped when the function returns; NULL if @r is not 0
+ * @err:      filled if @r is not 0; borrowed
+ * @userdata: as given to mcpb_submit()
+ *
+ * May use the client in every way, but for mcpb_dispatch().
+ */
+typedef void (*mcpb_answer_fn)(int r, const char *result, const mcpb_error *err, void *userdata);
+
+/**
+ * mcpb_token_fn - what is called with the answer to a submitted request for a token
+ * @r:        0, or what mcpb_token_get() would have returned
+ * @token:    the token: the function's, which frees it with mcpb_token_free(); NULL if @r is not 0
+ * @err:      filled if @r is not 0; borrowed
+ * @userdata: as given to mcpb_token_submit()
+ *
+ * As mcpb_answer_fn.
+ */
+typedef void (*mcpb_token_fn)(int r, mcpb_token *token, const mcpb_error *err, void *userdata);
+
+/**
+ * mcpb_submit() - begin a call without waiting for its answer
+ * @c:          the client
+ * @method:     its name
+ * @params:     the text of a JSON object, or NULL for none
+ * @fn:         called by mcpb_dispatch(), once; NULL: nobody wants to know
+ * @userdata:   for @fn
+ * @ret_ticket: what mcpb_withdraw() takes; never 0, never used twice; NULL: not wanted
+ * @err:        filled on failure; may be NULL
+ *
+ * For programs with a loop of their own: wait for mcpb_client_events() on mcpb_client_fd(), for
+ * mcpb_client_timeout() at most, then call mcpb_dispatch(). All three may change with every
+ * function that is given the client.
+ *
+ * Requests are sent in the order in which they were submitted; answers may come in another. Up to
+ * 64 are with the daemon at once, others wait in the library: 1024 in all, 16 MiB of requests. The
+ * deadline of each begins here. Nothing here waits for the daemon, except for the start of one
+ * where none runs.
+ *
+ * If the daemon goes away, what it has not acted upon, and token.get always, is sent once more on
+ * a new connection; the others fail with code retry.
+ *
+ * Return: 0, and @fn will be called; or, and it will not: -EBUSY (busy: too many are under way);
+ * -EINVAL (bad_params); what mcpb_client_new() returns, where the daemon cannot be reached at once;
+ * -ENOMEM.
+ */
+MCPB_API int mcpb_submit(mcpb_client *c, const char *method, const char *params, mcpb_answer_fn fn,
+                         void *userdata, unsigned long long *ret_ticket,
+                         mcpb_error *err) MCPB_CHECK;
+
+/**
+ * mcpb_token_submit() - begin to get an access token
+ * @c:          the client
+ * @request:    which; borrowed for the length of the call
+ * @fn:         called by mcpb_dispatch(), once; NULL: nobody wants to know
+ * @userdata:   for @fn
+ * @ret_ticket: as mcpb_submit()
+ * @err:        filled on failure; may be NULL
+ *
+ * What mcpb_token_get() is to mcpb_call(). Return: as mcpb_submit().
+ */
+MCPB_API int mcpb_token_submit(mcpb_client *c, const mcpb_token_request *request, mcpb_token_fn fn,
+                               void *userdata, unsigned long long *ret_ticket,
+                               mcpb_error *err) MCPB_CHECK;
+
+/**
+ * mcpb_withdraw() - no longer want the answer to a submitted call
+ * @c:      the client
+ * @ticket: which
+ *
+ * Its function is not called any more. What was not sent will not be; what the daemon has begun it
+ * may finish, unless nothing else is under way: then the connection is closed, and the next call
+ * opens another.
+ *
+ * Return: 0; -ENOENT: no such call is under way (it was told, or withdrawn before).
+ */
+MCPB_API int mcpb_withdraw(mcpb_client *c, unsigned long long ticket);
+
+/**
+ * mcpb_client_events() - what poll() should wait for before mcpb_dispatch()
+ * @c: the client
+ *
+ * Return: POLLIN while there is a connection, even if nothing is under way, so that its end is
+ * noticed; and POLLOUT while something is to be sent. 0: there is no connection.
+ */
+MCPB_API int mcpb_client_events(const mcpb_client *c) MCPB_CHECK;
+
+/**
+ * mcpb_client_timeout() - how long poll() may wait
+ * @c: the client
+ *
+ * Return: milliseconds until mcpb_dispatch() has something to do even if nothing arrives: a
+ * deadline, or an answer that is there already; -1: never.
+ */
+MCPB_API int mcpb_client_timeout(const mcpb_client *c) MCPB_CHECK;
+
+/**
+ * mcpb_dispatch() - go on with what was submitted
+ * @c: the client
+ *
+ * Connects, sends and receives what goes without waiting, and calls the functions of the calls that
+ * are over. May be called at any time. If the daemon has gone and none runs, one is started as by
+ * mcpb_client_new(); only this blocks, until the earliest deadline at most.
+ *
+ * Return: 0; -ECANCELED: the start of a daemon was cancelled: the calls wait on; -EDEADLK: called
+ * by such a function: nothing was done.
+ */
+MCPB_API int mcpb_dispatch(mcpb_client *c);
 
 /* --- servers ---------------------------------------------------------------------------------- */
 

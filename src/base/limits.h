@@ -19,6 +19,10 @@
 #define LIMIT_REQUEST_ID_BYTES 256        /* of a JSON-RPC request, kept while it is under way */
 #define LIMIT_OUT_PAUSE_BYTES (64 * 1024) /* so much unread: nothing more is read */
 
+/* A client of our library: calls that were submitted, until their functions are called. */
+#define LIMIT_SUBMITTED 1024
+#define LIMIT_SUBMITTED_BYTES (16 * 1024 * 1024) /* of their requests */
+
 /* HTTP */
 #define LIMIT_METADATA_BYTES (256 * 1024)
 #define LIMIT_TOKEN_REPLY_BYTES (256 * 1024)

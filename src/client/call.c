@@ -6,118 +6,74 @@
 
 #define TOKEN_GET "token.get"
 
-static int build(mcpb_client *c, const char *method, json_t *params, struct buf *line,
-                 mcpb_error *err) {
+int call_build(mcpb_client *c, struct call *call, const char *method, json_t *params,
+               mcpb_error *err) {
         AUTO_JSON json_t *request = NULL;
         int r;
 
-        buf_clear(line);
-        request = json_pack("{s:s,s:I,s:s,s:O*}", "jsonrpc", "2.0", "id", (json_int_t)++c->last_id,
+        list_init(&call->link);
+        buf_init(&call->line, LIMIT_LINE_BYTES);
+        call->id = ++c->last_id;
+        call->repeatable = streq(method, TOKEN_GET);
+        request = json_pack("{s:s,s:I,s:s,s:O*}", "jsonrpc", "2.0", "id", (json_int_t)call->id,
                             "method", method, "params", params);
         if (!request)
                 return client_oom(err);
-        r = json_write(line, request);
+        r = json_write(&call->line, request);
         if (r == 0)
-                r = buf_append(line, "\n", 1);
+                r = buf_append(&call->line, "\n", 1);
         if (r == -EMSGSIZE)
                 return client_error(err, MCPB_BAD_PARAMS, EINVAL, NULL, "The request is too long");
         return r < 0 ? client_oom(err) : 0;
 }
 
-/* What the daemon says when it closes on us: about the connection, not about the request. */
-static bool is_goodbye(const json_t *error) {
-        const char *code = json_get_string(json_object_get(error, "data"), "code");
-
-        return code &&
-               (streq(code, error_name(MCPB_TIMEOUT)) || streq(code, error_name(MCPB_STOPPING)));
+void call_done(struct call *call) {
+        buf_done(&call->line);
+        json_wipe_string(call->result, "token");
+        json_decref(TAKE(call->result));
+        mcpb_error_done(&call->err);
 }
 
-/* Nothing new is begun by a daemon that stops; whoever comes after it may be asked. */
-static bool is_stopping(const json_t *error) {
-        const char *code = json_get_string(json_object_get(error, "data"), "code");
-
-        return code && streq(code, error_name(MCPB_STOPPING));
-}
-
-/* Waits for the answer to the last request. -EPIPE: there will be none. */
-static int await(mcpb_client *c, bool again, json_t **ret, mcpb_error *err) {
-        for (;;) {
-                AUTO_JSON json_t *m = NULL;
-                const json_t *id;
-                const json_t *error;
-                int r;
-
-                r = client_receive(c, &m, err);
-                if (r < 0)
-                        return r;
-                id = json_object_get(m, "id");
-                error = json_object_get(m, "error");
-                if (json_is_null(id) && json_is_object(error)) {
-                        if (is_goodbye(error))
-                                /* the end, which comes next, tells what became of the request */
-                                continue;
-                        r = client_error_remote(err, error);
-                        client_disconnect(c);
-                        return r;
-                }
-                if (!json_is_integer(id) || json_integer_value(id) != (json_int_t)c->last_id)
-                        continue; /* a notification */
-                if (json_is_object(error) && again && is_stopping(error))
-                        return -EPIPE;
-                if (json_is_object(error))
-                        return client_error_remote(err, error);
-                *ret = json_incref(json_object_get(m, "result"));
-                if (*ret)
-                        return 0;
-                return client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
-                                    "The daemon's answer has neither result nor error");
-        }
-}
-
-static int attempt(mcpb_client *c, const char *method, json_t *params, bool *ret_sent, json_t **ret,
-                   mcpb_error *err) {
-        AUTO_BUF struct buf line = { .max = LIMIT_LINE_BYTES };
+/* Until the call is done. What else is answered meanwhile is told by mcpb_dispatch(). */
+static int wait_done(mcpb_client *c, struct call *call, mcpb_error *err) {
         int r;
 
-        *ret_sent = false;
-        r = client_wait(c, -1, 0, 0, err); /* cancelled before it began? */
-        if (r != -EAGAIN)
-                return r;
-        r = client_connect(c, err);
-        if (r == 0)
-                r = build(c, method, params, &line, err);
-        if (r == 0)
-                r = client_send(c, &line, err);
-        if (r < 0)
-                return r;
-        r = await(c, streq(method, TOKEN_GET), ret, err);
-        *ret_sent = r != -ECONNRESET;
-        return r == -ECONNRESET ? -EPIPE : r;
+        do {
+                r = client_step(c, err);
+                if (call->state == CALL_DONE)
+                        return 0;
+                if (r == 0)
+                        r = client_wait(c, c->fd, client_events(c), client_wakeup(c), err);
+        } while (r == 0 || r == -EAGAIN);
+        client_give_up(c, call);
+        return r;
 }
 
 int client_call(mcpb_client *c, const char *method, json_t *params, int timeout_msec, json_t **ret,
                 mcpb_error *err) {
+        struct call call = { .deadline_usec = UINT64_MAX }; /* the wait has it */
         AUTO_JSON json_t *owned = params;
-        bool sent = false;
-        int r = -EPIPE;
+        int r;
 
         if (err)
                 mcpb_error_done(err);
+        client_adopt(c);
         client_set_deadline(c, c->timeout_msec ? c->timeout_msec : timeout_msec);
-        /*
-         * What the daemon did not read as a whole line was not acted upon, and may be sent again.
-         * Of what it may have read, only token.get may: asked twice it gives the same answer.
-         */
-        for (int i = 0; i < 2 && r == -EPIPE && (!sent || streq(method, TOKEN_GET)); i++) {
-                r = attempt(c, method, owned, &sent, ret, err);
-                if (r == -EPIPE)
-                        client_disconnect(c);
+        r = client_wait(c, -1, 0, 0, err); /* cancelled before it began? */
+        if (r == -EAGAIN)
+                r = call_build(c, &call, method, owned, err);
+        if (r == 0) {
+                client_enqueue(c, &call);
+                r = wait_done(c, &call, err);
         }
-        if (r == -EPIPE)
-                return client_error(err, MCPB_RETRY, ECONNRESET, "Try again.",
-                                    "The daemon went away before it answered");
-        if (r < 0 && r != -EREMOTEIO && r != -EINVAL)
-                client_disconnect(c);
+        if (r == 0) {
+                r = call.r;
+                if (r == 0)
+                        *ret = TAKE(call.result);
+                else
+                        client_error_move(err, &call.err);
+        }
+        call_done(&call);
         return r;
 }
 
@@ -138,9 +94,8 @@ int client_call_text(mcpb_client *c, const char *method, json_t *params, char **
         return *ret ? 0 : client_oom(err);
 }
 
-int mcpb_call(mcpb_client *c, const char *method, const char *params, char **ret_result,
-              mcpb_error *err) {
-        json_t *value = NULL;
+int client_parse_params(const char *params, json_t **ret, mcpb_error *err) {
+        AUTO_JSON json_t *value = NULL;
         const char *why;
         int r;
 
@@ -153,10 +108,17 @@ int mcpb_call(mcpb_client *c, const char *method, const char *params, char **ret
                 return client_oom(err);
         if (r < 0)
                 return client_error(err, MCPB_BAD_PARAMS, EINVAL, NULL, "The parameters: %s", why);
-        if (!json_is_object(value)) {
-                json_decref(value);
+        if (!json_is_object(value))
                 return client_error(err, MCPB_BAD_PARAMS, EINVAL, NULL,
                                     "The parameters must be a JSON object");
-        }
-        return client_call_text(c, method, value, ret_result, err);
+        *ret = TAKE(value);
+        return 0;
+}
+
+int mcpb_call(mcpb_client *c, const char *method, const char *params, char **ret_result,
+              mcpb_error *err) {
+        json_t *value = NULL;
+        int r = client_parse_params(params, &value, err);
+
+        return r < 0 ? r : client_call_text(c, method, value, ret_result, err);
 }

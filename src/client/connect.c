@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -20,77 +19,68 @@ void client_disconnect(mcpb_client *c) {
         if (c->fd >= 0)
                 (void)close(c->fd);
         c->fd = -1;
+        c->link = LINK_NONE;
+        c->manage = false;
         c->scanned = 0;
+        c->writing = NULL;
+        c->written = 0;
+        c->n_given_up = 0;
+        c->broken = c->reset = c->leaving = false;
         buf_done(&c->in);
+        buf_done(&c->rest);
 }
 
-int client_send(mcpb_client *c, const struct buf *line, mcpb_error *err) {
-        size_t sent = 0;
-
-        while (sent < line->len) {
-                ssize_t n = send(c->fd, line->data + sent, line->len - sent,
+int client_write(mcpb_client *c, const struct buf *line) {
+        while (c->written < line->len) {
+                ssize_t n = send(c->fd, line->data + c->written, line->len - c->written,
                                  MSG_NOSIGNAL | MSG_DONTWAIT);
-                int r;
 
                 if (n > 0)
-                        sent += (size_t)n;
+                        c->written += (size_t)n;
                 if (n >= 0 || errno == EINTR)
                         continue;
-                if (errno != EAGAIN)
-                        return -EPIPE;
-                r = client_wait(c, c->fd, POLLOUT, UINT64_MAX, err);
-                if (r < 0)
-                        return r;
+                if (errno == EAGAIN)
+                        return 0;
+                return errno == ECONNRESET ? -ECONNRESET : -EPIPE;
         }
-        return 0;
+        c->written = 0;
+        return 1;
 }
 
-/* One recv() into the buffer. */
-static int fill(mcpb_client *c, mcpb_error *err) {
+int client_fill(mcpb_client *c, mcpb_error *err) {
         ssize_t n;
-        int r;
 
-        r = client_wait(c, c->fd, POLLIN, UINT64_MAX, err);
-        if (r < 0)
-                return r;
-        r = buf_reserve(&c->in, 16 * 1024);
-        if (r < 0)
+        if (buf_reserve(&c->in, CLIENT_FILL_BYTES) < 0)
                 return client_oom(err);
-        n = recv(c->fd, c->in.data + c->in.len, 16 * 1024, MSG_DONTWAIT);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-                return 0;
+        do
+                n = recv(c->fd, c->in.data + c->in.len, CLIENT_FILL_BYTES, MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
         if (n < 0)
-                return -ECONNRESET;
+                return errno == EAGAIN ? 0 : -ECONNRESET;
         if (n == 0)
                 return -EPIPE;
         c->in.len += (size_t)n;
         c->in.data[c->in.len] = '\0';
-        return 0;
+        return (int)n;
 }
 
-int client_receive(mcpb_client *c, json_t **ret, mcpb_error *err) {
+int client_next(mcpb_client *c, json_t **ret, mcpb_error *err) {
         AUTO_BUF struct buf line = { .max = CLIENT_LINE_BYTES };
         const char *why = NULL;
-        int r;
+        int r = line_take(&c->in, &c->scanned, CLIENT_LINE_BYTES, &line);
 
-        for (;;) {
-                r = line_take(&c->in, &c->scanned, CLIENT_LINE_BYTES, &line);
-                if (r == -ENOMEM)
-                        return client_oom(err);
-                if (r < 0)
-                        return client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
-                                            "The daemon's answer is too long");
-                if (r > 0)
-                        break;
-                r = fill(c, err);
-                if (r < 0)
-                        return r;
-        }
+        if (r == 0)
+                return 0;
+        if (r == -ENOMEM)
+                return client_oom(err);
+        if (r < 0)
+                return client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
+                                    "The daemon's answer is too long");
         r = json_parse(line.data, line.len, CLIENT_JSON_DEPTH, ret, &why);
         if (r == -ENOMEM)
                 return client_oom(err);
         if (r == 0 && json_is_object(*ret))
-                return 0;
+                return 1;
         if (r == 0)
                 json_decref(TAKE(*ret));
         return client_error(err, MCPB_UNSUPPORTED, EPROTO, "Is this the socket of mcp-brokerd?",
@@ -104,19 +94,12 @@ static int refused(const json_t *object, mcpb_error *err) {
         return code && streq(code, error_name(MCPB_NOT_PERMITTED)) ? -EPERM : -EREMOTEIO;
 }
 
-static int read_hello(mcpb_client *c, json_t **ret, mcpb_error *err) {
-        AUTO_JSON json_t *m = NULL;
-        const json_t *params;
-        const char *method;
-        int r;
+static int check_hello(const json_t *m, mcpb_error *err) {
+        const json_t *params = json_object_get(m, "params");
+        const char *method = json_get_string(m, "method");
 
-        r = client_receive(c, &m, err);
-        if (r < 0)
-                return r;
         if (json_object_get(m, "error"))
                 return refused(json_object_get(m, "error"), err);
-        method = json_get_string(m, "method");
-        params = json_object_get(m, "params");
         if (!method || !streq(method, "hello") || !json_get_string(params, "nonce"))
                 return client_error(err, MCPB_UNSUPPORTED, EPROTO,
                                     "Is this the socket of mcp-brokerd?",
@@ -126,41 +109,62 @@ static int read_hello(mcpb_client *c, json_t **ret, mcpb_error *err) {
                                     "Install the client and the daemon of the same release.",
                                     "The daemon speaks protocol %lld, this program speaks %d",
                                     (long long)json_get_int(params, "protocol", 0), PROTOCOL);
-        *ret = TAKE(m);
         return 0;
 }
 
-static int open_session(mcpb_client *c, mcpb_error *err) {
-        AUTO_JSON json_t *hello = NULL;
+/* Was greeted: asks for the session. */
+static int on_hello(mcpb_client *c, const json_t *m, mcpb_error *err) {
         AUTO_JSON json_t *request = NULL;
-        AUTO_JSON json_t *answer = NULL;
-        AUTO_BUF struct buf line = BUF_INIT;
-        const char *nonce;
-        int r;
+        int r = check_hello(m, err);
 
-        r = read_hello(c, &hello, err);
         if (r < 0)
                 return r;
-        nonce = json_get_string(json_object_get(hello, "params"), "nonce");
         request = json_pack("{s:s,s:i,s:s,s:{s:s,s:s*}}", "jsonrpc", "2.0", "id", 0, "method",
-                            "session.open", "params", "nonce", nonce, "client", c->client_name);
-        if (!request || json_write(&line, request) < 0 || buf_append_str(&line, "\n") < 0)
+                            "session.open", "params", "nonce",
+                            json_get_string(json_object_get(m, "params"), "nonce"), "client",
+                            c->client_name);
+        if (!request || json_write(&c->rest, request) < 0 || buf_append_str(&c->rest, "\n") < 0)
                 return client_oom(err);
-        r = client_send(c, &line, err);
-        if (r == 0)
-                r = client_receive(c, &answer, err);
-        if (r < 0)
-                return r;
-        if (json_object_get(answer, "error"))
-                return refused(json_object_get(answer, "error"), err);
-        if (!json_is_object(json_object_get(answer, "result")))
+        c->link = LINK_OPENING;
+        return 1;
+}
+
+static int on_opened(mcpb_client *c, const json_t *m, mcpb_error *err) {
+        const json_t *result = json_object_get(m, "result");
+
+        if (json_object_get(m, "error"))
+                return refused(json_object_get(m, "error"), err);
+        if (!json_is_object(result))
                 return client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
                                     "The daemon did not open a session");
-        c->manage = json_get_bool(json_object_get(answer, "result"), "manage", false);
-        return 0;
+        c->manage = json_get_bool(result, "manage", false);
+        c->n_greetings = 0;
+        c->link = LINK_OPEN;
+        return 1;
 }
 
-/* One attempt at the socket. -ENOENT and -ECONNREFUSED: nobody is there. */
+/* 1: went on. 0: nothing goes at present. */
+static int greet(mcpb_client *c, mcpb_error *err) {
+        AUTO_JSON json_t *m = NULL;
+        int r;
+
+        if (c->rest.len > 0) {
+                r = client_write(c, &c->rest);
+                if (r <= 0)
+                        return r;
+                buf_done(&c->rest);
+        }
+        r = client_next(c, &m, err);
+        if (r == 0) {
+                r = client_fill(c, err);
+                return r > 0 ? 1 : r;
+        }
+        if (r < 0)
+                return r;
+        return c->link == LINK_GREETING ? on_hello(c, m, err) : on_opened(c, m, err);
+}
+
+/* One attempt at the socket: 1. -ENOENT and -ECONNREFUSED: nobody is there. */
 static int reach(mcpb_client *c, const char *path, mcpb_error *err) {
         struct error e = ERROR_INIT;
         int r;
@@ -170,8 +174,8 @@ static int reach(mcpb_client *c, const char *path, mcpb_error *err) {
         if (r == 0)
                 r = fd_set_nonblock(c->fd);
         if (r == 0) {
-                c->owner = getpid();
-                return 0;
+                c->link = LINK_GREETING;
+                return 1;
         }
         client_disconnect(c);
         (void)error_fallback(&e, r, "connecting to the daemon");
@@ -182,33 +186,25 @@ static bool nobody_there(int r) {
         return r == -ENOENT || r == -ECONNREFUSED;
 }
 
-/* A daemon that was just started needs a moment before it listens. */
-static int reach_soon(mcpb_client *c, const char *path, mcpb_error *err) {
-        uint64_t end = clock_boot_usec() + STARTING_USEC;
-        int r;
-
-        for (;;) {
-                uint64_t now = clock_boot_usec();
-
-                r = reach(c, path, err);
-                if (!nobody_there(r) || now >= end)
-                        return r;
-                r = client_wait(c, -1, 0, now + STARTING_STEP_USEC, err);
-                if (r != -EAGAIN)
-                        return r;
-        }
+/* @ret is to be freed. */
+static int find_socket(const mcpb_client *c, char **ret, mcpb_error *err) {
+        *ret = c->socket_path ? strdup(c->socket_path) : path_socket();
+        if (*ret)
+                return 0;
+        if (c->socket_path)
+                return client_oom(err);
+        return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED,
+                            "Set MCP_BROKER_SOCK to the path of the socket.",
+                            "It cannot be told where the socket of mcp-brokerd is");
 }
 
 static int reach_or_start(mcpb_client *c, mcpb_error *err) {
-        AUTO_FREE char *found = c->socket_path ? NULL : path_socket();
-        const char *path = c->socket_path ? c->socket_path : found;
+        AUTO_FREE char *path = NULL;
         const char *named = getenv("MCP_BROKER_SOCK");
-        int r;
+        int r = find_socket(c, &path, err);
 
-        if (!path)
-                return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED,
-                                    "Set MCP_BROKER_SOCK to the path of the socket.",
-                                    "It cannot be told where the socket of mcp-brokerd is");
+        if (r < 0)
+                return r;
         r = reach(c, path, err);
         /* A path that somebody named is somebody's own daemon. */
         if (!nobody_there(r) || !c->autostart || c->socket_path || (named && *named))
@@ -216,40 +212,83 @@ static int reach_or_start(mcpb_client *c, mcpb_error *err) {
         r = client_start_daemon(c, err);
         if (r < 0)
                 return r;
-        r = reach_soon(c, path, err);
-        return nobody_there(r) ? -ECONNREFUSED : r;
+        c->link = LINK_STARTING;
+        c->retry_usec = clock_boot_usec();
+        c->starting_until_usec = c->retry_usec + STARTING_USEC;
+        return 1;
 }
 
-/*
- * The connection of an earlier call may be over by now, or belong to the process that we were
- * forked from.
- */
-static bool is_stale(const mcpb_client *c) {
-        struct pollfd p = { .fd = c->fd, .events = POLLIN };
+/* A daemon that was just started needs a moment before it listens. */
+static int reach_started(mcpb_client *c, mcpb_error *err) {
+        AUTO_FREE char *path = NULL;
+        uint64_t now = clock_boot_usec();
+        int r;
 
-        return c->owner != getpid() || poll(&p, 1, 0) < 0 ||
-               (p.revents & (POLLHUP | POLLERR | POLLNVAL));
+        if (now < c->retry_usec)
+                return 0;
+        r = find_socket(c, &path, err);
+        if (r == 0)
+                r = reach(c, path, err);
+        if (!nobody_there(r))
+                return r;
+        if (now >= c->starting_until_usec)
+                return -ECONNREFUSED;
+        c->link = LINK_STARTING;
+        c->retry_usec = now + STARTING_STEP_USEC;
+        return 0;
+}
+
+static int advance(mcpb_client *c, mcpb_error *err) {
+        switch (c->link) {
+        case LINK_NONE:
+                return reach_or_start(c, err);
+        case LINK_STARTING:
+                return reach_started(c, err);
+        case LINK_GREETING:
+        case LINK_OPENING:
+                return greet(c, err);
+        case LINK_OPEN:
+                break;
+        }
+        return 1;
+}
+
+int client_link(mcpb_client *c, mcpb_error *err) {
+        while (c->link != LINK_OPEN) {
+                int r = advance(c, err);
+
+                if (r > 0)
+                        continue;
+                if (r == 0)
+                        return 0;
+                client_disconnect(c);
+                /*
+                 * Twice: a daemon that is just stopping closes in the middle of the greeting, and
+                 * the next one takes over.
+                 */
+                if ((r == -EPIPE || r == -ECONNRESET) && ++c->n_greetings < 2)
+                        continue;
+                c->n_greetings = 0;
+                if (r == -EPIPE || r == -ECONNRESET)
+                        return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, "Try again.",
+                                            "The daemon closed the connection");
+                return r;
+        }
+        if (err)
+                mcpb_error_done(err); /* of attempts that were not the last */
+        return 1;
 }
 
 int client_connect(mcpb_client *c, mcpb_error *err) {
-        int r = -EPIPE;
+        int r;
 
-        if (c->fd >= 0 && !is_stale(c))
-                return 0;
-        /*
-         * Twice: a daemon that is just stopping closes in the middle of the greeting, and the next
-         * one takes over.
-         */
-        for (int i = 0; i < 2 && (r == -EPIPE || r == -ECONNRESET); i++) {
-                r = reach_or_start(c, err);
-                if (r == 0)
-                        r = open_session(c, err);
+        while ((r = client_link(c, err)) == 0) {
+                r = client_wait(c, c->fd, client_events(c), client_wakeup(c), err);
+                if (r < 0 && r != -EAGAIN)
+                        break;
         }
-        if (r == 0)
+        if (r > 0)
                 return 0;
         client_disconnect(c);
-        if (r == -EPIPE || r == -ECONNRESET)
-                return client_error(err, MCPB_NO_DAEMON, ECONNREFUSED, "Try again.",
-                                    "The daemon closed the connection");
         return r;
 }

@@ -71,6 +71,23 @@ int client_error_remote(mcpb_error *err, const json_t *object) {
         return -EREMOTEIO;
 }
 
+void client_error_copy(mcpb_error *to, const mcpb_error *from) {
+        mcpb_error_done(to);
+        if (!from)
+                return;
+        *to = *from;
+        to->data = from->data ? strdup(from->data) : NULL;
+}
+
+void client_error_move(mcpb_error *to, mcpb_error *from) {
+        mcpb_error_done(to);
+        if (to)
+                *to = *from;
+        else
+                mcpb_error_done(from);
+        *from = (mcpb_error)MCPB_ERROR_INIT;
+}
+
 void mcpb_error_done(mcpb_error *err) {
         if (!err)
                 return;

@@ -3,11 +3,7 @@
 
 #include "client/login.h"
 
-#include "base/limits.h"
 #include "client/client.h"
-
-/* Longer than any login lives: the daemon ends the wait. */
-#define LOGIN_WAIT_MSEC ((LIMIT_LOGIN_SEC + 60) * 1000)
 
 mcpb_login *mcpb_login_free(mcpb_login *l) {
         if (!l)

@@ -40,6 +40,10 @@ int mcpb_client_new(const mcpb_options *options, mcpb_client **ret, mcpb_error *
         if (!c)
                 return client_oom(err);
         c->fd = -1;
+        c->owner = getpid();
+        list_init(&c->queue);
+        list_init(&c->sent);
+        list_init(&c->done);
         c->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         c->user_cancel_fd = o.cancel_fd;
         c->timeout_msec = o.timeout_msec;
@@ -65,6 +69,9 @@ int mcpb_client_new(const mcpb_options *options, mcpb_client **ret, mcpb_error *
 mcpb_client *mcpb_client_free(mcpb_client *c) {
         if (!c)
                 return NULL;
+        if (c->gone)
+                *c->gone = true;
+        client_forget_calls(c);
         client_disconnect(c);
         if (c->cancel_fd >= 0)
                 (void)close(c->cancel_fd);

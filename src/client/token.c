@@ -59,12 +59,17 @@ static int read_token(const json_t *result, mcpb_token **ret, mcpb_error *err) {
         return 0;
 }
 
-int mcpb_token_get(mcpb_client *c, const mcpb_token_request *request, mcpb_token **ret,
-                   mcpb_error *err) {
+int client_read_token(json_t *result, mcpb_token **ret, mcpb_error *err) {
+        int r = read_token(result, ret, err);
+
+        json_wipe_string(result, "token");
+        return r;
+}
+
+/* NULL: out of memory. */
+static json_t *token_params(const mcpb_token_request *request) {
         mcpb_token_request q = MCPB_TOKEN_REQUEST_INIT;
         json_t *params = params_new();
-        AUTO_JSON json_t *result = NULL;
-        int r;
 
         memcpy(&q, request, request->size < sizeof(q) ? request->size : sizeof(q));
         params_string(&params, "server", q.server);
@@ -74,14 +79,26 @@ int mcpb_token_get(mcpb_client *c, const mcpb_token_request *request, mcpb_token
         params_true(&params, "helper", q.helper);
         params_challenge(&params, q.challenge);
         params_string(&params, "login", q.start_login ? "start" : NULL);
+        return params;
+}
+
+int mcpb_token_get(mcpb_client *c, const mcpb_token_request *request, mcpb_token **ret,
+                   mcpb_error *err) {
+        json_t *params = token_params(request);
+        AUTO_JSON json_t *result = NULL;
+        int r;
+
         if (!params)
                 return client_oom(err);
         r = client_call(c, "token.get", params, CLIENT_TIMEOUT_MSEC, &result, err);
-        if (r < 0)
-                return r;
-        r = read_token(result, ret, err);
-        json_wipe_string(result, "token");
-        return r;
+        return r < 0 ? r : client_read_token(result, ret, err);
+}
+
+int mcpb_token_submit(mcpb_client *c, const mcpb_token_request *request, mcpb_token_fn fn,
+                      void *userdata, unsigned long long *ret_ticket, mcpb_error *err) {
+        const struct call told = { .on_token = fn, .userdata = userdata };
+
+        return client_submit(c, "token.get", token_params(request), &told, ret_ticket, err);
 }
 
 int mcpb_token_reject(mcpb_client *c, const char *server, const char *account, const char *token_id,

@@ -13,12 +13,13 @@ void client_set_deadline(mcpb_client *c, int timeout_msec) {
                                    : clock_boot_usec() + (uint64_t)timeout_msec * USEC_PER_MSEC;
 }
 
-/* Rounded up, so that no wait spins through its last millisecond. */
-static int msec_until(uint64_t usec, uint64_t now) {
+int client_msec_until(uint64_t usec) {
+        uint64_t now;
         uint64_t msec;
 
         if (usec == UINT64_MAX)
                 return -1;
+        now = clock_boot_usec();
         if (usec <= now)
                 return 0;
         msec = (usec - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
@@ -34,8 +35,8 @@ int client_wait(mcpb_client *c, int fd, short events, uint64_t until_usec, mcpb_
         uint64_t first = until_usec < c->deadline_usec ? until_usec : c->deadline_usec;
 
         for (;;) {
-                uint64_t now = clock_boot_usec();
-                int n = poll(fds, ARRAY_SIZE(fds), msec_until(first, now));
+                int n = poll(fds, ARRAY_SIZE(fds), client_msec_until(first));
+                uint64_t now;
 
                 if (n < 0 && errno != EINTR)
                         return client_error(err, MCPB_INTERNAL, errno, NULL, "poll: %s",
