@@ -131,7 +131,7 @@ def its_own_programs_are_known_by_what_they_are_not_by_their_name(stack):
 # --- Forged challenges -------------------------------------------------------------------------------------------------
 
 
-# A14 A22 S8 S10
+# A22 A38 S8 S10
 def a_forged_challenge_makes_it_ask_nobody(stack):
     broker = Broker(stack)
     with undisturbed(stack, broker) as demo:
