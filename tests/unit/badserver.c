@@ -11,6 +11,7 @@
 
 #include "base/codec.h"
 #include "base/list.h"
+#include "loop/loop.h"
 #include "test.h"
 
 struct badserver {
@@ -271,4 +272,39 @@ const char *badserver_ca_file(void) {
                 (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         }
         return path;
+}
+
+/* --- What the tests of the HTTP client begin with --------------------------------------------- */
+
+int fixture_set_up(void **state, const struct badserver_manners *m) {
+        struct http_options options = { .ca_file = badserver_ca_file() };
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        assert_int_equal(loop_new(&f->event), 0);
+        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
+        f->server = badserver_new(f->event, m);
+        fetch_answer_init(&f->answer);
+        *state = f;
+        return 0;
+}
+
+int fixture_tear_down(void **state) {
+        struct fixture *f = *state;
+
+        f->http = http_free(f->http);
+        f->server = badserver_free(f->server);
+        fetch_answer_done(&f->answer);
+        f->event = loop_free(f->event);
+        free(f);
+        return 0;
+}
+
+void fixture_on_done(struct fetch_answer *a, void *userdata) {
+        struct fixture *f = userdata;
+
+        fetch_answer_done(&f->answer);
+        f->answer = *a;
+        fetch_answer_init(a);
+        f->n_done++;
 }

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/buf.h"
+#include "http/client.h"
 
 enum badserver_when {
         BAD_AFTER_REQUEST, /* acts when a whole request is here */
@@ -52,3 +53,18 @@ uint16_t badserver_free_port(void);
 /* A file with one certificate, for http_options: with it libcurl does not read the system's
  * hundred, which takes seconds under valgrind. Nobody has its key. */
 const char *badserver_ca_file(void);
+
+/* --- What the tests of the HTTP client begin with --------------------------------------------- */
+
+struct fixture {
+        sd_event *event;
+        struct http *http;
+        struct badserver *server;
+        struct fetch_answer answer; /* of the last fetch */
+        unsigned n_done;
+};
+
+int fixture_set_up(void **state, const struct badserver_manners *m);
+int fixture_tear_down(void **state);
+/* Keeps the answer; @userdata is the fixture. */
+void fixture_on_done(struct fetch_answer *a, void *userdata);

@@ -139,6 +139,16 @@ mcpb_client *fake_client(void) {
         return c;
 }
 
+mcpb_client *fake_talk(fake_script script) {
+        fake_run(&fake, script);
+        return fake_client();
+}
+
+void fake_over(mcpb_client *c) {
+        (void)mcpb_client_free(c);
+        assert_int_equal(fake_end(&fake), 0);
+}
+
 void check_text(int r, char **text, const char *want) {
         assert_int_equal(r, 0);
         assert_string_equal(*text, want);

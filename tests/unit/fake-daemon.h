@@ -29,6 +29,9 @@ int fake_setup(void **state);
 int fake_teardown(void **state);
 mcpb_options fake_options(void);
 mcpb_client *fake_client(void);
+/* Begins with a daemon that runs @script, and ends when that has run to its end. */
+mcpb_client *fake_talk(fake_script script);
+void fake_over(mcpb_client *c);
 /* A call's result and what it gave; frees the text. */
 void check_text(int r, char **text, const char *want);
 

@@ -30,14 +30,12 @@ static void a_token_request_is_sent_once_more_when_the_daemon_goes_away(void **s
         mcpb_token *t = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_dies_once);
-        c = fake_client();
+        c = fake_talk(script_dies_once);
         q.server = "x";
         assert_int_equal(mcpb_token_get(c, &q, &t, NULL), 0);
         assert_int_equal(t->expires_in, -1);
         (void)mcpb_token_free(t);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_dies_always(struct fake *f) {
@@ -55,14 +53,12 @@ static void and_not_more_than_once(void **state) {
         mcpb_token *t = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_dies_always);
-        c = fake_client();
+        c = fake_talk(script_dies_always);
         q.server = "x";
         assert_int_equal(mcpb_token_get(c, &q, &t, &err), -ECONNRESET);
         assert_string_equal(err.code, "retry");
         assert_int_equal(mcpb_client_fd(c), -1);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_dies_on_add(struct fake *f) {
@@ -81,14 +77,12 @@ static void what_changes_something_is_not_sent_twice(void **state) {
         mcpb_client *c;
         char *text;
 
-        fake_run(&fake, script_dies_on_add);
-        c = fake_client();
+        c = fake_talk(script_dies_on_add);
         q.url = "https://x";
         assert_int_equal(mcpb_server_add(c, &q, NULL, NULL, &err), -ECONNRESET);
         assert_string_equal(err.code, "retry");
         check_text(mcpb_server_list(c, &text, NULL), &text, "{}");
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 /* Closes between two calls, once in silence and once with a word of farewell. */
@@ -111,12 +105,10 @@ static void script_closes_between(struct fake *f) {
 static void a_connection_that_ended_between_calls_is_replaced(void **state) {
         mcpb_client *c;
 
-        fake_run(&fake, script_closes_between);
-        c = fake_client();
+        c = fake_talk(script_closes_between);
         for (int i = 0; i < 3; i++)
                 assert_int_equal(mcpb_broker_lock(c, NULL), 0);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_refuses_in_the_middle(struct fake *f) {
@@ -132,13 +124,11 @@ static void an_error_of_the_connection_is_told(void **state) {
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_client *c;
 
-        fake_run(&fake, script_refuses_in_the_middle);
-        c = fake_client();
+        c = fake_talk(script_refuses_in_the_middle);
         assert_int_equal(mcpb_broker_lock(c, &err), -EREMOTEIO);
         assert_string_equal(err.code, "not_permitted");
         assert_int_equal(mcpb_client_fd(c), -1);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_notifies(struct fake *f) {
@@ -159,11 +149,9 @@ static void only_the_answer_with_its_id_counts(void **state) {
         mcpb_client *c;
         char *text = NULL;
 
-        fake_run(&fake, script_notifies);
-        c = fake_client();
+        c = fake_talk(script_notifies);
         check_text(mcpb_broker_status(c, &text, NULL), &text, "{\"right\":1}");
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_is_silent(struct fake *f) {
@@ -189,8 +177,7 @@ static void a_deadline_ends_the_call_and_its_connection(void **state) {
         assert_string_equal(err.code, "timeout");
         assert_int_equal(mcpb_client_fd(c), -1);
         check_text(mcpb_broker_status(c, &text, &err), &text, "{}");
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_never_greets(struct fake *f) {
@@ -253,8 +240,7 @@ static void script_two_sessions(struct fake *f) {
 static void a_cancellation_that_comes_early_is_not_lost(void **state) {
         mcpb_client *c;
 
-        fake_run(&fake, script_two_sessions);
-        c = fake_client();
+        c = fake_talk(script_two_sessions);
         mcpb_cancel(c);
         assert_int_equal(mcpb_broker_lock(c, NULL), -ECANCELED);
         (void)mcpb_client_free(c);
@@ -283,8 +269,7 @@ static void a_descriptor_may_cancel(void **state) {
         assert_int_equal(mcpb_client_new(&o, &c, NULL), 0);
         assert_int_equal(mcpb_broker_status(c, &text, NULL), -ECANCELED);
         assert_int_equal(read(pipe_fds[0], &byte, 1), 1); /* it was not read */
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
         (void)close(pipe_fds[0]);
         (void)close(pipe_fds[1]);
 }
@@ -397,8 +382,7 @@ static void after_fork_the_child_has_a_connection_of_its_own(void **state) {
         pid_t child;
         int status = 0;
 
-        fake_run(&fake, script_two_processes);
-        c = fake_client();
+        c = fake_talk(script_two_processes);
         assert_int_equal(mcpb_broker_lock(c, NULL), 0);
         child = fork();
         if (child == 0)
@@ -406,8 +390,7 @@ static void after_fork_the_child_has_a_connection_of_its_own(void **state) {
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
         assert_int_equal(mcpb_broker_lock(c, NULL), 0); /* the parent's goes on */
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_serves_nothing(struct fake *f) {
@@ -422,8 +405,7 @@ static void bad_parameters_are_not_sent(void **state) {
         mcpb_client *c;
         char *huge = calloc(1, 1024 * 1024 + 16);
 
-        fake_run(&fake, script_serves_nothing);
-        c = fake_client();
+        c = fake_talk(script_serves_nothing);
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
                 assert_int_equal(mcpb_call(c, "m", bad[i], NULL, &err), -EINVAL);
                 assert_string_equal(err.code, "bad_params");
@@ -435,8 +417,7 @@ static void bad_parameters_are_not_sent(void **state) {
         assert_int_equal(mcpb_call(c, "m", huge, NULL, &err), -EINVAL); /* with its wrapping */
         assert_string_equal(err.code, "bad_params");
         free(huge);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void options_of_an_older_program_are_understood(void **state) {
@@ -448,8 +429,7 @@ static void options_of_an_older_program_are_understood(void **state) {
         o.cancel_fd = 0; /* was not there then: must not be looked at */
         fake_run(&fake, script_serves_nothing);
         assert_int_equal(mcpb_client_new(&o, &c, &err), 0);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
         o.size = 0;
         assert_int_equal(mcpb_client_new(&o, &c, &err), -EINVAL);
         assert_string_equal(err.code, "bad_params");

@@ -30,8 +30,7 @@ static void a_call_brings_its_result(void **state) {
         mcpb_client *c;
         char *text = NULL;
 
-        fake_run(&fake, script_one_call);
-        c = fake_client();
+        c = fake_talk(script_one_call);
         assert_true(mcpb_client_fd(c) >= 0);
         assert_int_equal(mcpb_client_may_manage(c), 0);
         assert_int_equal(mcpb_call(c, "server.list", NULL, &text, NULL), 0);
@@ -63,8 +62,7 @@ static void a_token_comes_with_what_is_known_of_it(void **state) {
         mcpb_token *t = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_token);
-        c = fake_client();
+        c = fake_talk(script_token);
         q.server = "x";
         q.account = "me";
         q.scopes = " a  b ";
@@ -81,8 +79,7 @@ static void a_token_comes_with_what_is_known_of_it(void **state) {
         assert_string_equal(t->scopes, "a b");
         assert_int_equal(t->expires_in, 300);
         assert_null(mcpb_token_free(t));
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 /* What our code gives back to the heap is looked at: no block may hold the token. */
@@ -104,8 +101,7 @@ static void no_copy_of_a_token_is_left_in_the_heap(void **state) {
         mcpb_client *c;
         void *p = strdup("s3cr3t-canary");
 
-        fake_run(&fake, script_token);
-        c = fake_client();
+        c = fake_talk(script_token);
         look = true;
         __wrap_free(p);
         assert_int_equal(n_dirty, 1); /* it does look */
@@ -135,8 +131,7 @@ static void an_open_server_needs_no_token_and_half_a_token_is_none(void **state)
         mcpb_token *t = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_no_challenge);
-        c = fake_client();
+        c = fake_talk(script_no_challenge);
         q.server = "x";
         assert_int_equal(mcpb_token_get(c, &q, &t, &err), 0);
         assert_int_equal(t->no_challenge, 1);
@@ -145,8 +140,7 @@ static void an_open_server_needs_no_token_and_half_a_token_is_none(void **state)
         assert_int_equal(mcpb_token_get(c, &q, &t, &err), -EPROTO);
         assert_string_equal(err.code, "unsupported");
         assert_int_equal(mcpb_token_get(c, &q, &t, &err), -EPROTO);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_errors(struct fake *f) {
@@ -173,8 +167,7 @@ static void the_daemons_errors_arrive_whole(void **state) {
         char *text = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_errors);
-        c = fake_client();
+        c = fake_talk(script_errors);
         q.server = "x";
         assert_int_equal(mcpb_token_get(c, &q, &t, &err), -EREMOTEIO);
         assert_string_equal(err.code, "login_required");
@@ -201,8 +194,7 @@ static void the_daemons_errors_arrive_whole(void **state) {
         assert_int_equal(mcpb_server_show(c, "x", &text, &err), 0);
         assert_string_equal(err.code, ""); /* success empties it */
         (void)mcpb_text_free(text);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_all_methods(struct fake *f) {
@@ -289,8 +281,7 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         char *text = NULL;
         mcpb_client *c;
 
-        fake_run(&fake, script_all_methods);
-        c = fake_client();
+        c = fake_talk(script_all_methods);
         assert_int_equal(mcpb_client_may_manage(c), 1);
         assert_int_equal(mcpb_token_reject(c, "x", NULL, "T", NULL, NULL), 0);
         q = (mcpb_server_request){ sizeof(q),   "https://x", "x", "a",         "s",
@@ -314,8 +305,7 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         assert_int_equal(mcpb_broker_unlock(c, "p", NULL), 0);
         assert_int_equal(mcpb_broker_reload(c, NULL), 0);
         assert_int_equal(mcpb_broker_stop(c, NULL), 0);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 static void script_serves_tokens(struct fake *f) {
@@ -365,8 +355,7 @@ static void out_of_memory_is_an_error_wherever_it_strikes(void **state) {
         assert_true(oom_sweep_any(get_and_drop, NULL) > 20);
         c = fake_client();
         (void)!mcpb_broker_stop(c, NULL);
-        (void)mcpb_client_free(c);
-        assert_int_equal(fake_end(&fake), 0);
+        fake_over(c);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)

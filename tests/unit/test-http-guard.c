@@ -90,47 +90,12 @@ static void resolve_to(const char *first, const char *second) {
 
 /* ---- fixture ---- */
 
-struct fixture {
-        sd_event *event;
-        struct badserver *server; /* hangs up on TLS: who got so far was let through */
-        struct http *http;
-        struct fetch_answer answer;
-        unsigned n_done;
-};
-
 static int set_up(void **state) {
+        /* Who got as far as TLS was let through. */
         static const struct badserver_manners hang_up = { .when = BAD_AFTER_BYTES };
-        struct http_options options = { .ca_file = badserver_ca_file() };
-        struct fixture *f = calloc(1, sizeof(*f));
 
-        assert_non_null(f);
-        assert_int_equal(loop_new(&f->event), 0);
-        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
-        f->server = badserver_new(f->event, &hang_up);
-        fetch_answer_init(&f->answer);
         resolve_to(NULL, NULL);
-        *state = f;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        struct fixture *f = *state;
-
-        f->http = http_free(f->http);
-        f->server = badserver_free(f->server);
-        fetch_answer_done(&f->answer);
-        f->event = loop_free(f->event);
-        free(f);
-        return 0;
-}
-
-static void on_done(struct fetch_answer *a, void *userdata) {
-        struct fixture *f = userdata;
-
-        fetch_answer_done(&f->answer);
-        f->answer = *a;
-        fetch_answer_init(a);
-        f->n_done++;
+        return fixture_set_up(state, &hang_up);
 }
 
 static const struct fetch_answer *fetch(struct fixture *f, struct http *h, const char *url,
@@ -143,7 +108,7 @@ static const struct fetch_answer *fetch(struct fixture *f, struct http *h, const
         r.allow = allow;
         r.timeout_msec = 5000;
         r.body_max = 4096;
-        assert_int_equal(http_fetch(h, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(h, &r, fixture_on_done, f), 0);
         while (f->n_done == n)
                 assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
         return &f->answer;
@@ -384,7 +349,7 @@ static void hosts_can_be_reached_without_the_proxy(void **state) {
         (void)http_free(h);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, fixture_tear_down)
 
 int main(void) {
         static const struct CMUnitTest tests[] = {

@@ -14,33 +14,10 @@
 #define PATIENCE_USEC (60 * USEC_PER_SEC)
 #define MEGABYTE ((uint64_t)1024 * 1024)
 
-struct fixture {
-        sd_event *event;
-        struct http *http;
-        struct badserver *server;
-};
-
 static int set_up(void **state) {
         static const struct badserver_manners hang = { .then = BAD_HANG };
-        struct http_options options = { .ca_file = badserver_ca_file() };
-        struct fixture *f = calloc(1, sizeof(*f));
 
-        assert_non_null(f);
-        assert_int_equal(loop_new(&f->event), 0);
-        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
-        f->server = badserver_new(f->event, &hang);
-        *state = f;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        struct fixture *f = *state;
-
-        f->http = http_free(f->http);
-        f->server = badserver_free(f->server);
-        f->event = loop_free(f->event);
-        free(f);
-        return 0;
+        return fixture_set_up(state, &hang);
 }
 
 /* ---- a reader that writes down what it is told ---- */
@@ -761,7 +738,7 @@ static void every_allocation_may_fail(void **state) {
         assert_true(oom_sweep_any(read_short_of_memory, f) > 20);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, fixture_tear_down)
 
 int main(void) {
         static const struct CMUnitTest tests[] = {

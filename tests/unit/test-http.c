@@ -15,46 +15,10 @@
 #define OK "HTTP/1.1 200 OK\r\n"
 #define PATIENCE_USEC (60 * USEC_PER_SEC)
 
-struct fixture {
-        sd_event *event;
-        struct http *http;
-        struct badserver *server;
-        struct fetch_answer answer; /* of the last fetch */
-        unsigned n_done;
-};
-
 static int set_up(void **state) {
         static const struct badserver_manners hang = { .then = BAD_HANG };
-        struct http_options options = { .ca_file = badserver_ca_file() };
-        struct fixture *f = calloc(1, sizeof(*f));
 
-        assert_non_null(f);
-        assert_int_equal(loop_new(&f->event), 0);
-        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
-        f->server = badserver_new(f->event, &hang);
-        fetch_answer_init(&f->answer);
-        *state = f;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        struct fixture *f = *state;
-
-        f->http = http_free(f->http);
-        f->server = badserver_free(f->server);
-        fetch_answer_done(&f->answer);
-        f->event = loop_free(f->event);
-        free(f);
-        return 0;
-}
-
-static void on_done(struct fetch_answer *a, void *userdata) {
-        struct fixture *f = userdata;
-
-        fetch_answer_done(&f->answer);
-        f->answer = *a;
-        fetch_answer_init(a);
-        f->n_done++;
+        return fixture_set_up(state, &hang);
 }
 
 /* A fetch that has no end of its own is a failure here, and not a test that hangs. */
@@ -88,7 +52,7 @@ static struct fetch_request make_request(const char *method, const char *url) {
 static const struct fetch_answer *fetch_url(struct fixture *f, const char *url) {
         struct fetch_request r = make_request("GET", url);
 
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         assert_null(r.url);
         run_until(f, f->n_done + 1);
         assert_int_equal(f->answer.id, 7);
@@ -231,7 +195,7 @@ static void a_post_arrives_as_it_was_given_and_once(void **state) {
         assert_int_equal(fetch_request_add_header(&r, "X-Empty", ""), 0);
         assert_int_equal(buf_append_str(&r.body, "grant_type=refresh_token&x=%00"), 0);
         badserver_set(f->server, &fine);
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         run_until(f, 1);
 
         assert_int_equal(f->answer.outcome, FETCH_ANSWERED);
@@ -260,7 +224,7 @@ static void a_large_body_is_sent_without_asking_first(void **state) {
                 assert_int_equal(
                         buf_append_str(&r.body, "0123456789012345678901234567890123456789"), 0);
         badserver_set(f->server, &fine);
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         run_until(f, 1);
         assert_int_equal(f->answer.outcome, FETCH_ANSWERED);
         assert_int_equal(badserver_requests(f->server), 1);
@@ -339,7 +303,7 @@ static void what_may_not_be_asked_is_not_sent(void **state) {
                                 fetch_request_add_header(&r, table[i].name, table[i].value), 0);
                 if (table[i].body)
                         assert_int_equal(buf_append_str(&r.body, table[i].body), 0);
-                assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+                assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
                 assert_int_equal(f->n_done, i); /* told later, never at once */
                 run_until(f, (unsigned)i + 1);
                 assert_failed(&f->answer, FETCH_NOT_SENT, FETCH_FAILURE_PROTOCOL);
@@ -361,7 +325,7 @@ static void a_header_cannot_smuggle_a_line(void **state) {
                 assert_int_equal(fetch_request_add_header(&r, "X-Good", "1"), 0);
                 free(r.headers[0].value);
                 r.headers[0].value = strdup(bad[i]); /* past the check of wire/fetch.c */
-                assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+                assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
                 run_until(f, f->n_done + 1);
                 assert_failed(&f->answer, FETCH_NOT_SENT, FETCH_FAILURE_PROTOCOL);
         }
@@ -406,7 +370,7 @@ static void what_fails_before_the_end_of_the_handshake_is_not_sent(void **state)
                         r.timeout_msec = 300;
                 assert_int_equal(buf_append_str(&r.body, "secret"), 0);
                 badserver_set(f->server, &table[i].manners);
-                assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+                assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
                 run_until(f, f->n_done + 1);
                 assert_failed(&f->answer, FETCH_NOT_SENT, table[i].failure);
                 assert_int_equal(f->answer.reached, 0);
@@ -455,7 +419,7 @@ static void what_fails_after_the_handshake_is_in_doubt(void **state) {
                 if (table[i].failure == FETCH_FAILURE_TIMEOUT)
                         r.timeout_msec = 300;
                 badserver_set(f->server, &table[i].manners);
-                assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+                assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
                 run_until(f, f->n_done + 1);
                 if (f->answer.outcome != FETCH_NO_ANSWER || f->answer.failure != table[i].failure)
                         fail_msg("%zu: %s %s %s", i, fetch_outcome_name(f->answer.outcome),
@@ -531,14 +495,14 @@ static void a_cancelled_fetch_is_not_told(void **state) {
 
         make_url(f, url, sizeof(url), "http");
         r = make_request("GET", url);
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         settle(f);
         assert_int_equal(badserver_requests(f->server), 1);
         assert_int_equal(http_cancel(f->http, 7), 0);
         assert_int_equal(http_cancel(f->http, 7), -ENOENT);
 
         r = make_request("GET", "http://example.com/"); /* refused, and not told yet */
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         assert_int_equal(http_cancel(f->http, 7), 0);
         settle(f);
         assert_int_equal(f->n_done, 0);
@@ -554,15 +518,15 @@ static void there_is_a_limit_to_fetches_at_once(void **state) {
         for (uint64_t i = 0; i < LIMIT_FETCHES; i++) {
                 r = make_request("GET", url);
                 r.id = i;
-                assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+                assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         }
         r = make_request("GET", url);
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), -EEXIST);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), -EEXIST);
         r.id = LIMIT_FETCHES;
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), -EBUSY);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), -EBUSY);
         assert_non_null(r.url); /* still ours */
         assert_int_equal(http_cancel(f->http, 0), 0);
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         settle(f);
         assert_int_equal(badserver_requests(f->server), LIMIT_FETCHES);
         assert_int_equal(f->n_done, 0);
@@ -573,7 +537,7 @@ static void on_done_again(struct fetch_answer *a, void *userdata) {
         struct fetch_request r;
         char url[64];
 
-        on_done(a, f);
+        fixture_on_done(a, f);
         if (f->n_done >= 5)
                 return;
         make_url(f, url, sizeof(url), "http");
@@ -628,7 +592,7 @@ static int fetch_short_of_memory(void *userdata) {
         if (e == 0)
                 e = http_new(f->event, &(struct http_options){ 0 }, &h, NULL);
         if (e == 0)
-                e = http_fetch(h, &r, on_done, f);
+                e = http_fetch(h, &r, fixture_on_done, f);
         if (e == 0) {
                 run_until(f, n + 1);
                 e = f->answer.outcome == FETCH_ANSWERED ? 0 : -ENOMEM;
@@ -702,7 +666,7 @@ static void secrets_are_wiped_before_their_memory_is_freed(void **state) {
         free(witness); /* the watch works */
         assert_int_equal(n_dirty, 1);
         n_dirty = 0;
-        assert_int_equal(http_fetch(f->http, &r, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &r, fixture_on_done, f), 0);
         run_until(f, 1);
         assert_int_equal(f->answer.outcome, FETCH_ANSWERED);
         fetch_answer_done(&f->answer);
@@ -711,7 +675,7 @@ static void secrets_are_wiped_before_their_memory_is_freed(void **state) {
         assert_int_equal(n_dirty, 0);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, fixture_tear_down)
 
 int main(void) {
         static const struct CMUnitTest tests[] = {

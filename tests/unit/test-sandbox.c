@@ -430,8 +430,8 @@ static struct sandbox_report granted(void) {
                 "send to an address", try_send_to_address, -EPERM                           \
         }
 
-/* S2 */
-static void the_keeper_has_no_network_no_exec_and_no_files(void **state) {
+/* Those of whom nothing is asked but what comes through their descriptors. */
+static void no_network_no_exec_and_no_files(struct sandbox_profile p, void **state) {
         static const struct attempt attempts[] = {
                 EVERYWHERE,
                 NO_NETWORK,
@@ -440,7 +440,6 @@ static void the_keeper_has_no_network_no_exec_and_no_files(void **state) {
                 { "open state", try_open_state, -EACCES },
                 { "file as code", try_map_file_as_code, -EPERM },
         };
-        struct sandbox_profile p = sandbox_keeper();
 
         if (!granted().seccomp)
                 skip();
@@ -448,20 +447,13 @@ static void the_keeper_has_no_network_no_exec_and_no_files(void **state) {
 }
 
 /* S2 */
-static void the_kdf_has_no_network_no_exec_and_no_files(void **state) {
-        static const struct attempt attempts[] = {
-                EVERYWHERE,
-                NO_NETWORK,
-                { "thread", try_thread, -EPERM },
-                { "open passwd", try_open_passwd, -EACCES },
-                { "open state", try_open_state, -EACCES },
-                { "file as code", try_map_file_as_code, -EPERM },
-        };
-        struct sandbox_profile p = sandbox_kdf();
+static void the_keeper_has_no_network_no_exec_and_no_files(void **state) {
+        no_network_no_exec_and_no_files(sandbox_keeper(), state);
+}
 
-        if (!granted().seccomp)
-                skip();
-        inside(&p, *state, attempts, ARRAY_SIZE(attempts));
+/* S2 */
+static void the_kdf_has_no_network_no_exec_and_no_files(void **state) {
+        no_network_no_exec_and_no_files(sandbox_kdf(), state);
 }
 
 /* S2 */
