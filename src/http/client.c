@@ -82,9 +82,17 @@ int http_init(void) {
 
 /* ---- the end of a transfer ---- */
 
+static void note_idle(struct http *h, const struct transfer *t) {
+        const char *said = fetch_answer_header(&t->answer, "keep-alive");
+
+        if (said && t->origin && idle_note(&h->defaults.idle, t->origin, said) < 0)
+                log_debug("http: what the server says of idle connections is not remembered");
+}
+
 static void complete(struct http *h, struct transfer *t, CURLcode code) {
         list_remove(&t->link);
         t->running = false;
+        note_idle(h, t);
         if (t->stream) {
                 stream_ended(t->stream, code);
                 return;
@@ -210,8 +218,21 @@ static int set_up_multi(struct http *h) {
         r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
         r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
         r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-        r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+        r = r ? r
+              : curl_multi_setopt(h->multi, CURLMOPT_PIPELINING,
+                                  h->defaults.keep_alive ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
         return r ? -ENOMEM : 0;
+}
+
+/* A session is kept by the handle of its request otherwise, and gone with it. */
+static int set_up_share(struct http *h) {
+        if (!h->defaults.keep_alive)
+                return 0;
+        h->defaults.share = curl_share_init();
+        if (!h->defaults.share || curl_share_setopt(h->defaults.share, CURLSHOPT_SHARE,
+                                                    CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+                return -ENOMEM;
+        return 0;
 }
 
 static int set_up_loop(struct http *h) {
@@ -264,7 +285,10 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
         list_init(&h->refused);
         list_init(&h->streams);
         list_init(&h->due);
+        h->defaults.keep_alive = options->keep_alive;
         r = set_up_multi(h);
+        if (r == 0)
+                r = set_up_share(h);
         if (r == 0)
                 r = set_up_loop(h);
         if (r == 0 && options->proxy) {
@@ -302,6 +326,8 @@ struct http *http_free(struct http *h) {
         drop_fetches(h, &h->refused);
         if (h->multi)
                 (void)curl_multi_cleanup(h->multi);
+        (void)curl_share_cleanup(h->defaults.share);
+        idle_done(&h->defaults.idle);
         (void)loop_source_free(h->timer);
         (void)loop_source_free(h->defer);
         (void)sd_event_unref(h->event);

@@ -5,8 +5,8 @@
  *
  * What it promises: certificates are always verified; redirects are never followed; every address
  * is judged before a packet goes to it, and again before the request is written (S8); nothing is
- * taken from the environment; no connection carries two requests, so that no request is ever
- * written twice; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
+ * taken from the environment; no request is ever written twice, nor, without keep_alive, two on
+ * one connection; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
  * byte of the request was written.
  */
 #pragma once
@@ -23,6 +23,12 @@ struct http_options {
         const char *proxy;     /* for everything but loopback (A228); NULL: none */
         const char *no_proxy;  /* hosts and domains reached without it, by commas; NULL: none */
         unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
+        /*
+         * Connections are used again while they are fresh, HTTP/2 is spoken where the server offers
+         * it, and sessions of TLS are resumed. A request on a connection that ends before an answer
+         * comes is in doubt (FETCH_FAILURE_CUT), as it would be on a new one.
+         */
+        bool keep_alive;
 };
 
 /* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other

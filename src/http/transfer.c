@@ -114,7 +114,7 @@ static bool bypasses_proxy(const char *no_proxy, const struct url *u) {
         return false;
 }
 
-/* 0 and @ret_proxied, or 1: refused. */
+/* 0 and @ret_proxied, or 1: refused; -ENOMEM. */
 static int judge(struct transfer *t, const struct transfer_defaults *d, bool *ret_proxied) {
         const struct fetch_request *f = &t->request;
         AUTO_URL struct url u = URL_INIT;
@@ -129,6 +129,11 @@ static int judge(struct transfer *t, const struct transfer_defaults *d, bool *re
                 return refuse(t, FETCH_FAILURE_PROTOCOL, err.message);
         if (!url_is_allowed(&u))
                 return refuse(t, FETCH_FAILURE_PROTOCOL, "plain http goes to loopback hosts only");
+        if (d->keep_alive) {
+                t->origin = url_origin(&u);
+                if (!t->origin)
+                        return -ENOMEM;
+        }
         t->allow = f->allow & (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK);
         if (streq(u.scheme, "http"))
                 t->allow &= ADDRESS_LOOPBACK; /* whatever the name resolves to (A4) */
@@ -151,6 +156,17 @@ static void note_refusal(struct transfer *t, const char *text, enum address_clas
         t->refused_class = c;
 }
 
+/*
+ * libcurl sends a request again by itself if the connection had been used before and ends without
+ * an answer, or if a stream of HTTP/2 is refused. Nobody can tell it that the server may have acted
+ * upon the first.
+ */
+static bool sent_before(struct transfer *t) {
+        if (t->written)
+                transfer_blame(t, FETCH_FAILURE_CUT, "the connection ended before an answer came");
+        return t->written;
+}
+
 /* The guard (S8, A226, A227): exactly the address that is judged here is connected to. */
 static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
                                     struct curl_sockaddr *addr) {
@@ -158,6 +174,8 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
         enum address_class c = address_classify(&addr->addr, addr->addrlen);
         int fd;
 
+        if (sent_before(t))
+                return CURL_SOCKET_BAD;
         if (purpose != CURLSOCKTYPE_IPCXN || !(c & t->allow)) {
                 char text[ADDRESS_TEXT_MAX];
 
@@ -174,12 +192,15 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 
 /*
  * Connected, TLS is up, and the next thing is the first byte of the request. The last look at the
- * address, and the line between "not sent" and "in doubt".
+ * address, the only one where the connection is another request's, and the line between "not sent"
+ * and "in doubt".
  */
 static int on_before_request(void *userdata, char *ip, char *local_ip, int port, int local_port) {
         struct transfer *t = userdata;
         enum address_class c = address_classify_text(ip);
 
+        if (sent_before(t))
+                return CURL_PREREQFUNC_ABORT;
         if (!(c & t->allow)) {
                 note_refusal(t, ip, c);
                 t->own_failure = FETCH_FAILURE_ADDRESS;
@@ -357,17 +378,18 @@ static int make_header_list(struct transfer *t) {
         return r;
 }
 
-/* The same for every request: A5, A6, and nothing that comes from the environment or from a
- * server's wishes. */
-static const struct {
+struct setting {
         CURLoption option;
         long value;
-} always[] = {
+};
+
+/* The same for every request: A5, A6, and nothing that comes from the environment or from a
+ * server's wishes. */
+static const struct setting always[] = {
         { CURLOPT_NOSIGNAL, 1 },
         { CURLOPT_SSL_VERIFYPEER, 1 },
         { CURLOPT_SSL_VERIFYHOST, 2 },
         { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
-        { CURLOPT_SSL_SESSIONID_CACHE, 0 },
         { CURLOPT_PROXY_SSL_VERIFYPEER, 1 },
         { CURLOPT_PROXY_SSL_VERIFYHOST, 2 },
         { CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
@@ -378,22 +400,53 @@ static const struct {
         { CURLOPT_HTTP09_ALLOWED, 0 },
         { CURLOPT_HTTP_CONTENT_DECODING, 0 },
         { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
-        /* One connection, one request, one version without streams that could be refused and
-         * repeated: libcurl sends again by itself only where a connection had been used before. */
-        { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
-        { CURLOPT_FRESH_CONNECT, 1 },
-        { CURLOPT_FORBID_REUSE, 1 },
         { CURLOPT_DNS_CACHE_TIMEOUT, 0 }, /* the system has a cache of its own */
         /* Do not wait for a resolver thread that hangs: the loop would hang with it. */
         { CURLOPT_QUICK_EXIT, 1 },
 };
 
-static CURLcode set_fixed(struct transfer *t) {
-        CURL *e = t->easy;
+/* One connection, one request, and one version without streams that could be refused. */
+static const struct setting once[] = {
+        { CURLOPT_SSL_SESSIONID_CACHE, 0 },
+        { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+        { CURLOPT_FRESH_CONNECT, 1 },
+        { CURLOPT_FORBID_REUSE, 1 },
+};
+
+/* A stream may be silent for hours, and a router in between must not forget it. */
+static const struct setting again[] = {
+        { CURLOPT_SSL_SESSIONID_CACHE, 1 }, { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS },
+        { CURLOPT_TCP_KEEPALIVE, 1 },       { CURLOPT_TCP_KEEPIDLE, 45 },
+        { CURLOPT_TCP_KEEPINTVL, 15 },
+};
+
+static CURLcode set_all(CURL *e, const struct setting *list, size_t n) {
         CURLcode r = CURLE_OK;
 
-        for (size_t i = 0; r == CURLE_OK && i < ARRAY_SIZE(always); i++)
-                r = curl_easy_setopt(e, always[i].option, always[i].value);
+        for (size_t i = 0; r == CURLE_OK && i < n; i++)
+                r = curl_easy_setopt(e, list[i].option, list[i].value);
+        return r;
+}
+
+static CURLcode set_reuse(struct transfer *t, const struct transfer_defaults *d) {
+        unsigned sec = d->keep_alive ? idle_limit(&d->idle, t->origin) : 0;
+        CURL *e = t->easy;
+        CURLcode r;
+
+        if (!d->keep_alive)
+                return set_all(e, once, ARRAY_SIZE(once));
+        r = set_all(e, again, ARRAY_SIZE(again));
+        r = r ? r : curl_easy_setopt(e, CURLOPT_SHARE, d->share);
+        if (r || sec == 0)
+                return r ? r : curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+        /* libcurl counts whole seconds, and "more than". */
+        return curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)sec - 1);
+}
+
+static CURLcode set_fixed(struct transfer *t) {
+        CURL *e = t->easy;
+        CURLcode r = set_all(e, always, ARRAY_SIZE(always));
+
         r = r ? r : curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
         r = r ? r : curl_easy_setopt(e, CURLOPT_NOPROXY, "");
         r = r ? r : curl_easy_setopt(e, CURLOPT_USERAGENT, "mcp-broker/" PACKAGE_VERSION);
@@ -473,6 +526,7 @@ static int set_up(struct transfer *t, const struct transfer_defaults *d, bool pr
         if (make_header_list(t) < 0)
                 return -ENOMEM;
         r = set_fixed(t);
+        r = r ? r : set_reuse(t, d);
         r = r ? r : set_trust(t, d, proxied);
         r = r ? r : set_request(t, d);
         if (r == CURLE_OK)
@@ -518,6 +572,7 @@ struct transfer *transfer_free(struct transfer *t) {
         list_remove(&t->link);
         curl_easy_cleanup(t->easy);
         curl_slist_free_all(t->headers);
+        free(t->origin);
         fetch_request_done(&t->request);
         fetch_answer_done(&t->answer);
         mem_wipe(t, sizeof(*t));
@@ -560,6 +615,8 @@ static enum fetch_failure failure_of(const struct transfer *t, CURLcode code) {
         case CURLE_GOT_NOTHING:
         case CURLE_SEND_ERROR:
         case CURLE_RECV_ERROR:
+        case CURLE_HTTP2:
+        case CURLE_HTTP2_STREAM:
                 return t->written ? FETCH_FAILURE_CUT : FETCH_FAILURE_CONNECT;
         case CURLE_OUT_OF_MEMORY:
         case CURLE_FAILED_INIT:

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "http/address.h"
 #include "http/client.h"
+#include "http/idle.h"
 
 struct http_stream;
 
@@ -19,6 +20,9 @@ struct transfer_defaults {
         char *no_proxy;    /* NULL: none */
         struct buf ca_pem; /* empty: the system's certificates only */
         long connect_msec;
+        bool keep_alive;
+        CURLSH *share;    /* with keep_alive: sessions of TLS */
+        struct idle idle; /* the same */
 };
 
 struct transfer {
@@ -31,6 +35,7 @@ struct transfer {
         void *userdata;             /* the same */
         struct http_stream *stream; /* NULL: a fetch, whose body is collected in the answer */
         bool running;               /* libcurl has it */
+        char *origin;               /* with keep_alive */
 
         unsigned allow;            /* classes that a socket of this request may lead to */
         enum address_class target; /* through a proxy: what the host is taken for; else 0 */
