@@ -39,6 +39,7 @@ struct broker_call {
         bool has_challenge;
         struct challenge challenge;
         unsigned challenge_status;
+        bool widened;     /* @wanted is more than it asked for: the challenge says why */
         unsigned rounds;  /* operations it has waited for: bounded */
         bool reattesting; /* session looks at the peer again */
         bool reattested;

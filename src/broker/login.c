@@ -482,8 +482,10 @@ void handle_login_start(struct broker_call *c) {
                 r = broker_check_open(c->broker, &err);
         if (r == 0)
                 r = server_find(c->broker, server, account, &c->server, &err);
-        if (r == 0)
+        if (r == 0) {
+                scope_attempts_done(&c->server->step_ups); /* a person has asked */
                 r = login_start(c->server, given ? &scopes : NULL, NULL, false, &l, &err);
+        }
         if (r < 0) {
                 call_fail(c, &err);
                 return;

@@ -152,6 +152,7 @@ static void on_added(int r, const struct error *err, void *userdata) {
                 return;
         }
         /* The server stays if the login does not begin: its error is shown by mcp-list. */
+        scope_attempts_done(&s->step_ups); /* a person has asked */
         r = login_start(s, a->login_scopes.n > 0 ? &a->login_scopes : NULL, NULL, false, &l,
                         &problem);
         adding_free(a);

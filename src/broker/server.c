@@ -156,6 +156,7 @@ struct server *server_free(struct server *s) {
         kept_done(&s->record);
         scope_set_done(&s->user_scopes);
         scope_refusal_done(&s->refusal);
+        scope_attempts_done(&s->step_ups);
         scope_set_done(&s->last_requested);
         free(s->key);
         free(s->name);

@@ -46,6 +46,7 @@ struct server {
         struct error last_error;
         uint64_t last_error_wall;
         struct scope_refusal refusal;    /* an elevation that a person refused (A163) */
+        struct scope_attempts step_ups;  /* logins for more that peers began (A161) */
         struct scope_set last_requested; /* what the last login asked for (A162) */
         bool issuer_changed; /* the server names another issuer than the one it was granted by */
         bool removing;

@@ -80,33 +80,71 @@ static int parse_get(struct broker_call *c, struct asked *ret, struct error *err
         return r;
 }
 
-/* More is wanted than was granted: a person has to say yes (A150, A159 to A163). */
-static void ask_for_more(struct broker_call *c, struct grant *g, const struct scope_set *more) {
+/* Another login of this kind, and a browser, for what this call asks? In vain: once more. */
+static int count_step_up(struct broker_call *c, struct error *err) {
         struct server *s = c->server;
-        struct error err = ERROR_INIT;
-        int r;
+        uint64_t now = clock_boot_usec();
+        int r = 0;
 
-        r = scope_set_copy(&c->step_up, g ? &g->scopes : more);
-        if (r == 0)
-                r = scope_set_union(&c->step_up, more);
-        if (r < 0) {
-                (void)error_oom(&err);
-                release_refused(c, &err);
-                return;
-        }
         /* It was the union that was refused: the page in the browser shows nothing else. */
-        if (scope_refusal_holds(&s->refusal, &c->step_up, clock_boot_usec())) {
-                (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES,
-                                "Use mcp-add with --scope to ask again",
-                                "These scopes of %s were refused a short while ago", s->name);
+        if (scope_refusal_holds(&s->refusal, &c->step_up, now))
+                return error_set(err, MCPB_INSUFFICIENT_SCOPE, EACCES,
+                                 "Use mcp-add with --scope to ask again",
+                                 "These scopes of %s were refused a short while ago", s->name);
+        /* One that is under way is joined, and costs nobody anything. */
+        if (c->start_login && !s->login)
+                r = scope_attempts_note(&s->step_ups, &c->step_up, now);
+        if (r == -EAGAIN)
+                return error_set(err, MCPB_INSUFFICIENT_SCOPE, EACCES,
+                                 "Log in with mcp-add if you want to go on with it",
+                                 "%s has asked for more again and again", s->name);
+        return r < 0 ? error_oom(err) : 0;
+}
+
+/* More is wanted than was granted: a person has to say yes (A150, A159 to A163). @why: what to say
+ * where nobody is asked. */
+static void ask_for_more(struct broker_call *c, struct grant *g, const struct scope_set *more,
+                         const struct error *why) {
+        struct error err = ERROR_INIT;
+        int r = scope_select_step_up(
+                &c->step_up,
+                &(struct scope_step_up){ .requested = &c->server->last_requested,
+                                         .granted = &g->scopes,
+                                         .more = more,
+                                         .as = g->as.has_scopes ? &g->as.scopes_supported : NULL });
+
+        r = r < 0 ? error_oom(&err) : count_step_up(c, &err);
+        if (r < 0)
                 release_refused(c, &err);
-                return;
-        }
+        else
+                release_needs_login(c, why);
+}
+
+static void ask_for_scopes(struct broker_call *c, struct grant *g, const struct scope_set *more) {
+        struct error err = ERROR_INIT;
+
         (void)error_set(&err, MCPB_INSUFFICIENT_SCOPE, EACCES, NULL,
-                        "%s has not granted the scopes that are needed", s->name);
+                        "%s has not granted the scopes that are needed", c->server->name);
         (void)snprintf(err.hint, sizeof(err.hint), "Ask for them with: mcp-add %s --scope ...",
-                       s->url);
-        release_needs_login(c, &err);
+                       c->server->url);
+        ask_for_more(c, g, more, &err);
+}
+
+static bool is_challenged(const struct broker_call *c, enum challenge_meaning meaning) {
+        return c->has_challenge && challenge_judge(&c->challenge, c->challenge_status) == meaning;
+}
+
+/*
+ * The token that was not enough may have been for less than was granted, as its peer had asked for
+ * less. Then it needs no person, only another token.
+ */
+static int widen(struct broker_call *c, const struct grant *g) {
+        if (!c->has_wanted || !is_challenged(c, CHALLENGE_STEP_UP) ||
+            scope_set_contains(&c->wanted, &c->challenge.scopes) ||
+            !scope_set_contains(&g->scopes, &c->challenge.scopes))
+                return 0;
+        c->widened = true;
+        return scope_set_union(&c->wanted, &c->challenge.scopes);
 }
 
 /* The server said 403 insufficient_scope to the token that this request had. True: the call has
@@ -116,8 +154,7 @@ static bool step_up(struct broker_call *c, struct grant *g) {
         struct error err = ERROR_INIT;
         int r;
 
-        if (!c->has_challenge ||
-            challenge_judge(&c->challenge, c->challenge_status) != CHALLENGE_STEP_UP)
+        if (!is_challenged(c, CHALLENGE_STEP_UP) || c->widened)
                 return false;
         if (scope_set_contains(&g->scopes, &c->challenge.scopes) ||
             !scope_challenge_asks_more(&c->server->last_requested, &c->challenge)) {
@@ -135,9 +172,19 @@ static bool step_up(struct broker_call *c, struct grant *g) {
         } else if (d.effect != POLICY_ALLOW || d.trimmed.n > 0) {
                 release_denied(c, &d);
         } else {
-                ask_for_more(c, g, &c->challenge.scopes);
+                ask_for_scopes(c, g, &c->challenge.scopes);
         }
         return true;
+}
+
+/* The server wants a login that is stronger or newer (A164). */
+static void reauthenticate(struct broker_call *c, struct grant *g) {
+        struct error err = ERROR_INIT;
+
+        (void)error_set(&err, MCPB_LOGIN_REQUIRED, ENOKEY, NULL,
+                        "%s wants another login than there is: a newer or a stronger one",
+                        c->server->name);
+        ask_for_more(c, g, &c->server->last_requested, &err);
 }
 
 static int set_wanted(struct broker_call *c, const struct decision *d) {
@@ -188,7 +235,7 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g, const struc
         for (size_t i = 0; i < d->excess.n && r == 0; i++)
                 r = scope_set_add(&excess, d->excess.items[i]);
         if (r == 0 && excess.n > 0 && d->on_excess == POLICY_EXCESS_LOGIN) {
-                ask_for_more(c, g, &excess);
+                ask_for_scopes(c, g, &excess);
                 return;
         }
         /* Without a ceiling the whole grant is meant, under whatever name the issuer gave its
@@ -207,10 +254,7 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g, const struc
 /* The server refused the token that this request had, and without a refresh token no other can be
  * fetched. */
 static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
-        enum challenge_meaning meaning = challenge_judge(&c->challenge, c->challenge_status);
-
-        return c->has_challenge && meaning == CHALLENGE_TOKEN_DEAD &&
-               (!g->has_refresh || g->refresh_dead);
+        return is_challenged(c, CHALLENGE_TOKEN_DEAD) && (!g->has_refresh || g->refresh_dead);
 }
 
 /* Policy has not said no. */
@@ -219,6 +263,10 @@ static void serve(struct broker_call *c, struct grant *g, const struct decision 
 
         if (g && cannot_replace(c, g)) {
                 release_needs_login(c, NULL);
+        } else if (c->widened && d->trimmed.n > 0) {
+                release_denied(c, d);
+        } else if (g && is_challenged(c, CHALLENGE_REAUTHENTICATE)) {
+                reauthenticate(c, g);
         } else if (g) {
                 if (!step_up(c, g))
                         go_on_with_grant(c, g, d);
@@ -293,8 +341,10 @@ void handle_token_get(struct broker_call *c) {
         }
         s = c->server;
         g = server_grant(s);
+        r = g ? widen(c, g) : 0;
         /* S3: before policy has spoken nothing is begun, and nothing told. */
-        r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);
+        if (r == 0)
+                r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);
         if (r < 0) {
                 (void)error_fallback(&err, r, "asking policy");
                 release_refused(c, &err);

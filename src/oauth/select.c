@@ -37,15 +37,16 @@ int scope_select_login(struct scope_set *ret, const struct scope_sources *from) 
         return 0;
 }
 
-int scope_select_step_up(struct scope_set *ret, const struct scope_set *before,
-                         const struct challenge *challenge, const struct scope_set *as) {
+int scope_select_step_up(struct scope_set *ret, const struct scope_step_up *from) {
         AUTO_SCOPES struct scope_set chosen = SCOPE_SET_INIT;
-        int r = scope_set_copy(&chosen, before);
+        int r = scope_set_copy(&chosen, from->requested);
 
         if (r == 0)
-                r = scope_set_union(&chosen, &challenge->scopes);
+                r = scope_set_union(&chosen, from->granted);
         if (r == 0)
-                r = add_offline(&chosen, as);
+                r = scope_set_union(&chosen, from->more);
+        if (r == 0)
+                r = add_offline(&chosen, from->as);
         if (r < 0)
                 return r;
         *ret = chosen;
@@ -75,4 +76,33 @@ bool scope_refusal_holds(const struct scope_refusal *r, const struct scope_set *
 void scope_refusal_done(struct scope_refusal *r) {
         scope_set_done(&r->scopes);
         r->until_boot = 0;
+}
+
+int scope_attempts_note(struct scope_attempts *a, const struct scope_set *asked,
+                        uint64_t now_boot) {
+        size_t place = LIMIT_STEP_UP_SETS;
+        int r;
+
+        for (size_t i = 0; i < LIMIT_STEP_UP_SETS; i++) {
+                bool over = a->items[i].until_boot <= now_boot;
+
+                if (!over && scope_set_equal(&a->items[i].scopes, asked))
+                        return ++a->items[i].n > LIMIT_STEP_UPS ? -EAGAIN : 0;
+                if (over)
+                        place = i;
+        }
+        if (place == LIMIT_STEP_UP_SETS)
+                return -EAGAIN;
+        r = scope_set_copy(&a->items[place].scopes, asked);
+        if (r < 0)
+                return r;
+        a->items[place].n = 1;
+        a->items[place].until_boot = now_boot + LIMIT_STEP_UP_SEC * USEC_PER_SEC;
+        return 0;
+}
+
+void scope_attempts_done(struct scope_attempts *a) {
+        for (size_t i = 0; i < LIMIT_STEP_UP_SETS; i++)
+                scope_set_done(&a->items[i].scopes);
+        *a = (struct scope_attempts){ 0 };
 }

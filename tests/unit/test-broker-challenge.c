@@ -2,6 +2,7 @@
 /* What a challenge that a peer hands in brings about: a server that becomes known, a login, more
  * scopes, or nothing at all. */
 #include "broker-world.h"
+#include "oauth/select.h"
 
 #define HINTS     \
         "Bearer " \
@@ -174,6 +175,200 @@ static void what_policy_denies_is_not_added(void **state) {
         assert_int_equal(n_servers(w), 0);
 }
 
+/* --- More scope ------------------------------------------------------------------------------ */
+
+#define MORE(scope) "Bearer error=\"insufficient_scope\", scope=\"" scope "\""
+
+/* A login that asks for @scopes and is granted @granted. */
+static void log_in(struct world *w, const char *scopes, const char *granted) {
+        AUTO_FREE char *url = world_begin_login(w, scopes, NULL);
+
+        world_redirect(w, url, "code1");
+        world_tokens(w, "at1", "rt1", 3600, granted);
+        world_run(w);
+        assert_server_state(w, "ready");
+}
+
+static void assert_asked(const char *url, const char *scope) {
+        const char *at = strstr(url, "scope=");
+
+        assert_non_null(at);
+        assert_true(strncmp(at + 6, scope, strlen(scope)) == 0);
+        assert_int_equal(at[6 + strlen(scope)], '&');
+}
+
+/* The person says no to nothing, and never comes back. */
+static void leave_login(struct world *w) {
+        world_advance(w, 601 * USEC_PER_SEC);
+        assert_server_state(w, "ready");
+}
+
+/* A160: what was requested, as well as what was granted; or the refresh token would be lost. */
+static void a_step_up_asks_for_all_that_was_requested_or_granted(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        AUTO_FREE char *url = NULL;
+
+        log_in(w, "read offline_access", "read profile");
+        challenged(w, 403, MORE("write"), "start", &a);
+        url = login_url(&a);
+        assert_asked(url, "offline_access+profile+read+write");
+        answer_done(&a);
+        world_redirect(w, url, "code1");
+        world_tokens(w, "at2", "rt2", 3600, "read write");
+        world_run(w);
+        assert_string_equal(world_token(w, &a), "at2");
+}
+
+/* A161 A162 */
+static void a_server_that_is_never_satisfied_gets_one_login(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        AUTO_FREE char *url = NULL;
+
+        log_in(w, NULL, "read");
+        challenged(w, 403, MORE("admin"), "start", &a);
+        url = login_url(&a);
+        answer_done(&a);
+        world_redirect(w, url, "code1");
+        world_tokens(w, "at2", "rt2", 3600, "read"); /* the issuer has no such scope to give */
+        world_run(w);
+        for (unsigned i = 0; i < 3; i++) {
+                challenged(w, 403, MORE("admin"), i ? "start" : "never", &a);
+                assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
+        }
+        assert_int_equal(w->n_fetches, 0);
+        assert_string_equal(world_token(w, &a), "at2"); /* what there is serves on */
+}
+
+/* A161 */
+static void logins_that_nobody_finishes_are_not_begun_for_ever(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        log_in(w, NULL, "read");
+        for (unsigned i = 0; i < LIMIT_STEP_UPS; i++) {
+                challenged(w, 403, MORE("admin"), "start", &a);
+                free(login_url(&a));
+                answer_done(&a);
+                /* Who comes while it waits joins it: that is no other one. */
+                for (unsigned k = 0; k < 4; k++) {
+                        challenged(w, 403, MORE("admin"), "start", &a);
+                        free(login_url(&a));
+                        answer_done(&a);
+                }
+                leave_login(w);
+        }
+        challenged(w, 403, MORE("admin"), "start", &a);
+        assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
+        /* Another one is another matter, and a person may always begin anew. */
+        challenged(w, 403, MORE("delete"), "start", &a);
+        free(login_url(&a));
+        answer_done(&a);
+        leave_login(w);
+        free(world_begin_login(w, NULL, NULL));
+        leave_login(w);
+        challenged(w, 403, MORE("admin"), "start", &a);
+        free(login_url(&a));
+}
+
+/* A161 */
+static void a_server_that_wants_ever_more_is_given_up(void **state) {
+        struct world *w = *state;
+        char field[64];
+        unsigned n = 0;
+
+        log_in(w, NULL, "read");
+        for (unsigned i = 0; i < 2 * LIMIT_STEP_UP_SETS; i++) {
+                AUTO_REPLY struct answer a = { 0 };
+                AUTO_FREE char *login = NULL;
+
+                (void)snprintf(field, sizeof(field), MORE("s%u"), i);
+                world_ask(w, METHOD_TOKEN_GET,
+                          json_pack("{s:s, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER, "login",
+                                    "start", "challenge", "status", 403, "fields", field),
+                          &a);
+                world_serve(w);
+                assert_int_equal(a.n_told, 1);
+                if (json_get_string(a.data, "url"))
+                        n++;
+                else
+                        assert_string_equal(error_name(a.err.code), "insufficient_scope");
+                /* Closed at once: the hour is not over. */
+                login = strdup(json_get_string(a.data, "login") ?: "-");
+                answer_done(&a);
+                world_ask(w, METHOD_LOGIN_CANCEL, json_pack("{s:s}", "login", login), &a);
+                world_run(w);
+        }
+        assert_int_equal(n, LIMIT_STEP_UP_SETS);
+}
+
+/* A144: nobody is asked for what was granted already. */
+static void a_token_for_less_is_replaced_by_one_for_more_without_a_login(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        log_in(w, NULL, NULL); /* read and write */
+        world_ask(w, METHOD_TOKEN_GET,
+                  json_pack("{s:s, s:[s], s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER, "scopes",
+                            "read", "login", "start", "challenge", "status", 403, "fields",
+                            MORE("write")),
+                  &a);
+        world_run(w);
+        assert_token(&a, "at1");
+}
+
+/* S3 */
+static void what_policy_takes_away_no_challenge_brings_back(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        log_in(w, NULL, NULL);
+        world_end(w);
+        w->policy = "[Rule some]\nAgent=uid:self\nServer=@added\nScopes=read\nOnExcess=trim\n";
+        world_begin(w);
+        for (unsigned i = 0; i < 2; i++) {
+                world_ask(w, METHOD_TOKEN_GET,
+                          json_pack("{s:s, s:o*, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER,
+                                    "scopes", i ? json_pack("[s]", "read") : NULL, "login", "start",
+                                    "challenge", "status", 403, "fields", MORE("write")),
+                          &a);
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                assert_null(a.result);
+                assert_null(json_get_string(a.data, "url"));
+                answer_done(&a);
+        }
+}
+
+/* A164 */
+static void a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes(void **state) {
+        static const char field[] = "Bearer error=\"insufficient_user_authentication\", "
+                                    "acr_values=\"gold\", max_age=\"60\"";
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        AUTO_FREE char *url = NULL;
+
+        log_in(w, "read offline_access", "read");
+        challenged(w, 401, field, "never", &a);
+        assert_refused(&a, MCPB_LOGIN_REQUIRED);
+        challenged(w, 401, field, "start", &a);
+        url = login_url(&a);
+        assert_non_null(strstr(url, "acr_values=gold"));
+        assert_non_null(strstr(url, "max_age=60"));
+        assert_asked(url, "offline_access+read");
+        for (unsigned i = 1; i < LIMIT_STEP_UPS; i++) {
+                leave_login(w);
+                answer_done(&a);
+                challenged(w, 401, field, "start", &a);
+                free(login_url(&a));
+        }
+        leave_login(w);
+        answer_done(&a);
+        challenged(w, 401, field, "start", &a);
+        assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
+}
+
 int main(void) {
 #define E(test) cmocka_unit_test_setup_teardown(test, setup_empty, world_teardown)
         const struct CMUnitTest tests[] = {
@@ -183,6 +378,13 @@ int main(void) {
                 E(nobody_but_a_program_of_ours_with_a_challenge_adds_it),
                 E(what_may_not_be_contacted_is_not_added),
                 E(what_policy_denies_is_not_added),
+                E(a_step_up_asks_for_all_that_was_requested_or_granted),
+                E(a_server_that_is_never_satisfied_gets_one_login),
+                E(logins_that_nobody_finishes_are_not_begun_for_ever),
+                E(a_server_that_wants_ever_more_is_given_up),
+                E(a_token_for_less_is_replaced_by_one_for_more_without_a_login),
+                E(what_policy_takes_away_no_challenge_brings_back),
+                E(a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes),
         };
 
         return cmocka_run_group_tests_name("broker-challenge", tests, NULL, NULL);

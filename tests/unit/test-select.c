@@ -62,9 +62,11 @@ static void a_step_up_asks_for_what_was_and_what_is_wanted(void **state) {
                 const char *challenge;
                 const char *as;
                 const char *asked;
+                const char *granted;
         } table[] = {
                 { "mcp:basic", "Bearer error=\"insufficient_scope\", scope=\"mcp:write\"", NULL,
                   "mcp:basic mcp:write" },
+                { "a offline_access", "Bearer scope=\"b\"", NULL, "a b c offline_access", "a c" },
                 { "a b", "Bearer scope=\"b\"", NULL, "a b" },
                 { "", "Bearer scope=\"b\"", NULL, "b" },
                 { "a:write", "Bearer scope=\"a:read\"", "a:admin", "a:read a:write" },
@@ -75,14 +77,21 @@ static void a_step_up_asks_for_what_was_and_what_is_wanted(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
                 AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
                 AUTO_SCOPES struct scope_set before = SCOPE_SET_INIT;
+                AUTO_SCOPES struct scope_set granted = SCOPE_SET_INIT;
                 AUTO_SCOPES struct scope_set as = SCOPE_SET_INIT;
                 AUTO_SCOPES struct scope_set asked = SCOPE_SET_INIT;
 
                 challenge_make(&c, table[i].challenge);
                 scopes_make(&before, table[i].before);
                 scopes_make(&as, table[i].as ? table[i].as : "");
+                scopes_make(&granted, table[i].granted ? table[i].granted : "");
                 assert_int_equal(
-                        scope_select_step_up(&asked, &before, &c, table[i].as ? &as : NULL), 0);
+                        scope_select_step_up(
+                                &asked, &(struct scope_step_up){ .requested = &before,
+                                                                 .granted = &granted,
+                                                                 .more = &c.scopes,
+                                                                 .as = table[i].as ? &as : NULL }),
+                        0);
                 assert_scopes(&asked, table[i].asked);
         }
 }
@@ -132,6 +141,36 @@ static void a_refused_elevation_is_remembered_for_a_while(void **state) {
         scope_refusal_done(&refusal);
 }
 
+/* A161 */
+static void elevations_of_one_resource_are_counted_by_what_they_ask(void **state) {
+        struct scope_attempts a = { 0 };
+        AUTO_SCOPES struct scope_set asked = SCOPE_SET_INIT;
+        AUTO_SCOPES struct scope_set other = SCOPE_SET_INIT;
+        uint64_t now = 1;
+        uint64_t later = now + LIMIT_STEP_UP_SEC * USEC_PER_SEC;
+        char name[8];
+
+        scopes_make(&asked, "a b");
+        for (unsigned i = 0; i < LIMIT_STEP_UPS; i++)
+                assert_int_equal(scope_attempts_note(&a, &asked, now), 0);
+        assert_int_equal(scope_attempts_note(&a, &asked, now), -EAGAIN);
+        assert_int_equal(scope_attempts_note(&a, &asked, later - 1), -EAGAIN);
+        for (unsigned i = 1; i < LIMIT_STEP_UP_SETS; i++) {
+                scope_set_done(&other);
+                (void)snprintf(name, sizeof(name), "a%u", i);
+                scopes_make(&other, name);
+                assert_int_equal(scope_attempts_note(&a, &other, now), 0);
+        }
+        scope_set_done(&other);
+        scopes_make(&other, "one more");
+        assert_int_equal(scope_attempts_note(&a, &other, now), -EAGAIN);
+        assert_int_equal(scope_attempts_note(&a, &other, later), 0);
+        assert_int_equal(scope_attempts_note(&a, &asked, later), 0);
+        scope_attempts_done(&a);
+        assert_int_equal(scope_attempts_note(&a, &asked, now), 0);
+        scope_attempts_done(&a);
+}
+
 static int select_once(void *userdata) {
         static const char *const value = "Bearer scope=\"a b\"";
         AUTO_CHALLENGE struct challenge c = CHALLENGE_INIT;
@@ -146,7 +185,10 @@ static int select_once(void *userdata) {
         if (r == 0)
                 r = scope_select_login(&asked, &from);
         if (r == 0)
-                r = scope_select_step_up(&up, &asked, &c, &as);
+                r = scope_select_step_up(&up, &(struct scope_step_up){ .requested = &asked,
+                                                                       .granted = &asked,
+                                                                       .more = &c.scopes,
+                                                                       .as = &as });
         return r;
 }
 
@@ -160,6 +202,7 @@ int main(void) {
                 cmocka_unit_test(a_step_up_asks_for_what_was_and_what_is_wanted),
                 cmocka_unit_test(a_challenge_that_asks_nothing_new_starts_nothing),
                 cmocka_unit_test(a_refused_elevation_is_remembered_for_a_while),
+                cmocka_unit_test(elevations_of_one_resource_are_counted_by_what_they_ask),
                 cmocka_unit_test(running_out_of_memory_is_said),
         };
 
