@@ -238,7 +238,7 @@ def configuration_that_README_shows_parses(stack):
             for server in toml(text)["mcp_servers"].values():
                 helper_works(stack, server["http_headers_helper"])
         elif language == "ini":
-            policy_loads(stack, text)
+            file_loads(stack, text)
         else:
             assert language in ("sh", "console"), f"a block of {language or 'no language'}: who checks it?"
     assert {"json", "toml", "ini"} <= seen, seen
@@ -262,6 +262,30 @@ def helper_works(stack, command):
     assert result.returncode == 0, result.stderr
     headers = json.loads(result.stdout)
     assert headers["Authorization"].startswith("Bearer "), headers
+
+
+def file_loads(stack, text):
+    """Which file it is for is told by its first section."""
+    if text.startswith("[Server]"):
+        declaration_loads(stack, text)
+    elif text.startswith(("[Network", "[Broker")):
+        configuration_loads(stack, text)
+    else:
+        policy_loads(stack, text)
+
+
+def declaration_loads(stack, text):
+    broker = Broker(stack, start=False)
+    secret = broker.dir / "secret"
+    secret.write_text("secret\n")
+    secret.chmod(0o600)
+    folder = broker.dir / "config/servers.d"
+    folder.mkdir(mode=0o700)
+    path = folder / "example.conf"
+    path.write_text(re.sub(r"(?m)^ClientSecretFile=.*", f"ClientSecretFile={secret}", text))
+    path.chmod(0o644)
+    broker.start()
+    assert [s["url"] for s in broker.servers()] == re.findall(r"(?m)^URL=(.*)", text)
 
 
 def policy_loads(stack, text):
@@ -307,10 +331,10 @@ def other_displays_of_man_pages_parse(stack):
                 json.loads(text)
             elif text.startswith("[mcp_servers"):
                 toml(text)
-            elif text.startswith(("[Rule", "[Policy")):
-                policy_loads(stack, text)
-            elif text.startswith(("[Network", "[Broker")):
-                configuration_loads(stack, text)
+            elif text.startswith(("[Rule", "[Policy", "[Network", "[Broker", "[Server]")):
+                file_loads(stack, text)
+            elif text.startswith("typedef"):
+                compiles(f"#include <mcpbroker.h>\n{text}")  # a second typedef that differs from the header's is refused
             else:
                 assert text.startswith(("$ ", "#include", "eval")), f"{name}: who checks this?\n{text}"
 
@@ -327,14 +351,17 @@ def configuration_loads(stack, text):
     assert broker.status()["locked"] is False
 
 
-def the_example_in_C_compiles(stack):
+def compiles(text):
     compiler = shutil.which(os.environ.get("CC", "cc").split()[0]) or shutil.which("cc")
     if not compiler:
         raise Skip("no compiler")
-    text = next(t for t in literals(pages()["libmcpbroker.3"]) if t.startswith("#include"))
-    result = subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}/include", "-fsyntax-only", "-xc", "-"],
-                            input=text, text=True, capture_output=True, check=False)
+    result = subprocess.run([compiler, "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}/include", "-fsyntax-only", "-xc",
+                             "-"], input=text, text=True, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def the_example_in_C_compiles(_stack):
+    compiles(next(t for t in literals(pages()["libmcpbroker.3"]) if t.startswith("#include")))
 
 
 def help_of(name):
