@@ -190,7 +190,8 @@ static json_t *registration_answer(struct exchange *x, struct client *client, co
                         clients_set_secret(client, random_token("cs_"));
         }
         if (client->secret) {
-                if (faults_take_number(x->demo->faults, FAULT_SECRET_EXPIRES, x->step, 0, &expires))
+                if (faults_take_number(x->demo->faults, FAULT_SECRET_EXPIRES, &x->site, 0,
+                                       &expires))
                         client->secret_expires = (int64_t)expires;
                 json_object_set_new(doc, "client_secret", json_string(client->secret));
                 json_object_set_new(doc, "client_secret_expires_at",
@@ -313,17 +314,17 @@ struct client *as_authenticate(struct exchange *x) {
 void as_handle(struct exchange *x) {
         const char *below = below_issuer(x->demo, x->request->path);
 
-        if (x->step == STEP_ASMETA)
+        if (x->site.step == STEP_ASMETA)
                 handle_metadata(x);
-        else if (x->step == STEP_REGISTER)
+        else if (x->site.step == STEP_REGISTER)
                 handle_register(x);
-        else if (x->step == STEP_AUTHORIZE)
+        else if (x->site.step == STEP_AUTHORIZE)
                 authorize_handle(x);
-        else if (x->step == STEP_CONSENT)
+        else if (x->site.step == STEP_CONSENT)
                 authorize_consent(x);
-        else if (x->step == STEP_TOKEN || x->step == STEP_REFRESH)
+        else if (x->site.step == STEP_TOKEN || x->site.step == STEP_REFRESH)
                 grant_handle(x);
-        else if (x->step == STEP_REVOKE)
+        else if (x->site.step == STEP_REVOKE)
                 grant_revoke(x);
         else if (below && strcmp(below, "/jwks") == 0)
                 reply_json(x->request, 200, json_pack("{s:[]}", "keys"));

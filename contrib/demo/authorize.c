@@ -66,7 +66,7 @@ static void redirect_back(struct exchange *x, const char *redirect_uri, const ch
         (void)exchange_fault_arg(x, FAULT_WRONG_ISS, "https://wrong.example", &iss);
         if (!exchange_fault(x, FAULT_NO_ISS))
                 add_param(&t, "iss", iss);
-        reply_text(x->request, x->step == STEP_CONSENT ? 303 : 302, "text/plain", "");
+        reply_text(x->request, x->site.step == STEP_CONSENT ? 303 : 302, "text/plain", "");
         reply_header(x->request, "Location", "%s", t.p);
         reply_header(x->request, "Referrer-Policy", "no-referrer");
         as_no_store(x);

@@ -153,6 +153,10 @@ static void on_release(struct demo *d, struct request *r, const json_t *body) {
         reply_json(r, 200, json_pack("{s:i}", "released", (int)released));
 }
 
+static void on_close_idle(struct demo *d, struct request *r, const json_t *body) {
+        reply_json(r, 200, json_pack("{s:i}", "closed", (int)http_service_close_idle(d->mcp)));
+}
+
 static void on_expire(struct demo *d, struct request *r, const json_t *body) {
         if (json_is_true(json_object_get(body, "access")))
                 tokens_expire_access(d->tokens);
@@ -201,6 +205,10 @@ static bool have_counted(struct demo *d, const char *key, uint64_t n) {
         return counter_parse(key, &counter) && journal_counter(d->journal, counter) >= n;
 }
 
+static bool have_methods(struct demo *d, const char *key, uint64_t n) {
+        return journal_n_method(d->journal, key) >= n;
+}
+
 /* Whether every member of the object is reached; one that is unknown never is. */
 static bool all_reached(struct demo *d, json_t *wanted,
                         bool (*have)(struct demo *, const char *, uint64_t)) {
@@ -217,6 +225,7 @@ static bool all_reached(struct demo *d, json_t *wanted,
 static bool condition_holds(struct demo *d, const json_t *condition) {
         return all_reached(d, json_object_get(condition, "held"), have_held) &&
                all_reached(d, json_object_get(condition, "requests"), have_requests) &&
+               all_reached(d, json_object_get(condition, "methods"), have_methods) &&
                all_reached(d, json_object_get(condition, "counters"), have_counted);
 }
 
@@ -265,15 +274,11 @@ void control_tick(struct demo *d) {
 }
 
 static const struct control_call calls[] = {
-        { "GET", "/stats", on_stats },
-        { "GET", "/tokens", on_tokens },
-        { "POST", "/fault", on_fault },
-        { "POST", "/hold", on_hold },
-        { "POST", "/release", on_release },
-        { "POST", "/expire", on_expire },
-        { "POST", "/revoke-all", on_revoke_all },
-        { "POST", "/quit", on_quit },
-        { "POST", "/wait", on_wait },
+        { "GET", "/stats", on_stats },      { "GET", "/tokens", on_tokens },
+        { "POST", "/fault", on_fault },     { "POST", "/hold", on_hold },
+        { "POST", "/release", on_release }, { "POST", "/close-idle", on_close_idle },
+        { "POST", "/expire", on_expire },   { "POST", "/revoke-all", on_revoke_all },
+        { "POST", "/quit", on_quit },       { "POST", "/wait", on_wait },
 };
 
 static void dispatch(struct demo *d, struct request *r) {

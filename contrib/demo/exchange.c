@@ -38,14 +38,14 @@ void exchange_note(struct exchange *x, const char *format, ...) {
 }
 
 bool exchange_fault(struct exchange *x, enum fault_kind kind) {
-        return faults_take(x->demo->faults, kind, x->step, NULL);
+        return faults_take(x->demo->faults, kind, &x->site, NULL);
 }
 
 bool exchange_fault_arg(struct exchange *x, enum fault_kind kind, const char *fallback,
                         const char **ret) {
         const char *arg;
 
-        if (!faults_take(x->demo->faults, kind, x->step, &arg))
+        if (!faults_take(x->demo->faults, kind, &x->site, &arg))
                 return false;
         *ret = *arg ? arg : fallback;
         return true;
@@ -55,6 +55,7 @@ static void exchange_free(void *state) {
         struct exchange *x = state;
 
         json_decref(x->record);
+        json_decref(x->message);
         free(x->plan.url);
         free(x);
 }
@@ -81,26 +82,26 @@ static void secrets_received(struct exchange *x) {
 static void plan_damage(struct exchange *x) {
         struct faults *f = x->demo->faults;
         struct plan *p = &x->plan;
-        enum step step = x->step;
+        const struct fault_site *at = &x->site;
         const char *url;
 
-        if (faults_take_number(f, FAULT_STATUS503, step, 1, &p->retry_after)) {
+        if (faults_take_number(f, FAULT_STATUS503, at, 1, &p->retry_after)) {
                 p->damage = DAMAGE_STATUS;
                 p->status = 503;
-        } else if (faults_take_number(f, FAULT_STATUS, step, 500, &p->status)) {
+        } else if (faults_take_number(f, FAULT_STATUS, at, 500, &p->status)) {
                 p->damage = DAMAGE_STATUS;
-        } else if (faults_take_number(f, FAULT_STATUS_AFTER, step, 500, &p->status)) {
+        } else if (faults_take_number(f, FAULT_STATUS_AFTER, at, 500, &p->status)) {
                 p->damage = DAMAGE_STATUS_AFTER;
-        } else if (faults_take(f, FAULT_HTML, step, NULL)) {
+        } else if (faults_take(f, FAULT_HTML, at, NULL)) {
                 p->damage = DAMAGE_HTML;
-        } else if (faults_take_number(f, FAULT_OVERSIZE, step, 8, &p->n_mib)) {
+        } else if (faults_take_number(f, FAULT_OVERSIZE, at, 8, &p->n_mib)) {
                 p->damage = DAMAGE_OVERSIZE;
-        } else if (faults_take(f, FAULT_REDIRECT, step, &url)) {
+        } else if (faults_take(f, FAULT_REDIRECT, at, &url)) {
                 p->damage = DAMAGE_REDIRECT;
                 p->url = mem_string(url);
-        } else if (faults_take(f, FAULT_GARBAGE, step, NULL)) {
+        } else if (faults_take(f, FAULT_GARBAGE, at, NULL)) {
                 p->damage = DAMAGE_GARBAGE;
-        } else if (faults_take(f, FAULT_TRUNCATED, step, NULL)) {
+        } else if (faults_take(f, FAULT_TRUNCATED, at, NULL)) {
                 p->damage = DAMAGE_TRUNCATED;
         }
         if (p->status > 599 || (p->damage != DAMAGE_NONE && p->status < 200))
@@ -109,22 +110,32 @@ static void plan_damage(struct exchange *x) {
 
 static void plan_make(struct exchange *x) {
         struct faults *f = x->demo->faults;
-        const struct hold *hold = &x->demo->holds[x->step];
+        const struct hold *hold = &x->demo->holds[x->site.step];
         struct plan *p = &x->plan;
 
-        p->drop_before = faults_take(f, FAULT_DROP_BEFORE, x->step, NULL);
+        p->drop_before = faults_take(f, FAULT_DROP_BEFORE, &x->site, NULL);
         if (p->drop_before)
                 return;
-        p->hold_before = faults_take(f, FAULT_HANG, x->step, NULL) || (hold->on && !hold->after);
+        p->hold_before = faults_take(f, FAULT_HANG, &x->site, NULL) || (hold->on && !hold->after);
         p->hold_after =
-                faults_take(f, FAULT_HANG_AFTER, x->step, NULL) || (hold->on && hold->after);
-        p->drop_after = faults_take(f, FAULT_DROP_AFTER, x->step, NULL);
-        (void)faults_take_number(f, FAULT_SLOW, x->step, 0, &p->slow_msec);
-        (void)faults_take_number(f, FAULT_SLOW_AFTER, x->step, 0, &p->slow_after_msec);
+                faults_take(f, FAULT_HANG_AFTER, &x->site, NULL) || (hold->on && hold->after);
+        p->drop_after = faults_take(f, FAULT_DROP_AFTER, &x->site, NULL);
+        (void)faults_take_number(f, FAULT_SLOW, &x->site, 0, &p->slow_msec);
+        (void)faults_take_number(f, FAULT_SLOW_AFTER, &x->site, 0, &p->slow_after_msec);
+        p->stall = faults_take(f, FAULT_STALL, &x->site, NULL);
+        p->cut = faults_take(f, FAULT_CUT, &x->site, NULL);
         plan_damage(x);
-        if (faults_take_number(f, FAULT_DEEP_JSON, x->step, 10000, &p->depth) &&
+        if (faults_take_number(f, FAULT_DEEP_JSON, &x->site, 10000, &p->depth) &&
             p->depth > DEPTH_MAX)
                 p->depth = DEPTH_MAX;
+}
+
+static const char *method_of(const json_t *message) {
+        if (json_is_array(message))
+                return "batch";
+        if (json_object_get(message, "result") || json_object_get(message, "error"))
+                return "response";
+        return json_string_value(json_object_get(message, "method"));
 }
 
 static struct exchange *exchange_new(struct request *r, struct demo *d, enum step step) {
@@ -132,7 +143,13 @@ static struct exchange *exchange_new(struct request *r, struct demo *d, enum ste
 
         x->demo = d;
         x->request = r;
-        x->step = step;
+        x->site = (struct fault_site){ .step = step, .verb = r->method, .path = r->path };
+        if (step == STEP_MCP && r->body.n > 0 && strcmp(r->method, "POST") == 0) {
+                x->message = json_loadb(r->body.p, r->body.n, JSON_REJECT_DUPLICATES, NULL);
+                x->site.method = method_of(x->message);
+        }
+        if (step == STEP_MCP)
+                journal_method(d->journal, x->site.method ? x->site.method : r->method);
         x->record = journal_request(d->journal, r, step);
         r->state = x;
         r->state_free = exchange_free;
@@ -165,7 +182,8 @@ static enum http_verdict wait(struct exchange *x, enum stage stage, uint64_t mse
         json_object_set_new(x->record, "held",
                             json_string(stage == STAGE_HELD_BEFORE ? "before" : "after"));
         if (x->demo->options.log && msec == 0)
-                fprintf(stderr, "%s at step %s is held\n", x->request->method, step_name(x->step));
+                fprintf(stderr, "%s at step %s is held\n", x->request->method,
+                        step_name(x->site.step));
         return HTTP_WAIT;
 }
 
@@ -232,9 +250,9 @@ static void edit_answer(struct exchange *x) {
         if (reply->body && reply->n_body > 0)
                 answer = json_loadb(reply->body, reply->n_body, 0, NULL);
         if (json_is_object(answer)) {
-                for (i = 0; faults_next(f, FAULT_SET, x->step, &i, &arg); edited = true)
+                for (i = 0; faults_next(f, FAULT_SET, &x->site, &i, &arg); edited = true)
                         set_member(answer, arg);
-                for (i = 0; faults_next(f, FAULT_UNSET, x->step, &i, &arg); edited = true)
+                for (i = 0; faults_next(f, FAULT_UNSET, &x->site, &i, &arg); edited = true)
                         (void)json_object_del(answer, arg);
                 body = edited ? json_dumps(answer, JSON_COMPACT) : NULL;
                 if (body) {
@@ -269,10 +287,47 @@ static void spoil_answer(struct exchange *x) {
         }
 }
 
+/* Half of it, and the rest when it is released, or never. */
+static void halve_answer(struct exchange *x) {
+        struct request *r = x->request;
+        bool chunked = x->plan.cut;
+        size_t n = r->reply.n_body;
+        struct pipe *p;
+        char *body;
+
+        if (r->reply.shape != REPLY_WHOLE || n == 0)
+                return;
+        body = r->reply.body;
+        r->reply.body = NULL;
+        p = reply_pipe(r, r->reply.status, NULL, chunked ? PIPE_SIZE_UNKNOWN : n);
+        pipe_write(p, body, chunked ? n / 2 : n);
+        if (!chunked)
+                pipe_stall(p, n / 2);
+        pipe_end(p, chunked);
+        free(body);
+}
+
+static void change_headers(struct exchange *x) {
+        const char *arg;
+
+        for (size_t i = 0; faults_next(x->demo->faults, FAULT_HEADER, &x->site, &i, &arg);) {
+                size_t n = strcspn(arg, ":");
+                char *name = mem_copy(arg, n);
+
+                reply_header_set(x->request, name, arg + n + strspn(arg + n, ": "));
+                free(name);
+        }
+}
+
 static enum http_verdict finish(struct exchange *x) {
         char result[16];
 
         spoil_answer(x);
+        change_headers(x);
+        if (x->plan.stall || x->plan.cut)
+                halve_answer(x);
+        if (x->plan.stall)
+                json_object_set_new(x->record, "held", json_string("body"));
         json_object_set_new(x->record, "status", json_integer(x->request->reply.status));
         (void)snprintf(result, sizeof(result), "%u", x->request->reply.status);
         log_line(x, result);
@@ -321,6 +376,28 @@ enum http_verdict exchange_on_mcp(struct request *r, void *userdata) {
         return advance(r->state, mcp_handle);
 }
 
+bool exchange_on_mcp_head(struct request *r, void *userdata) {
+        struct demo *d = userdata;
+        struct fault_site at = { .step = mcp_step(d, r), .verb = r->method, .path = r->path };
+        json_t *record;
+
+        if (!faults_take(d->faults, FAULT_DROP_UNREAD, &at, NULL) &&
+            !(request_nth(r) > 1 && faults_take(d->faults, FAULT_DROP_REUSED, &at, NULL)))
+                return true;
+        record = journal_request(d->journal, r, at.step);
+        json_object_set_new(record, "note", json_string("closed before the body was read"));
+        json_decref(record);
+        return false;
+}
+
+void exchange_on_left(struct request *r, void *userdata) {
+        struct demo *d = userdata;
+        struct exchange *x = r->state;
+
+        journal_count(d->journal, COUNT_CLIENTS_LEFT);
+        json_object_set_new(x->record, "left", json_integer(journal_msec(d->journal)));
+}
+
 enum http_verdict exchange_on_as(struct request *r, void *userdata) {
         struct demo *d = userdata;
 
@@ -334,11 +411,16 @@ static void each(struct demo *d, http_each_fn fn, void *userdata) {
         http_each_waiting(d->as, fn, userdata);
 }
 
+static void each_stalled(struct demo *d, http_each_fn fn, void *userdata) {
+        http_each_stalled(d->mcp, fn, userdata);
+        http_each_stalled(d->as, fn, userdata);
+}
+
 static void on_count(struct request *r, void *userdata) {
         const struct exchange *x = r->state;
         struct count *c = userdata;
 
-        if (c->step == STEP_ANY || x->step == c->step)
+        if (c->step == STEP_ANY || x->site.step == c->step)
                 c->n++;
 }
 
@@ -346,6 +428,7 @@ uint64_t exchange_n_held(struct demo *d, enum step step) {
         struct count c = { .step = step };
 
         each(d, on_count, &c);
+        each_stalled(d, on_count, &c);
         return c.n;
 }
 
@@ -353,9 +436,19 @@ static void on_release(struct request *r, void *userdata) {
         const struct exchange *x = r->state;
         struct count *c = userdata;
 
-        if ((c->step == STEP_ANY || x->step == c->step) && c->n < c->n_max) {
+        if ((c->step == STEP_ANY || x->site.step == c->step) && c->n < c->n_max) {
                 c->n++;
                 http_resume(r);
+        }
+}
+
+static void on_flow(struct request *r, void *userdata) {
+        const struct exchange *x = r->state;
+        struct count *c = userdata;
+
+        if ((c->step == STEP_ANY || x->site.step == c->step) && c->n < c->n_max) {
+                c->n++;
+                pipe_flow(r->reply.pipe);
         }
 }
 
@@ -363,6 +456,7 @@ unsigned exchange_release(struct demo *d, enum step step, uint64_t n_max) {
         struct count c = { .step = step, .n_max = n_max };
 
         each(d, on_release, &c);
+        each_stalled(d, on_flow, &c);
         return (unsigned)c.n;
 }
 

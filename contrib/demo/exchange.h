@@ -38,6 +38,8 @@ struct plan {
         uint64_t slow_msec;
         uint64_t slow_after_msec;
         char *url;
+        bool stall;
+        bool cut;
         bool hold_before;
         bool hold_after;
         bool drop_before;
@@ -47,15 +49,20 @@ struct plan {
 struct exchange {
         struct demo *demo;
         struct request *request;
-        json_t *record; /* the journal's entry */
+        json_t *record;  /* the journal's entry */
+        json_t *message; /* the JSON of a POST to the MCP server; NULL: none, or not JSON */
         struct plan plan;
-        enum step step;
+        struct fault_site site;
         enum stage stage;
         char label[64]; /* for the log line: the method or grant asked for */
         char note[160]; /* and why it was answered so */
 };
 
 enum http_verdict exchange_on_mcp(struct request *r, void *userdata);
+/* Before the body is read; false: a fault closes the connection. */
+bool exchange_on_mcp_head(struct request *r, void *userdata);
+/* The client of a held request has closed. */
+void exchange_on_left(struct request *r, void *userdata);
 enum http_verdict exchange_on_as(struct request *r, void *userdata);
 
 void exchange_label(struct exchange *x, const char *label); /* of the peer: made printable */

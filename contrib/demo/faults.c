@@ -30,6 +30,7 @@ struct fault_type {
 struct fault {
         char *text; /* as it was added */
         char *arg;
+        char *what;      /* NULL: all of the step */
         uint64_t n_left; /* UINT64_MAX: no end */
         enum fault_kind kind;
         enum step step;
@@ -68,9 +69,18 @@ static const struct fault_type fault_types[FAULT_COUNT] = {
         [FAULT_REDIRECT] = { "redirect", STEP_NEEDED | ARG_TEXT },
         [FAULT_DROP_BEFORE] = { "drop-before", STEP_NEEDED },
         [FAULT_DROP_AFTER] = { "drop-after-request", STEP_NEEDED },
+        [FAULT_DROP_UNREAD] = { "drop-unread", STEP_NEEDED },
+        [FAULT_DROP_REUSED] = { "drop-reused", STEP_NEEDED },
+        [FAULT_STALL] = { "stall", STEP_NEEDED },
+        [FAULT_CUT] = { "cut", STEP_NEEDED },
+        [FAULT_HEADER] = { "header", STEP_NEEDED | ARG_TEXT },
         [FAULT_DEEP_JSON] = { "deep-json", STEP_OPTIONAL | ARG_NUMBER_OPTIONAL },
         [FAULT_SET] = { "set", STEP_NEEDED | ARG_TEXT },
         [FAULT_UNSET] = { "unset", STEP_NEEDED | ARG_TEXT },
+        [FAULT_PRETTY] = { "pretty", STEP_NEEDED },
+        [FAULT_WRONG_ID] = { "wrong-id", STEP_NEEDED | ARG_TEXT_OPTIONAL },
+        [FAULT_BIG] = { "big", STEP_NEEDED | ARG_NUMBER },
+        [FAULT_PLAIN_404] = { "plain-404", STEP_NONE },
         [FAULT_CHALLENGE] = { "challenge", ARG_TEXT },
         [FAULT_NO_CHALLENGE] = { "no-challenge", STEP_NONE },
         [FAULT_LINK_LOCAL_PRM] = { "link-local-prm", ARG_TEXT_OPTIONAL },
@@ -116,8 +126,16 @@ static const char *const usage[] = {
         "redirect:STEP=URL                      307 to URL, without executing",
         "drop-before:STEP                       close the connection, without executing",
         "drop-after-request:STEP                execute, then close without an answer",
+        "drop-unread:mcp                        close as soon as the head is there",
+        "drop-reused:mcp                        the same, not on a new connection",
+        "stall:STEP                             execute, send half, hold until POST /release",
+        "cut:STEP                               execute, send half, chunked, then close",
+        "header:STEP=NAME: VALUE                another header; header:STEP=NAME removes it",
         "deep-json[:STEP][=DEPTH]               deeply nested member in the answer (10000)",
         "set:STEP=MEMBER=JSON, unset:STEP=MEMBER  change a member of the answer",
+        "pretty:mcp, wrong-id:mcp[=JSON]        JSON on many lines; an id nobody asked for",
+        "big:mcp=MIB                            a member of MIB MiB in the result",
+        "plain-404                              a lost session gets 404 without JSON",
         "challenge=TEXT                         WWW-Authenticate; {prm} stands for the URL",
         "no-challenge, link-local-prm[=URL], reject-token, refuse-early",
         "mismatched-resource[=URL], empty-as-list, bearer-methods-query",
@@ -156,6 +174,7 @@ struct faults *faults_new(void) {
 static void fault_done(struct fault *f) {
         free(f->text);
         free(f->arg);
+        free(f->what);
         *f = (struct fault){ 0 };
 }
 
@@ -224,6 +243,7 @@ static char *fault_parse(const char *text, struct fault *ret) {
         char *arg = strchr(copy, '=');
         const char *complaint = NULL;
         char *error = NULL;
+        char *what;
         size_t n_name;
         size_t n_head;
 
@@ -232,6 +252,9 @@ static char *fault_parse(const char *text, struct fault *ret) {
                 complaint = "cannot apply zero times";
         if (arg)
                 *arg++ = '\0';
+        what = strchr(copy, '@');
+        if (what)
+                *what++ = '\0';
         n_head = strlen(copy);
         n_name = strcspn(copy, ":");
         if (complaint) {
@@ -243,12 +266,15 @@ static char *fault_parse(const char *text, struct fault *ret) {
                 error = mem_printf("unknown step '%s' in fault '%s'", copy + n_name + 1, text);
         } else {
                 complaint = needs_check(&fault_types[ret->kind], n_name < n_head, arg);
+                if (!complaint && what && ret->step == STEP_ANY)
+                        complaint = "needs a step before @";
                 if (complaint)
                         error = mem_printf("fault '%s' %s", text, complaint);
         }
         if (!error) {
                 ret->text = mem_string(text);
                 ret->arg = mem_string(arg ? arg : "");
+                ret->what = mem_string(what);
                 if (ret->kind == FAULT_STATUS503 && ret->n_left == UINT64_MAX)
                         ret->n_left = 1;
         }
@@ -280,7 +306,7 @@ bool faults_remove(struct faults *f, const char *text) {
         for (size_t i = f->n; i > 0; i--) {
                 const char *have = f->list[i - 1].text;
 
-                if (strncmp(have, text, n) == 0 && strchr(":=!", have[n])) {
+                if (strncmp(have, text, n) == 0 && strchr(":@=!", have[n])) {
                         remove_at(f, i - 1);
                         found = true;
                 }
@@ -297,14 +323,23 @@ json_t *faults_json(const struct faults *f) {
         return list;
 }
 
-bool faults_next(struct faults *f, enum fault_kind kind, enum step step, size_t *cursor,
-                 const char **ret_arg) {
+static bool same(const char *a, const char *b) {
+        return a && strcmp(a, b) == 0;
+}
+
+static bool applies(const struct fault *f, const struct fault_site *at) {
+        if (f->step != STEP_ANY && f->step != at->step)
+                return false;
+        return !f->what || same(at->verb, f->what) || same(at->method, f->what) ||
+               same(at->path, f->what);
+}
+
+bool faults_next(struct faults *f, enum fault_kind kind, const struct fault_site *at,
+                 size_t *cursor, const char **ret_arg) {
         while (*cursor < f->n) {
                 struct fault *fault = &f->list[(*cursor)++];
 
-                if (fault->kind != kind || fault->n_left == 0)
-                        continue;
-                if (fault->step != STEP_ANY && fault->step != step)
+                if (fault->kind != kind || fault->n_left == 0 || !applies(fault, at))
                         continue;
                 if (fault->n_left != UINT64_MAX)
                         fault->n_left--;
@@ -315,17 +350,18 @@ bool faults_next(struct faults *f, enum fault_kind kind, enum step step, size_t 
         return false;
 }
 
-bool faults_take(struct faults *f, enum fault_kind kind, enum step step, const char **ret_arg) {
+bool faults_take(struct faults *f, enum fault_kind kind, const struct fault_site *at,
+                 const char **ret_arg) {
         size_t cursor = 0;
 
-        return faults_next(f, kind, step, &cursor, ret_arg);
+        return faults_next(f, kind, at, &cursor, ret_arg);
 }
 
-bool faults_take_number(struct faults *f, enum fault_kind kind, enum step step, uint64_t fallback,
-                        uint64_t *ret) {
+bool faults_take_number(struct faults *f, enum fault_kind kind, const struct fault_site *at,
+                        uint64_t fallback, uint64_t *ret) {
         const char *arg;
 
-        if (!faults_take(f, kind, step, &arg))
+        if (!faults_take(f, kind, at, &arg))
                 return false;
         if (!number_parse(arg, UINT32_MAX, ret))
                 *ret = fallback;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this server does wrong on purpose. A fault is written NAME[:STEP][=ARG][!TIMES]: STEP says
- * at which of the steps below it applies, TIMES after how many uses it is over.
+ * What this server does wrong on purpose. A fault is written NAME[:STEP[@WHAT]][=ARG][!TIMES]: STEP
+ * says at which of the steps below it applies, WHAT to which of its requests (an HTTP method, a
+ * JSON-RPC method, or a path), TIMES after how many uses it is over.
  */
 #pragma once
 
@@ -40,10 +41,19 @@ enum fault_kind {
         FAULT_REDIRECT,
         FAULT_DROP_BEFORE,
         FAULT_DROP_AFTER,
+        FAULT_DROP_UNREAD,
+        FAULT_DROP_REUSED,
+        FAULT_STALL,
+        FAULT_CUT,
+        FAULT_HEADER,
         /* of what is said; the step is optional where there is a choice */
         FAULT_DEEP_JSON,
         FAULT_SET,
         FAULT_UNSET,
+        FAULT_PRETTY,
+        FAULT_WRONG_ID,
+        FAULT_BIG,
+        FAULT_PLAIN_404,
         FAULT_CHALLENGE,
         FAULT_NO_CHALLENGE,
         FAULT_LINK_LOCAL_PRM,
@@ -78,6 +88,14 @@ enum fault_kind {
         FAULT_COUNT,
 };
 
+/* Which request it is that something may go wrong with. */
+struct fault_site {
+        enum step step;
+        const char *verb;   /* of HTTP */
+        const char *method; /* of JSON-RPC; NULL: none, or not known yet */
+        const char *path;
+};
+
 struct faults;
 
 struct faults *faults_new(void);
@@ -95,12 +113,13 @@ const char *const *faults_usage(void);
  * Whether the fault applies now; if so one use of it is spent. ret_arg may be NULL; what it gets is
  * "" without an argument, and stays valid until the next faults_add, _remove or _clear.
  */
-bool faults_take(struct faults *f, enum fault_kind kind, enum step step, const char **ret_arg);
-/* The same for faults that may apply several at once: *cursor begins at 0. */
-bool faults_next(struct faults *f, enum fault_kind kind, enum step step, size_t *cursor,
+bool faults_take(struct faults *f, enum fault_kind kind, const struct fault_site *at,
                  const char **ret_arg);
-bool faults_take_number(struct faults *f, enum fault_kind kind, enum step step, uint64_t fallback,
-                        uint64_t *ret);
+/* The same for faults that may apply several at once: *cursor begins at 0. */
+bool faults_next(struct faults *f, enum fault_kind kind, const struct fault_site *at,
+                 size_t *cursor, const char **ret_arg);
+bool faults_take_number(struct faults *f, enum fault_kind kind, const struct fault_site *at,
+                        uint64_t fallback, uint64_t *ret);
 
 const char *step_name(enum step step);
 bool step_parse(const char *name, size_t n, enum step *ret);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,15 +26,33 @@
 #define HEADERS_LOGGED_MAX 48U
 #define TRUNCATED_BY 1024U
 #define BLOCK_BYTES 32768U
+#define EVENTS_AT_ONCE 64
 
 struct service {
         struct MHD_Daemon *daemon;
         struct request *waiting;
+        struct connection *lines;
         http_handler_fn handler;
+        http_head_fn head_fn;
+        http_each_fn left_fn;
         void *userdata;
-        int epoll_fd;
+        uint64_t n_lines; /* ever */
+        size_t body_max;
+        int epoll_fd; /* over MHD's own, and over the connections, whose ends MHD does not see
+                         while they are suspended */
         uint16_t port;
         bool stopping;
+};
+
+struct connection {
+        struct service *service;
+        struct connection *next;
+        struct connection *prev;
+        struct request *request; /* the one under way */
+        uint64_t number;
+        uint64_t n_requests;
+        int fd;
+        bool left; /* the client has closed its side */
 };
 
 /* What a reply that is not simply a buffer sends; lives as long as the MHD response. */
@@ -44,12 +63,65 @@ struct stream {
         bool broken;      /* end by closing the connection */
 };
 
+static void line_open(struct service *s, int fd, void **ret) {
+        struct connection *c = mem_new(sizeof(*c));
+        struct epoll_event event = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c };
+
+        c->service = s;
+        c->fd = fd;
+        c->number = ++s->n_lines;
+        c->next = s->lines;
+        if (c->next)
+                c->next->prev = c;
+        s->lines = c;
+        (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+        *ret = c;
+}
+
+static void line_close(struct connection *c) {
+        (void)epoll_ctl(c->service->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+        if (c->prev)
+                c->prev->next = c->next;
+        else
+                c->service->lines = c->next;
+        if (c->next)
+                c->next->prev = c->prev;
+        free(c);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+        const union MHD_ConnectionInfo *info;
+
+        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+                info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+                line_open(cls, info->connect_fd, context);
+        } else if (*context) {
+                line_close(*context);
+                *context = NULL;
+        }
+}
+
+static void on_line_end(struct connection *c) {
+        struct request *r = c->request;
+
+        c->left = true;
+        if (r && r->reply.pipe)
+                pipe_break(r->reply.pipe);
+        else if (r && r->waiting && c->service->left_fn)
+                c->service->left_fn(r, c->service->userdata);
+}
+
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection) {
         struct request *r = mem_new(sizeof(*r));
         size_t n_path = strcspn(uri, "?");
 
         r->service = cls;
         r->connection = connection;
+        r->line = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                          ->socket_context;
+        r->line->request = r;
+        r->line->n_requests++;
         r->target = mem_string(uri);
         r->path = mem_copy(uri, n_path);
         if (uri[n_path] == '?')
@@ -63,6 +135,7 @@ void reply_clear(struct request *r) {
                 free(r->reply.headers[i].value);
         }
         free(r->reply.body);
+        r->reply.pipe = pipe_detach(r->reply.pipe);
         r->reply = (struct reply){ 0 };
 }
 
@@ -94,6 +167,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
                 return;
         if (r->waiting)
                 waiting_remove(r);
+        r->line->request = NULL;
+        r->reply.pipe = pipe_detach(r->reply.pipe); /* its writer still finds what r has */
         if (r->state_free)
                 r->state_free(r->state);
         reply_clear(r);
@@ -158,6 +233,8 @@ static enum MHD_Result reply_send(struct request *r) {
                                                            MHD_RESPMEM_MUST_FREE);
                 if (response)
                         r->reply.body = NULL;
+        } else if (r->reply.shape == REPLY_PIPE) {
+                response = pipe_response(r->reply.pipe);
         } else {
                 response = response_stream(&r->reply);
         }
@@ -168,6 +245,8 @@ static enum MHD_Result reply_send(struct request *r) {
                                               r->reply.headers[i].value);
         result = MHD_queue_response(r->connection, r->reply.status, response);
         MHD_destroy_response(response);
+        if (r->line->left && r->reply.pipe)
+                pipe_break(r->reply.pipe);
         return result;
 }
 
@@ -182,6 +261,8 @@ static enum MHD_Result request_handle(struct request *r) {
                 return MHD_NO;
         waiting_add(r);
         MHD_suspend_connection(r->connection);
+        if (r->line->left && r->service->left_fn)
+                r->service->left_fn(r, r->service->userdata);
         return MHD_YES;
 }
 
@@ -191,11 +272,13 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection, c
         struct request *r = *con_cls;
 
         if (!r->method) {
+                const struct service *s = r->service;
+
                 r->method = mem_string(method);
-                return MHD_YES;
+                return s->head_fn && !s->head_fn(r, s->userdata) ? MHD_NO : MHD_YES;
         }
         if (*upload_data_size > 0) {
-                if (r->body.n + *upload_data_size > HTTP_BODY_MAX)
+                if (r->body.n + *upload_data_size > r->service->body_max)
                         r->too_large = true; /* read on, keep nothing more, answer 413 */
                 else
                         text_add(&r->body, upload_data, *upload_data_size);
@@ -228,9 +311,16 @@ static int listen_loopback(uint16_t port, uint16_t *ret_port) {
         return fd;
 }
 
+/* MHD's descriptor inside one of ours; false: the system has no more of them. */
+static bool epoll_begin(struct service *s) {
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
+
+        return info && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, info->epoll_fd, &event) == 0;
+}
+
 struct service *http_service_new(uint16_t port, http_handler_fn handler, void *userdata) {
         struct service *s = mem_new(sizeof(*s));
-        const union MHD_DaemonInfo *info;
         int fd = listen_loopback(port, &s->port);
 
         if (fd < 0) {
@@ -240,23 +330,26 @@ struct service *http_service_new(uint16_t port, http_handler_fn handler, void *u
         }
         s->handler = handler;
         s->userdata = userdata;
+        s->body_max = HTTP_BODY_MAX;
+        s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         s->daemon = MHD_start_daemon(
                 MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, s,
                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
-                MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
-                CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+                on_connection, s, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
                 MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC, MHD_OPTION_END);
-        info = s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-        if (!info) {
+        if (s->epoll_fd < 0 || !s->daemon || !epoll_begin(s)) {
                 if (s->daemon)
                         MHD_stop_daemon(s->daemon);
                 else
                         (void)close(fd);
+                if (s->epoll_fd >= 0)
+                        (void)close(s->epoll_fd);
                 free(s);
                 errno = EIO;
                 return NULL;
         }
-        s->epoll_fd = info->epoll_fd;
         return s;
 }
 
@@ -265,6 +358,7 @@ struct service *http_service_free(struct service *s) {
                 return NULL;
         http_service_stop(s);
         MHD_stop_daemon(s->daemon);
+        (void)close(s->epoll_fd);
         free(s);
         return NULL;
 }
@@ -273,7 +367,22 @@ void http_service_stop(struct service *s) {
         s->stopping = true;
         while (s->waiting)
                 http_resume(s->waiting);
+        for (struct connection *c = s->lines; c; c = c->next)
+                if (c->request && c->request->reply.pipe)
+                        pipe_break(c->request->reply.pipe);
         http_service_run(s);
+}
+
+void http_service_on_head(struct service *s, http_head_fn fn) {
+        s->head_fn = fn;
+}
+
+void http_service_on_left(struct service *s, http_each_fn fn) {
+        s->left_fn = fn;
+}
+
+void http_service_body_max(struct service *s, size_t body_max) {
+        s->body_max = body_max;
 }
 
 uint16_t http_service_port(const struct service *s) {
@@ -285,7 +394,22 @@ int http_service_fd(const struct service *s) {
 }
 
 void http_service_run(struct service *s) {
+        struct epoll_event events[EVENTS_AT_ONCE];
+        int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, 0);
+
+        for (int i = 0; i < n; i++)
+                if (events[i].data.ptr)
+                        on_line_end(events[i].data.ptr);
         (void)MHD_run(s->daemon);
+}
+
+unsigned http_service_close_idle(struct service *s) {
+        unsigned n = 0;
+
+        for (struct connection *c = s->lines; c; c = c->next)
+                if (!c->request && shutdown(c->fd, SHUT_RDWR) == 0)
+                        n++;
+        return n;
 }
 
 int http_service_timeout(const struct service *s, uint64_t now_msec) {
@@ -315,10 +439,24 @@ void http_each_waiting(struct service *s, http_each_fn fn, void *userdata) {
         }
 }
 
+void http_each_stalled(struct service *s, http_each_fn fn, void *userdata) {
+        for (struct connection *c = s->lines; c; c = c->next)
+                if (c->request && c->request->reply.pipe && pipe_stalled(c->request->reply.pipe))
+                        fn(c->request, userdata);
+}
+
 void http_resume(struct request *r) {
         waiting_remove(r);
         r->deadline_msec = 0;
         MHD_resume_connection(r->connection);
+}
+
+uint64_t request_connection(const struct request *r) {
+        return r->line->number;
+}
+
+uint64_t request_nth(const struct request *r) {
+        return r->line->n_requests;
 }
 
 const char *request_header(const struct request *r, const char *name) {
@@ -377,6 +515,35 @@ void reply_header(struct request *r, const char *name, const char *format, ...) 
         h = &r->reply.headers[r->reply.n_headers++];
         h->name = mem_string(name);
         h->value = value;
+}
+
+void reply_header_set(struct request *r, const char *name, const char *value) {
+        struct reply *reply = &r->reply;
+
+        for (size_t i = reply->n_headers; i > 0; i--) {
+                struct reply_header *h = &reply->headers[i - 1];
+
+                if (strcasecmp(h->name, name) != 0)
+                        continue;
+                free(h->name);
+                free(h->value);
+                *h = reply->headers[--reply->n_headers];
+        }
+        if (value[0])
+                reply_header(r, name, "%s", value);
+}
+
+struct pipe *reply_pipe(struct request *r, unsigned status, const char *type, uint64_t size) {
+        free(r->reply.body);
+        r->reply.body = NULL;
+        r->reply.n_body = 0;
+        r->reply.status = status;
+        r->reply.shape = REPLY_PIPE;
+        r->reply.pipe = pipe_detach(r->reply.pipe);
+        r->reply.pipe = pipe_new(r->connection, size);
+        if (type)
+                reply_header(r, "Content-Type", "%s", type);
+        return r->reply.pipe;
 }
 
 void reply_take(struct request *r, unsigned status, const char *type, char *body, size_t n) {

@@ -12,11 +12,14 @@
 #define RING 1024U
 #define BODY_KEPT_MAX 16384U
 #define SECRETS_MAX 100000U
+#define METHODS_MAX 256U
 
 struct journal {
         json_t *ring[RING];
         json_t *secrets[SECRET_COUNT]; /* objects used as sets, in order of arrival */
+        json_t *methods;               /* how often each was asked for */
         uint64_t n_entries;
+        uint64_t start_msec;
         uint64_t requests[STEP_COUNT];
         uint64_t bodies[STEP_COUNT];
         uint64_t counters[COUNTER_COUNT];
@@ -38,6 +41,12 @@ static const char *const counter_names[COUNTER_COUNT] = {
         [COUNT_REUSE_DETECTED] = "reuse_detected",
         [COUNT_FAMILIES_REVOKED] = "families_revoked",
         [COUNT_REVOCATIONS] = "revocations",
+        [COUNT_CLIENTS_LEFT] = "clients_left",
+        [COUNT_SESSIONS_OPENED] = "sessions_opened",
+        [COUNT_SESSIONS_DELETED] = "sessions_deleted",
+        [COUNT_STREAMS_OPENED] = "streams_opened",
+        [COUNT_STREAMS_LEFT] = "streams_left",
+        [COUNT_STREAMS_RESUMED] = "streams_resumed",
 };
 
 static const char *const secret_names[SECRET_COUNT] = {
@@ -53,6 +62,8 @@ struct journal *journal_new(void) {
 
         for (unsigned i = 0; i < SECRET_COUNT; i++)
                 j->secrets[i] = json_object();
+        j->methods = json_object();
+        j->start_msec = clock_msec();
         return j;
 }
 
@@ -63,6 +74,7 @@ struct journal *journal_free(struct journal *j) {
                 json_decref(j->ring[i]);
         for (unsigned i = 0; i < SECRET_COUNT; i++)
                 json_decref(j->secrets[i]);
+        json_decref(j->methods);
         free(j);
         return NULL;
 }
@@ -89,6 +101,21 @@ bool counter_parse(const char *name, enum counter *ret) {
         return false;
 }
 
+void journal_method(struct journal *j, const char *method) {
+        json_int_t n = json_integer_value(json_object_get(j->methods, method));
+
+        if (n > 0 || json_object_size(j->methods) < METHODS_MAX)
+                (void)json_object_set_new(j->methods, method, json_integer(n + 1));
+}
+
+uint64_t journal_n_method(const struct journal *j, const char *method) {
+        return (uint64_t)json_integer_value(json_object_get(j->methods, method));
+}
+
+json_int_t journal_msec(const struct journal *j) {
+        return (json_int_t)(clock_msec() - j->start_msec);
+}
+
 void journal_secret(struct journal *j, enum secret_kind kind, const char *value) {
         if (value && *value && json_object_size(j->secrets[kind]) < SECRETS_MAX)
                 (void)json_object_set_new(j->secrets[kind], value, json_true());
@@ -104,6 +131,9 @@ json_t *journal_request(struct journal *j, const struct request *r, enum step st
         if (r->body.n > 0)
                 j->bodies[step]++;
         json_object_set_new(entry, "seq", json_integer((json_int_t)j->n_entries));
+        json_object_set_new(entry, "msec", json_integer(journal_msec(j)));
+        json_object_set_new(entry, "connection", json_integer((json_int_t)request_connection(r)));
+        json_object_set_new(entry, "nth", json_integer((json_int_t)request_nth(r)));
         json_object_set_new(entry, "step", json_string(step_name(step)));
         json_object_set_new(entry, "method", json_string(r->method));
         json_object_set_new(entry, "path", json_string(r->path));
@@ -141,6 +171,7 @@ json_t *journal_json(const struct journal *j, size_t n_log) {
         for (uint64_t i = j->n_entries - n; i < j->n_entries; i++)
                 json_array_append(log, j->ring[i % RING]);
         json_object_set_new(all, "requests", requests);
+        json_object_set_new(all, "methods", json_deep_copy(j->methods));
         json_object_set_new(all, "counters", counters);
         json_object_set_new(all, "bodies_seen", bodies);
         json_object_set_new(all, "log", log);

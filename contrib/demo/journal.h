@@ -26,6 +26,12 @@ enum counter {
         COUNT_REUSE_DETECTED,
         COUNT_FAMILIES_REVOKED,
         COUNT_REVOCATIONS,
+        COUNT_CLIENTS_LEFT, /* while their request was held */
+        COUNT_SESSIONS_OPENED,
+        COUNT_SESSIONS_DELETED,
+        COUNT_STREAMS_OPENED,
+        COUNT_STREAMS_LEFT, /* by the client, before they were at their end */
+        COUNT_STREAMS_RESUMED,
         COUNTER_COUNT,
 };
 
@@ -43,6 +49,10 @@ struct journal;
 struct journal *journal_new(void);
 struct journal *journal_free(struct journal *j);
 void journal_count(struct journal *j, enum counter counter);
+/* What was asked of the MCP server: a JSON-RPC method, "response", "batch", or the HTTP method. */
+void journal_method(struct journal *j, const char *method);
+uint64_t journal_n_method(const struct journal *j, const char *method);
+json_int_t journal_msec(const struct journal *j); /* since the start, as in the log */
 void journal_secret(struct journal *j, enum secret_kind kind, const char *value);
 /* A new entry for the request, the caller's reference; status and note are filled in later. */
 json_t *journal_request(struct journal *j, const struct request *r, enum step step)
@@ -50,6 +60,6 @@ json_t *journal_request(struct journal *j, const struct request *r, enum step st
 uint64_t journal_n_requests(const struct journal *j, enum step step);
 uint64_t journal_counter(const struct journal *j, enum counter counter);
 bool counter_parse(const char *name, enum counter *ret);
-/* {"requests", "counters", "bodies_seen", "log"}; the log holds the newest n_log entries. */
+/* What GET /stats tells of it; the log holds the newest n_log entries. */
 json_t *journal_json(const struct journal *j, size_t n_log);
 json_t *journal_secrets_json(const struct journal *j);

@@ -100,6 +100,8 @@ static bool demo_listen(struct demo *d) {
         d->mcp = listen_on(o->port, "MCP port", exchange_on_mcp, d, &d->mcp_origin);
         if (!d->mcp)
                 return false;
+        http_service_on_head(d->mcp, exchange_on_mcp_head);
+        http_service_on_left(d->mcp, exchange_on_left);
         d->as = listen_on(o->as_port, "authorization server port", exchange_on_as, d,
                           &d->as_origin);
         if (!d->as)

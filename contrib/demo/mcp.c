@@ -12,7 +12,6 @@
 
 #define PRM_PATH "/.well-known/oauth-protected-resource"
 #define PROTOCOL_VERSION "2025-11-25"
-#define JSON_FLAGS JSON_REJECT_DUPLICATES
 
 enum {
         RPC_PARSE_ERROR = -32700,
@@ -302,12 +301,10 @@ static void handle_post(struct exchange *x, const char *scope, const json_t *mes
 static void handle_resource(struct exchange *x) {
         struct request *r = x->request;
         const char *origin = request_header(r, "Origin");
-        json_t *message = NULL;
+        const json_t *message = x->message;
         const char *scope = NULL;
         struct url u;
 
-        if (strcmp(r->method, "POST") == 0 && r->body.n > 0)
-                message = json_loadb(r->body.p, r->body.n, JSON_FLAGS, NULL);
         exchange_label(x, json_string_value(json_object_get(message, "method")));
         if (origin && (!url_split(origin, &u) || !url_loopback(&u)))
                 reply_text(r, 403, "text/plain", "foreign Origin\n");
@@ -321,12 +318,11 @@ static void handle_resource(struct exchange *x) {
                 reply_text(r, 405, "text/plain", "no stream here\n");
                 reply_header(r, "Allow", "POST, DELETE");
         }
-        json_decref(message);
 }
 
 void mcp_handle(struct exchange *x) {
-        if (x->step == STEP_PRM)
+        if (x->site.step == STEP_PRM)
                 handle_prm(x);
-        else if (x->step == STEP_MCP)
+        else if (x->site.step == STEP_MCP)
                 handle_resource(x);
 }

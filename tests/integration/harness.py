@@ -166,6 +166,10 @@ class Demo:
         if not reached:
             raise AssertionError(f"the demo server did not reach {conditions}: {self.stats()}")
 
+    def close_idle(self):
+        """Closes the MCP connections that are idle now; how many that were."""
+        return self.ask("POST", "/close-idle", {})["closed"]
+
     def expire(self):
         return self.ask("POST", "/expire", {"access": True})
 
