@@ -78,3 +78,7 @@
 
 /* The bridge */
 #define LIMIT_MESSAGE_DEPTH 512 /* nesting of a message that is relayed */
+#define LIMIT_TOOLS 10000       /* with arguments that go into the head, remembered at once */
+#define LIMIT_CATALOG_BYTES (16 * 1024 * 1024)
+#define LIMIT_TOOL_HEADERS 128  /* of one tool */
+#define LIMIT_SCHEMA_LEVELS 128 /* of a tool's schema; a property is two */
