@@ -2,8 +2,8 @@
 /*
  * What the bridge remembers of the server's tools: which argument goes into which header field
  * (x-mcp-header of 2026-07-28), and which tools the host is not to see. A tool whose annotation is
- * invalid, or cannot be kept, is cut out of the list before the host sees it, for a call of it would
- * lack what the server asks for. All other bytes of a list are relayed as they came.
+ * invalid, or cannot be kept, is cut out of the list before the host sees it, for a call of it
+ * would lack what the server asks for. All other bytes of a list are relayed as they came.
  */
 #pragma once
 

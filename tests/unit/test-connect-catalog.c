@@ -271,14 +271,13 @@ static void a_glob_matches_names(void **state) {
 static void headers_are_remembered_with_their_paths(void **state) {
         const struct catalog_tool *t;
 
-        judge(
-                *state,
-                PROPERTIES(
-                        "\"a\":" STRING(
-                                "One") ",\"\\u0062\":" PROPERTIES("\"c.d\":{\"type\":\"integer\","
-                                                                  "\"x-mcp-header\":\"Two\"},\"e\":"
-                                                                  "{}") ",\"f\":" STRING("Three")),
-                NULL);
+        judge(*state,
+              "{\"properties\":{\"a\":" STRING(
+                      "One") ","
+                             "\"\\u0062\":{\"properties\":{\"e\":{},\"c.d\":" STRING(
+                                     "Two") "}},"
+                                            "\"f\":" STRING("Three") "}}",
+              NULL);
         t = catalog_find(*state, "t");
         assert_non_null(t);
         assert_int_equal(t->n_headers, 3);
@@ -309,8 +308,10 @@ static void a_new_list_replaces_what_was_known(void **state) {
 
 static void in_older_revisions_the_annotation_means_nothing(void **state) {
         static const char list[] =
-                "{\"tools\":[{\"name\":\"t\",\"inputSchema\":" PROPERTIES("\"a\":" STRING(
-                        "")) "},{\"name\":\"u\",\"inputSchema\":" PROPERTIES("\"a\":" STRING("A")) "}]}";
+                "{\"tools\":[{\"name\":\"t\",\"inputSchema\":{"
+                "\"properties\":{\"a\":" STRING("") "}}},"
+                                                    "{\"name\":\"u\",\"inputSchema\":{"
+                                                    "\"properties\":{\"a\":" STRING("A") "}}}]}";
         AUTO_BUF struct buf told = BUF_INIT;
         AUTO_BUF struct buf out = BUF_INIT;
 
@@ -419,12 +420,14 @@ static void a_bounded_number_of_bytes_is_remembered(void **state) {
 }
 
 static int take_once(void *userdata) {
-        static const char
-                list[] =
-                        "{\"tools\":[{\"name\":\"ignored\"},{\"name\":\"bad\","
-                        "\"inputSchema\":" PROPERTIES("\"a\":" STRING("A") ",\"b\":" STRING("A")) "},{\"name\":\"good\",\"inputSchema\":" PROPERTIES(
-                                "\"a\":" STRING("A") ",\"b\":" PROPERTIES(
-                                        "\"c\":" STRING("B"))) "}]}";
+        static const char list[] =
+                "{\"tools\":[{\"name\":\"ignored\"},"
+                "{\"name\":\"bad\",\"inputSchema\":{\"properties\":{"
+                "\"a\":" STRING("A") ",\"b\":" STRING(
+                        "A") "}}},"
+                             "{\"name\":\"good\",\"inputSchema\":{\"properties\":{"
+                             "\"a\":" STRING("A") ",\"b\":{\"properties\":{"
+                                                  "\"c\":" STRING("B") "}}}}}]}";
         AUTO_CATALOG struct catalog *c = catalog_new();
         AUTO_BUF struct buf out = BUF_INIT;
         int r;
