@@ -238,9 +238,9 @@ static void on_message(mcpb_client *c, const json_t *m) {
 static int take(mcpb_client *c) {
         mcpb_error err = MCPB_ERROR_INIT;
         int n = client_fill(c, &err);
-        int r = n;
+        int r = n == -ENOMEM ? n : 1;
 
-        while (r > 0) {
+        while (r > 0) { /* also what came behind the greeting, and before the end */
                 AUTO_JSON json_t *m = NULL;
 
                 r = client_next(c, &m, &err);
@@ -249,6 +249,8 @@ static int take(mcpb_client *c) {
                 if (c->link != LINK_OPEN)
                         return -EPIPE;
         }
+        if (r == 0 && n < 0)
+                r = n;
         if (r == -EPIPE || r == -ECONNRESET) {
                 c->reset |= r == -ECONNRESET;
                 lost(c);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/limits.h"
 #include "oom.h"
 #include "submit-rig.h"
 
@@ -45,6 +46,40 @@ static void what_may_be_is_sent_again_and_the_rest_is_told(void **state) {
         assert_string_equal(t[1].code, "retry");
         assert_int_equal(t[2].r, 0);
         assert_int_equal(t[3].r, 0);
+        submit_end(c);
+}
+
+#define N_MANY (LIMIT_REQUESTS_PER_CLIENT + 6)
+
+static void script_dies_under_many(struct fake *f) {
+        int fd = fake_accept_open(f);
+        int last = 0;
+
+        for (int i = 0; i < LIMIT_REQUESTS_PER_CLIENT; i++)
+                (void)take_request(fd, "token.get");
+        (void)close(fd);
+        fd = fake_accept_open(f);
+        for (int i = 0; i < N_MANY; i++) {
+                int id = take_request(fd, "token.get");
+
+                require(id > last);
+                last = id;
+                say_answer(fd, id, TOKEN);
+        }
+        fake_expect_end(fd);
+}
+
+static void in_the_order_in_which_it_was_submitted(void **state) {
+        struct told t[N_MANY] = { 0 };
+        mcpb_client *c;
+
+        fake_run(&fake, script_dies_under_many);
+        c = fake_client();
+        for (int i = 0; i < N_MANY; i++)
+                submit_token(c, &t[i]);
+        until_told(c, N_MANY);
+        for (int i = 0; i < N_MANY; i++)
+                assert_int_equal(t[i].r, 0);
         submit_end(c);
 }
 
@@ -193,6 +228,33 @@ static void an_error_of_the_connection_ends_all(void **state) {
         submit_end(c);
 }
 
+static void script_refuses_in_between(struct fake *f) {
+        int fd = fake_accept_open(f);
+
+        fake_say(fd,
+                 "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1024,\"message\":\"full\","
+                 "\"data\":{\"code\":\"busy\"}}}\n");
+        (void)close(fd);
+        fd = fake_accept_open(f);
+        serve(fd, "server.list", "\"result\":{}");
+        fake_expect_end(fd);
+}
+
+static void but_what_was_said_before_concerns_no_call(void **state) {
+        struct told t = { 0 };
+        struct pollfd p = { .events = POLLRDHUP };
+        mcpb_client *c;
+
+        fake_run(&fake, script_refuses_in_between);
+        c = fake_client();
+        p.fd = mcpb_client_fd(c);
+        assert_int_equal(poll(&p, 1, 20000), 1);
+        submit(c, "server.list", &t);
+        until_told(c, 1);
+        assert_int_equal(t.r, 0);
+        submit_end(c);
+}
+
 static void script_speaks_nonsense(struct fake *f) {
         int fd = fake_accept_open(f);
 
@@ -331,6 +393,8 @@ static int in_the_child(mcpb_client *c) {
                 return 1;
         if (mcpb_broker_lock(c, NULL) < 0 || mcpb_dispatch(c) < 0 || n_told > 0)
                 return 2;
+        if (mcpb_client_timeout(c) != -1) /* it waits for nothing of the parent's */
+                return 3;
         (void)mcpb_client_free(c);
         return 0;
 }
@@ -414,11 +478,13 @@ static void out_of_memory_is_told_wherever_it_strikes(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(what_may_be_is_sent_again_and_the_rest_is_told),
+                TEST(in_the_order_in_which_it_was_submitted),
                 TEST(and_not_more_than_once),
                 TEST(a_request_that_was_not_read_whole_is_sent_again),
                 TEST(an_answer_may_be_cut_anywhere),
                 TEST(the_next_daemon_is_asked_when_one_stops),
                 TEST(an_error_of_the_connection_ends_all),
+                TEST(but_what_was_said_before_concerns_no_call),
                 TEST(and_so_does_what_is_no_message),
                 TEST(a_daemon_that_always_closes_is_not_tried_for_ever),
                 TEST(the_end_of_an_idle_connection_is_noticed),

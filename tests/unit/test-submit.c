@@ -467,10 +467,14 @@ static void script_two_and_more(struct fake *f) {
         int fd = fake_accept_open(f);
         int first = take_request(fd, "server.list");
         int second = take_request(fd, "m");
+        char lines[256];
 
-        /* both at once, so that both are done when the first is told */
-        say_answer(fd, second, "\"result\":{}");
-        say_answer(fd, first, "\"result\":{}");
+        /* At once, so that the second is still to be told when the first frees the client. */
+        (void)snprintf(lines, sizeof(lines),
+                       "{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":{}}\n"
+                       "{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":{}}\n",
+                       first, second);
+        fake_say(fd, lines);
         serve(fd, "broker.status", "\"result\":{\"inside\":1}");
         (void)take_request(fd, "server.show");
         fake_expect_end(fd);
@@ -487,6 +491,7 @@ static void and_even_free_it(void **state) {
         while (i.c)
                 turn(i.c);
         assert_int_equal(i.told.order, 0);
+        assert_int_equal(t.order, 0);
         submit_end(NULL);
 }
 
