@@ -27,16 +27,7 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
         return r;
 }
 
-struct fixture {
-        sd_event *event;
-        struct http *http;
-        struct badserver *server;
-        unsigned n_ends;
-        enum fetch_outcome outcome; /* of the last */
-        enum fetch_failure failure;
-        unsigned status;
-        uint64_t n_bytes;
-};
+static uint64_t n_bytes; /* of bodies */
 
 static const struct badserver_manners fine = { .answer = OK "Content-Length: 4\r\n\r\nbody",
                                                .then = BAD_HANG };
@@ -51,47 +42,20 @@ static void new_client(struct fixture *f, unsigned connect_msec) {
 }
 
 static int set_up(void **state) {
-        struct fixture *f = calloc(1, sizeof(*f));
-
-        assert_non_null(f);
         later = 0;
-        assert_int_equal(loop_new(&f->event), 0);
-        new_client(f, 0);
-        f->server = badserver_new(f->event, &fine);
-        *state = f;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        struct fixture *f = *state;
-
-        f->http = http_free(f->http);
-        f->server = badserver_free(f->server);
-        f->event = loop_free(f->event);
-        free(f);
+        n_bytes = 0;
+        (void)fixture_set_up(state, &fine);
+        new_client(*state, 0);
         return 0;
 }
 
 static int on_body(struct http_stream *s, const char *data, size_t len, void *userdata) {
-        struct fixture *f = userdata;
-
-        f->n_bytes += len;
+        n_bytes += len;
         return 0;
 }
 
-static void take(struct fixture *f, const struct fetch_answer *a) {
-        f->n_ends++;
-        f->outcome = a->outcome;
-        f->failure = a->failure;
-        f->status = a->status;
-}
-
 static void on_end(struct http_stream *s, struct fetch_answer *a, void *userdata) {
-        take(userdata, a);
-}
-
-static void on_done(struct fetch_answer *a, void *userdata) {
-        take(userdata, a);
+        fixture_on_done(a, userdata);
 }
 
 static const struct http_stream_ops ops = { .on_body = on_body, .on_end = on_end };
@@ -118,8 +82,8 @@ static struct http_stream *open_stream(struct fixture *f, const char *method) {
 }
 
 /* A request that has no end of its own is a failure here, and not a test that hangs. */
-static void run_until(struct fixture *f, unsigned n_ends) {
-        while (f->n_ends < n_ends)
+static void run_until(struct fixture *f, unsigned n_done) {
+        while (f->n_done < n_done)
                 assert_true(sd_event_run(f->event, PATIENCE_USEC) > 0);
 }
 
@@ -130,12 +94,12 @@ static void settle(struct fixture *f) {
 
 static void request(struct fixture *f, const char *method) {
         (void)open_stream(f, method);
-        run_until(f, f->n_ends + 1);
+        run_until(f, f->n_done + 1);
 }
 
 static void assert_answered(const struct fixture *f) {
-        assert_int_equal(f->outcome, FETCH_ANSWERED);
-        assert_int_equal(f->status, 200);
+        assert_int_equal(f->answer.outcome, FETCH_ANSWERED);
+        assert_int_equal(f->answer.status, 200);
 }
 
 static void assert_seen(const struct fixture *f, unsigned n_connections, unsigned n_requests) {
@@ -157,8 +121,8 @@ static void requests_share_a_connection(void **state) {
         }
         q = make_request(f, "POST");
         q.body_max = 100;
-        assert_int_equal(http_fetch(f->http, &q, on_done, f), 0);
-        run_until(f, f->n_ends + 1);
+        assert_int_equal(http_fetch(f->http, &q, fixture_on_done, f), 0);
+        run_until(f, f->n_done + 1);
         assert_answered(f);
         assert_seen(f, 1, ARRAY_SIZE(methods) + 1);
 }
@@ -170,7 +134,7 @@ static void an_answer_under_way_keeps_its_connection_for_itself(void **state) {
 
         badserver_set(f->server, &half);
         (void)open_stream(f, "GET");
-        while (f->n_bytes < 4)
+        while (n_bytes < 4)
                 assert_true(sd_event_run(f->event, PATIENCE_USEC) > 0);
         badserver_set(f->server, &fine);
         request(f, "POST");
@@ -186,7 +150,7 @@ static void what_is_closed_in_between_is_not_used_again(void **state) {
 
         badserver_set(f->server, &half);
         s = open_stream(f, "GET");
-        while (f->n_bytes < 4)
+        while (n_bytes < 4)
                 assert_true(sd_event_run(f->event, PATIENCE_USEC) > 0);
         assert_null(http_stream_close(s));
         badserver_set(f->server, &fine);
@@ -220,8 +184,8 @@ static void each_request_is_judged_by_its_own_rule(void **state) {
         q.allow = ADDRESS_PUBLIC | ADDRESS_PRIVATE;
         assert_int_equal(http_stream_open(f->http, &q, &ops, f, &s), 0);
         run_until(f, 2);
-        assert_int_equal(f->outcome, FETCH_NOT_SENT);
-        assert_int_equal(f->failure, FETCH_FAILURE_ADDRESS);
+        assert_int_equal(f->answer.outcome, FETCH_NOT_SENT);
+        assert_int_equal(f->answer.failure, FETCH_FAILURE_ADDRESS);
         assert_seen(f, 1, 1);
 }
 
@@ -241,8 +205,8 @@ static void a_stale_connection_makes_no_request_be_sent_twice(void **state) {
                 assert_answered(f);
                 badserver_set(f->server, &gone);
                 request(f, methods[i / ARRAY_SIZE(ends)]);
-                assert_int_equal(f->outcome, FETCH_NO_ANSWER);
-                assert_int_equal(f->failure, FETCH_FAILURE_CUT);
+                assert_int_equal(f->answer.outcome, FETCH_NO_ANSWER);
+                assert_int_equal(f->answer.failure, FETCH_FAILURE_CUT);
                 settle(f);
                 n++;
                 assert_seen(f, n, 2 * n);
@@ -267,8 +231,8 @@ static void nor_does_it_go_to_another_that_waits(void **state) {
         run_until(f, 2);
         badserver_set(f->server, &gone);
         request(f, "POST");
-        assert_int_equal(f->outcome, FETCH_NO_ANSWER);
-        assert_int_equal(f->failure, FETCH_FAILURE_CUT);
+        assert_int_equal(f->answer.outcome, FETCH_NO_ANSWER);
+        assert_int_equal(f->answer.failure, FETCH_FAILURE_CUT);
         settle(f);
         assert_seen(f, 2, 3);
 }
@@ -281,10 +245,10 @@ static void a_fetch_is_not_sent_twice_either(void **state) {
         request(f, "POST");
         badserver_set(f->server, &gone);
         q.body_max = 100;
-        assert_int_equal(http_fetch(f->http, &q, on_done, f), 0);
+        assert_int_equal(http_fetch(f->http, &q, fixture_on_done, f), 0);
         run_until(f, 2);
-        assert_int_equal(f->outcome, FETCH_NO_ANSWER);
-        assert_int_equal(f->failure, FETCH_FAILURE_CUT);
+        assert_int_equal(f->answer.outcome, FETCH_NO_ANSWER);
+        assert_int_equal(f->answer.failure, FETCH_FAILURE_CUT);
         settle(f);
         assert_seen(f, 1, 2);
 }
@@ -343,7 +307,7 @@ static void a_silent_stream_lives_on(void **state) {
 
         badserver_set(f->server, &m);
         (void)open_stream(f, "GET");
-        while (f->n_bytes < 4)
+        while (n_bytes < 4)
                 assert_true(sd_event_run(f->event, PATIENCE_USEC) > 0);
         for (int i = 0; i < 5; i++) {
                 later += 86400;
@@ -351,11 +315,11 @@ static void a_silent_stream_lives_on(void **state) {
                 request(f, "POST"); /* libcurl looks at its clock */
                 assert_answered(f);
         }
-        assert_int_equal(f->n_bytes, 4 + 5 * 4);
+        assert_int_equal(n_bytes, 4 + 5 * 4);
         badserver_say(f->server, "more");
         run_until(f, 6);
         assert_answered(f);
-        assert_int_equal(f->n_bytes, 4 + 5 * 4 + 4);
+        assert_int_equal(n_bytes, 4 + 5 * 4 + 4);
 }
 
 static void the_time_to_connect_may_be_set(void **state) {
@@ -373,8 +337,8 @@ static void the_time_to_connect_may_be_set(void **state) {
         q.allow = ADDRESS_LOOPBACK;
         assert_int_equal(http_stream_open(f->http, &q, &ops, f, &s), 0);
         run_until(f, 1);
-        assert_int_equal(f->outcome, FETCH_NOT_SENT);
-        assert_int_equal(f->failure, FETCH_FAILURE_TIMEOUT);
+        assert_int_equal(f->answer.outcome, FETCH_NOT_SENT);
+        assert_int_equal(f->answer.failure, FETCH_FAILURE_TIMEOUT);
 }
 
 /* ---- running out of memory ---- */
@@ -394,8 +358,8 @@ static int ask(struct fixture *f, struct http *h) {
         fetch_request_done(&q);
         if (r < 0)
                 return r;
-        run_until(f, f->n_ends + 1);
-        return f->outcome == FETCH_ANSWERED ? 0 : -ENOMEM;
+        run_until(f, f->n_done + 1);
+        return f->answer.outcome == FETCH_ANSWERED ? 0 : -ENOMEM;
 }
 
 static int ask_twice_short_of_memory(void *userdata) {
@@ -423,7 +387,7 @@ static void every_allocation_may_fail(void **state) {
         assert_true(oom_sweep_any(ask_twice_short_of_memory, f) > 20);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, fixture_tear_down)
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
