@@ -225,12 +225,24 @@ static int check_endpoints(struct as_metadata *as, unsigned allow, struct error 
         return r;
 }
 
+/* A58, or A50 where nobody has named one. */
+static bool is_issuer(const struct as_source *from, const char *issuer) {
+        AUTO_URL struct url base = URL_INIT;
+        AUTO_URL struct url u = URL_INIT;
+
+        if (!from->any_of_origin)
+                return streq(issuer, from->issuer);
+        return as_issuer_check_within(issuer, from->allow, NULL) == 0 &&
+               url_parse(&base, from->issuer, "issuer", NULL) == 0 &&
+               url_parse(&u, issuer, "issuer", NULL) == 0 && url_same_origin(&u, &base);
+}
+
 static int read_document(struct as_metadata *as, const struct as_source *from, const json_t *json,
                          struct error *err) {
         const char *issuer = json_get_string(json, "issuer");
         int r;
 
-        if (!issuer || !streq(issuer, from->issuer))
+        if (!issuer || !is_issuer(from, issuer))
                 return error_set(err, MCPB_ISSUER_ERROR, EBADMSG,
                                  "Nothing in it was used. " HINT_ISSUER,
                                  "The metadata at %s says it is of the issuer '%.128s', not of "
@@ -272,6 +284,38 @@ int as_metadata_parse(struct as_metadata *as, const struct as_source *from,
                 return r;
         *as = read;
         read = AS_METADATA_INIT;
+        return 0;
+}
+
+int as_metadata_default(struct as_metadata *as, const char *base, struct error *err) {
+        AUTO_AS_METADATA struct as_metadata made = AS_METADATA_INIT;
+        const struct {
+                char **member;
+                const char *path;
+        } all[] = {
+                { &made.issuer, "" },
+                { &made.authorization_endpoint, "/authorize" },
+                { &made.token_endpoint, "/token" },
+                { &made.registration_endpoint, "/register" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                AUTO_BUF struct buf b = BUF_INIT;
+
+                if (buf_printf(&b, "%s%s", base, all[i].path) < 0)
+                        return error_oom(err);
+                *all[i].member = buf_steal(&b);
+                if (!*all[i].member)
+                        return error_oom(err);
+        }
+        /* What cannot be looked up is taken for there: PKCE above all (A52). */
+        made.response_types_given = made.code_flow = made.pkce_s256 = true;
+        made.grant_types = AS_GRANT_CODE | AS_GRANT_REFRESH;
+        made.token_auth_methods = CLIENT_AUTH_BIT(CLIENT_AUTH_NONE) |
+                                  CLIENT_AUTH_BIT(CLIENT_AUTH_BASIC) |
+                                  CLIENT_AUTH_BIT(CLIENT_AUTH_POST);
+        *as = made;
+        made = AS_METADATA_INIT;
         return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * Authorization server metadata (RFC 8414, OpenID discovery): where it may stand, and a document
  * read and judged. A document is used only if its issuer is, as a plain string, the one that was
- * asked for (A58); nothing is ever guessed in its place (A57).
+ * asked for (A58). Nothing is guessed in its place (A57), but for servers of 2025-03-26 (A51).
  */
 #pragma once
 
@@ -77,9 +77,15 @@ struct as_source {
         const char *issuer;
         const char *url;
         unsigned allow; /* mask of enum address_class */
+        /* Nobody named an issuer (2025-03-26): any that is of the origin of @issuer is good, and
+         * is the one from then on (A50). */
+        bool any_of_origin;
 };
 int as_metadata_parse(struct as_metadata *as, const struct as_source *from,
                       const struct fetch_answer *answer, struct error *err) MUST_CHECK;
+/* What a server of 2025-03-26 without any metadata has at @base, the origin that it shares with its
+ * issuer (A51). */
+int as_metadata_default(struct as_metadata *as, const char *base, struct error *err) MUST_CHECK;
 /* Is all there that this use needs? ISSUER_ERROR names the missing member; UNSUPPORTED what we
  * cannot serve. */
 int as_metadata_check(const struct as_metadata *as, enum as_use use, struct error *err) MUST_CHECK;

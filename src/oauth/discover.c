@@ -17,6 +17,8 @@
 /* What a client of any revision says first; a server that wants authorization refuses it before
  * it reads it. */
 #define PROBE_VERSION "2025-11-25"
+/* The last revision of those in which a server is its own issuer. */
+#define OWN_VERSION "2025-03-26"
 #define PROBE_BODY                                                                                 \
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":" \
         "\"" PROBE_VERSION "\",\"capabilities\":{},\"clientInfo\":{\"name\":\"mcp-broker\","       \
@@ -27,22 +29,25 @@ enum state {
         STATE_PROBE, /* the server itself was asked */
         STATE_PRM,   /* protected resource metadata */
         STATE_AS,    /* the issuer's metadata */
+        STATE_OWN,   /* that of a server that is its own issuer (2025-03-26) */
         STATE_DONE,
         STATE_FAILED,
         STATE_COUNT,
 };
 
 static const char *const state_names[STATE_COUNT] = {
-        [STATE_NEW] = "new", [STATE_PROBE] = "probe", [STATE_PRM] = "prm",
-        [STATE_AS] = "as",   [STATE_DONE] = "done",   [STATE_FAILED] = "failed",
+        [STATE_NEW] = "new", [STATE_PROBE] = "probe", [STATE_PRM] = "prm",       [STATE_AS] = "as",
+        [STATE_OWN] = "own", [STATE_DONE] = "done",   [STATE_FAILED] = "failed",
 };
 
 #define TO(s) (1u << (s))
 static const unsigned allowed[STATE_COUNT] = {
         [STATE_NEW] = TO(STATE_PROBE) | TO(STATE_PRM) | TO(STATE_FAILED),
         [STATE_PROBE] = TO(STATE_PRM) | TO(STATE_DONE) | TO(STATE_FAILED),
-        [STATE_PRM] = TO(STATE_PRM) | TO(STATE_AS) | TO(STATE_DONE) | TO(STATE_FAILED),
+        [STATE_PRM] =
+                TO(STATE_PRM) | TO(STATE_AS) | TO(STATE_OWN) | TO(STATE_DONE) | TO(STATE_FAILED),
         [STATE_AS] = TO(STATE_AS) | TO(STATE_DONE) | TO(STATE_FAILED),
+        [STATE_OWN] = TO(STATE_DONE) | TO(STATE_FAILED),
 };
 
 struct discover {
@@ -306,6 +311,8 @@ int discover_next(struct discover *d, struct fetch_request *req) {
                 r = fetch_request_set(req, "GET", d->url);
                 if (r == 0)
                         r = fetch_request_add_header(req, "Accept", "application/json");
+                if (r == 0 && d->state == STATE_OWN)
+                        r = fetch_request_add_header(req, "MCP-Protocol-Version", OWN_VERSION);
         }
         if (r < 0) {
                 fetch_request_done(req);
@@ -472,6 +479,68 @@ static int judge_answer(const struct remote *from, const struct fetch_answer *a,
         return 0;
 }
 
+/* --- A server that is its own issuer (2025-03-26) -------------------------------------------- */
+
+/*
+ * A46: it has asked for authorization, has linked to nothing, and each place for metadata of the
+ * resource has said that there is none. One that had such metadata once is not believed to be an
+ * old one: who takes that away would choose the issuer.
+ */
+static bool may_be_own_issuer(const struct discover *d) {
+        bool asked = d->probe_status ? d->probe_status == 401 : d->given;
+
+        return asked && !d->linked && !d->recorded_prm_url;
+}
+
+/* A47: below the server's origin, whatever path the server has. What the user has configured needs
+ * no such guess. */
+static int begin_own(struct discover *d, struct error *err) {
+        struct discover_result *res = &d->result;
+        AUTO_FREE char *origin = url_origin(&d->server);
+        AUTO_FREE char *url = NULL;
+        int r;
+
+        free(res->resource);
+        res->resource = strdup(d->server_url); /* A53 */
+        res->issuer = d->configured_issuer ? strdup(d->configured_issuer) : TAKE(origin);
+        if (!res->resource || !res->issuer)
+                return error_oom(err);
+        r = as_issuer_check_within(res->issuer, mask_for(d, res->issuer), err);
+        if (r < 0)
+                return r;
+        buf_clear(&d->tried);
+        if (d->configured_issuer) {
+                r = begin_as(d, 0, err);
+                return r < 0 ? r : 0;
+        }
+        r = as_metadata_location(res->issuer, 0, &url) == 1 ? set_url(d, url, err) : error_oom(err);
+        if (r == 0)
+                set_state(d, STATE_OWN);
+        return r;
+}
+
+static int feed_own(struct discover *d, const struct fetch_answer *a, struct error *err) {
+        struct discover_result *res = &d->result;
+        const struct remote from = { REMOTE_ISSUER, "authorization server metadata", d->url };
+        const struct as_source source = { res->issuer, d->url, metadata_mask(d), true };
+        int r = judge_answer(&from, a, err);
+
+        if (r < 0)
+                return r;
+        r = r == 1 ? as_metadata_parse(&res->as, &source, a, err) : -ENODATA;
+        if (r == -ENODATA) {
+                r = as_metadata_default(&res->as, res->issuer, err);
+                if (r == 0 && warn(d, d->server_url,
+                                   "has no metadata; the endpoints of 2025-03-26 are used") < 0)
+                        r = error_oom(err);
+        }
+        if (r < 0)
+                return r;
+        free(res->issuer);
+        res->issuer = strdup(res->as.issuer); /* A50 */
+        return res->issuer ? finish(d, err) : error_oom(err);
+}
+
 static int feed_prm(struct discover *d, const struct fetch_answer *a, struct error *err) {
         const struct remote from = { REMOTE_SERVER, "protected resource metadata", d->url };
         int r = judge_answer(&from, a, err);
@@ -492,12 +561,12 @@ static int feed_prm(struct discover *d, const struct fetch_answer *a, struct err
                 r = begin_well_known(d, d->index + 1, err);
         if (r != 0)
                 return r < 0 ? r : 0;
-        return no_prm(d, err);
+        return may_be_own_issuer(d) ? begin_own(d, err) : no_prm(d, err);
 }
 
 static int feed_as(struct discover *d, const struct fetch_answer *a, struct error *err) {
         const struct remote from = { REMOTE_ISSUER, "authorization server metadata", d->url };
-        const struct as_source source = { d->result.issuer, d->url, metadata_mask(d) };
+        const struct as_source source = { d->result.issuer, d->url, metadata_mask(d), false };
         int r = judge_answer(&from, a, err);
 
         if (r < 0)
@@ -533,6 +602,9 @@ int discover_feed(struct discover *d, const struct fetch_answer *answer, struct 
                 break;
         case STATE_AS:
                 r = feed_as(d, answer, err);
+                break;
+        case STATE_OWN:
+                r = feed_own(d, answer, err);
                 break;
         case STATE_NEW:
         case STATE_DONE:

@@ -2,7 +2,8 @@
 /*
  * From a server's URL to what a login needs: its challenge, its metadata, and its issuer's. A pure
  * machine: it says which request comes next, and is fed the answer. Redirects are never followed;
- * nothing is guessed; the first thing that is there but wrong ends it.
+ * nothing is guessed, but for servers of 2025-03-26, which are their own issuers (A46 to A53); the
+ * first thing that is there but wrong ends it.
  */
 #pragma once
 

@@ -17,7 +17,7 @@ static void check_url(const char *url) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const struct as_source from = { ISSUER, ISSUER "/.well-known/oauth-authorization-server",
-                                        ADDRESS_PUBLIC };
+                                        ADDRESS_PUBLIC, false };
         AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
         AUTO_AS_METADATA struct as_metadata back = AS_METADATA_INIT;
         AUTO_JSON json_t *json = NULL;

@@ -11,7 +11,7 @@
 
 static int parse_from(struct as_metadata *as, const char *url, const char *text,
                       struct error *err) {
-        const struct as_source source = { ISSUER, url, ADDRESS_PUBLIC };
+        const struct as_source source = { ISSUER, url, ADDRESS_PUBLIC, false };
         AUTO_ANSWER struct fetch_answer answer;
 
         answer_make(&answer, 200, text);
@@ -204,7 +204,7 @@ static void what_is_no_json_object_is_no_document(void **state) {
 
 /* A39 */
 static void size_and_depth_have_limits(void **state) {
-        const struct as_source from = { ISSUER, URL, ADDRESS_PUBLIC };
+        const struct as_source from = { ISSUER, URL, ADDRESS_PUBLIC, false };
         AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
         AUTO_ANSWER struct fetch_answer a;
         AUTO_BUF struct buf deep = BUF_INIT;
@@ -359,7 +359,7 @@ static void metadata_is_kept_an_hour_at_most_and_less_if_http_says_so(void **sta
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-                const struct as_source source = { ISSUER, URL, ADDRESS_PUBLIC };
+                const struct as_source source = { ISSUER, URL, ADDRESS_PUBLIC, false };
                 AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
                 AUTO_ANSWER struct fetch_answer answer;
 
