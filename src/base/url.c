@@ -217,3 +217,39 @@ int url_append_canonical(const struct url *u, struct buf *b) {
         return buf_printf(b, "%s%s%s%s", origin, u->path[0] ? u->path : "/", u->query ? "?" : "",
                           u->query ? u->query : "");
 }
+
+static bool has_scheme(const char *text) {
+        size_t n =
+                strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+
+        return n > 0 && text[n] == ':';
+}
+
+/* How much of the base's path stays in front of a relative reference. */
+static size_t kept_path(const struct url *base, const char *reference) {
+        const char *slash = strrchr(base->path, '/');
+
+        if (reference[0] == '/')
+                return 0;
+        if (reference[0] == '?' || reference[0] == '\0')
+                return strlen(base->path);
+        return slash ? (size_t)(slash + 1 - base->path) : 0;
+}
+
+char *url_resolve(const struct url *base, const char *reference) {
+        AUTO_FREE char *origin = url_origin(base);
+        AUTO_BUF struct buf b = BUF_INIT;
+        size_t kept;
+
+        if (has_scheme(reference))
+                return strdup(reference);
+        if (!origin)
+                return NULL;
+        if (reference[0] == '/' && reference[1] == '/')
+                return buf_printf(&b, "%s:%s", base->scheme, reference) < 0 ? NULL : buf_steal(&b);
+        kept = kept_path(base, reference);
+        if (buf_printf(&b, "%s%.*s%s%s", origin, (int)kept, base->path,
+                       kept == 0 && reference[0] != '/' ? "/" : "", reference) < 0)
+                return NULL;
+        return buf_steal(&b);
+}

@@ -44,3 +44,6 @@ char *url_origin(const struct url *u) MUST_CHECK;
 /* Appends what two URLs of the same resource have in common: the origin, the path ("/" if there is
  * none) and the query, as given. For comparing; never sent anywhere. */
 int url_append_canonical(const struct url *u, struct buf *b) MUST_CHECK;
+/* What @reference means on a page at @base (RFC 3986 5.2.2, without dot segments, which servers see
+ * as they are given). A new string, or NULL: out of memory. */
+char *url_resolve(const struct url *base, const char *reference) MUST_CHECK;

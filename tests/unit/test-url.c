@@ -205,6 +205,33 @@ static int parse_all(void *userdata) {
         return origin ? 0 : -ENOMEM;
 }
 
+static void a_reference_means_what_it_would_on_that_page(void **state) {
+        static const struct {
+                const char *base;
+                const char *reference;
+                const char *meaning;
+        } table[] = {
+                { "https://x/mcp/sse", "https://y/m", "https://y/m" },
+                { "https://x/mcp/sse", "/messages?s=1", "https://x/messages?s=1" },
+                { "https://x:8443/mcp/sse", "messages", "https://x:8443/mcp/messages" },
+                { "https://x", "messages", "https://x/messages" },
+                { "https://x/mcp?a=b", "?s=1", "https://x/mcp?s=1" },
+                { "https://x/mcp", "//y/m", "https://y/m" },
+                { "https://[::1]:1/a/b", "../c", "https://[::1]:1/a/../c" },
+                { "https://x/a", "b:c", "b:c" },
+                { "https://x/a/b", "", "https://x/a/b" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_URL struct url base = URL_INIT;
+                AUTO_FREE char *meaning = NULL;
+
+                assert_int_equal(url_parse(&base, table[i].base, "URL", NULL), 0);
+                meaning = url_resolve(&base, table[i].reference);
+                assert_string_equal(meaning, table[i].meaning);
+        }
+}
+
 static void no_allocation_is_taken_for_granted(void **state) {
         assert_true(oom_sweep(parse_all, NULL) >= 6);
 }
@@ -238,6 +265,7 @@ int main(void) {
                 cmocka_unit_test(a_url_has_a_bound),
                 cmocka_unit_test(http_is_for_loopback_only),
                 cmocka_unit_test(an_origin_is_scheme_host_and_port),
+                cmocka_unit_test(a_reference_means_what_it_would_on_that_page),
                 cmocka_unit_test(no_allocation_is_taken_for_granted),
         };
 
