@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 /* Process-wide on purpose: set once in main, read by every line that is logged. */
@@ -12,12 +13,32 @@ static struct {
         const char *process;
         int max_level;
         bool prefix;
-} log_state = { .process = "mcp-broker", .max_level = LOG_INFO };
+        int copy_fd; /* -1: none */
+} log_state = { .process = "mcp-broker", .max_level = LOG_INFO, .copy_fd = -1 };
 
 void log_open(const char *process, int max_level) {
         log_state.process = process;
         log_state.max_level = max_level;
         log_state.prefix = !isatty(STDERR_FILENO);
+        log_state.copy_fd = -1;
+}
+
+void log_open_plain(const char *process, int max_level, int copy_fd) {
+        log_open(process, max_level);
+        log_state.prefix = false;
+        log_state.copy_fd = copy_fd;
+}
+
+static void copy_line(const char *text) {
+        char when[CLOCK_TEXT_MAX];
+        char line[1200];
+        int n;
+
+        clock_format_utc(clock_wall_usec(), when);
+        n = snprintf(line, sizeof(line), "%s %s[%d]: %s\n", when, log_state.process, (int)getpid(),
+                     text);
+        if (n > 0 && write(log_state.copy_fd, line, (size_t)n) < 0)
+                return;
 }
 
 void log_message(int level, const char *fmt, ...) {
@@ -32,6 +53,8 @@ void log_message(int level, const char *fmt, ...) {
         (void)vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
         utf8_clean(text);
+        if (log_state.copy_fd >= 0)
+                copy_line(text);
         if (log_state.prefix)
                 n = snprintf(line, sizeof(line), "<%d>%s: %s\n", level, log_state.process, text);
         else

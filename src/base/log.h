@@ -11,6 +11,9 @@
 #include "base/error.h"
 
 void log_open(const char *process, int max_level); /* once, in main */
+/* For a program whose stderr another program shows to a person: no prefix. @copy_fd: every line
+ * goes there too, with the time in front; -1: no. */
+void log_open_plain(const char *process, int max_level, int copy_fd);
 void log_message(int level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One line for an error that has reached its edge: "doing: message. hint (code)". */
 void log_failure(int level, const struct error *err, const char *doing);

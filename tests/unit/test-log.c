@@ -62,10 +62,32 @@ static void a_long_message_stays_one_line(void **state) {
         assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+static void a_plain_log_has_no_prefix_and_a_copy_has_the_time(void **state) {
+        char text[4096];
+        char copy[4096] = "";
+        int fds[2];
+        int fd;
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        fd = begin();
+        log_open_plain("mcp-test", LOG_NOTICE, fds[1]);
+        log_message(LOG_NOTICE, "once");
+        log_info("not shown");
+        end(fd, text, sizeof(text));
+        assert_string_equal(text, "mcp-test: once\n");
+        assert_true(read(fds[0], copy, sizeof(copy) - 1) > 0);
+        assert_int_equal(copy[4], '-');
+        assert_non_null(strstr(copy, "mcp-test["));
+        assert_ptr_equal(strstr(copy, "]: once\n"), copy + strlen(copy) - strlen("]: once\n"));
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_line_has_level_process_and_clean_text),
                 cmocka_unit_test(a_long_message_stays_one_line),
+                cmocka_unit_test(a_plain_log_has_no_prefix_and_a_copy_has_the_time),
         };
 
         return cmocka_run_group_tests_name("log", tests, NULL, NULL);
