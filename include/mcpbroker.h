@@ -221,6 +221,8 @@ typedef struct mcpb_challenge {
  * @challenge:   what the server answered without a token or with the last one; NULL: nothing
  * @helper:      not 0: asked on behalf of a client that takes headers from a command: a second call
  *               of the same program for the same token may mean that the server refused it
+ * @optional:    not 0: the request can be tried without a token: where nothing says that the server
+ *               wants one, no_challenge is answered, and no login is begun
  */
 typedef struct mcpb_token_request {
         size_t size;
@@ -231,15 +233,16 @@ typedef struct mcpb_token_request {
         int start_login;
         const mcpb_challenge *challenge;
         int helper;
+        int optional;
 } mcpb_token_request;
 
 #define MCPB_TOKEN_REQUEST_INIT \
-        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0 }
+        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
 
 /**
  * struct mcpb_token - an access token and what is known of it
  * @no_challenge: 1: the server asked for no authorization so far: send the request without a token
- *                (all else is NULL)
+ *                (all else may be NULL)
  * @token:        the access token: a secret
  * @token_type:   "Bearer", "DPoP"
  * @token_id:     the daemon's name for it, for mcpb_token_reject()

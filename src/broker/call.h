@@ -36,6 +36,7 @@ struct broker_call {
         bool start_login;
         bool helper; /* mcp-token --header: a second call may mean that the first token was refused
                       */
+        bool optional; /* it can be tried without a token */
         bool has_challenge;
         struct challenge challenge;
         unsigned challenge_status;

@@ -206,8 +206,9 @@ void login_tell_url(struct login *l) {
 /* The server needs no authorization: what each of them is told then. */
 static void answer_open(struct login *l, struct broker_call *c) {
         if (c->method == METHOD_TOKEN_GET)
-                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server",
-                                        l->server ? l->server->name : ""));
+                call_reply(c, json_pack("{s:b, s:s, s:s*}", "no_challenge", 1, "server",
+                                        l->server ? l->server->name : "", "url",
+                                        l->server ? l->server->url : NULL));
         else
                 call_reply(c, json_pack("{s:b, s:o}", "open", 1, "server",
                                         l->server ? server_describe(l->server) : json_null()));

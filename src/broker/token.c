@@ -72,6 +72,8 @@ static int parse_get(struct broker_call *c, struct asked *ret, struct error *err
         if (r == 0)
                 r = call_bool(c, "helper", false, &c->helper, err);
         if (r == 0)
+                r = call_bool(c, "optional", false, &c->optional, err);
+        if (r == 0)
                 r = parse_challenge(c, err);
         if (r == 0)
                 r = broker_check_open(c->broker, err);
@@ -257,6 +259,11 @@ static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
         return is_challenged(c, CHALLENGE_TOKEN_DEAD) && (!g->has_refresh || g->refresh_dead);
 }
 
+/* Nothing says so far that the server wants a token at all. */
+static bool never_asked(const struct server *s) {
+        return !s->issuer && !s->login;
+}
+
 /* Policy has not said no. */
 static void serve(struct broker_call *c, struct grant *g, const struct decision *d) {
         struct server *s = c->server;
@@ -270,8 +277,9 @@ static void serve(struct broker_call *c, struct grant *g, const struct decision 
         } else if (g) {
                 if (!step_up(c, g))
                         go_on_with_grant(c, g, d);
-        } else if (s->open && !c->has_challenge) {
-                call_reply(c, json_pack("{s:b, s:s}", "no_challenge", 1, "server", s->name));
+        } else if (!c->has_challenge && (s->open || (c->optional && never_asked(s)))) {
+                call_reply(c, json_pack("{s:b, s:s, s:s}", "no_challenge", 1, "server", s->name,
+                                        "url", s->url));
         } else {
                 release_needs_login(c, s->login ? NULL : &s->last_error);
         }

@@ -38,16 +38,17 @@ static int read_token(const json_t *result, mcpb_token **ret, mcpb_error *err) {
         if (!t)
                 return client_oom(err);
         t->expires_in = (long)json_get_int(result, "expires_in", -1);
-        if (json_get_bool(result, "no_challenge", false))
-                t->no_challenge = 1;
-        else if (client_take_string(&t->token, result, "token") < 0 ||
-                 client_take_string(&t->token_type, result, "token_type") < 0 ||
-                 client_take_string(&t->token_id, result, "token_id") < 0 ||
-                 client_take_string(&t->server, result, "server") < 0 ||
-                 client_take_string(&t->url, result, "url") < 0 ||
-                 client_take_string(&t->request, result, "request") < 0 ||
-                 join_words(&t->scopes, json_object_get(result, "scopes")) < 0)
+        t->no_challenge = json_get_bool(result, "no_challenge", false);
+        if (client_take_string(&t->token, result, "token") < 0 ||
+            client_take_string(&t->token_type, result, "token_type") < 0 ||
+            client_take_string(&t->token_id, result, "token_id") < 0 ||
+            client_take_string(&t->server, result, "server") < 0 ||
+            client_take_string(&t->url, result, "url") < 0 ||
+            client_take_string(&t->request, result, "request") < 0 ||
+            join_words(&t->scopes, json_object_get(result, "scopes")) < 0)
                 r = client_oom(err);
+        else if (t->no_challenge)
+                t->token = str_wipe_free(t->token); /* there is none to send */
         else if (!t->token || !t->token_type || !t->token_id || !t->server)
                 r = client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
                                  "The daemon's answer is no token");
@@ -77,6 +78,7 @@ static json_t *token_params(const mcpb_token_request *request) {
         params_words(&params, "scopes", q.scopes);
         params_number(&params, "min_ttl", q.min_ttl);
         params_true(&params, "helper", q.helper);
+        params_true(&params, "optional", q.optional);
         params_challenge(&params, q.challenge);
         params_string(&params, "login", q.start_login ? "start" : NULL);
         return params;

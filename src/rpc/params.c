@@ -34,6 +34,7 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                { "min_ttl", PARAM_NUMBER, false, 366 * 86400 },
                                { "challenge", PARAM_CHALLENGE, false, LIMIT_CHALLENGE_BYTES },
                                { "helper", PARAM_BOOL, false, 0 },
+                               { "optional", PARAM_BOOL, false, 0 },
                                { "login", PARAM_LOGIN, false, 0 } },
         [METHOD_TOKEN_REJECT] = { { "server", PARAM_TEXT, true, URL_MAX },
                                   { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES },

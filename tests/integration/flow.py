@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import PATIENCE, Broker, Demo, Rpc, Skip, Tap, mcp_call, program, until  # noqa: E402
+from harness import PATIENCE, Broker, Demo, Rpc, RpcError, Skip, Tap, mcp_call, program, until  # noqa: E402
 
 
 def walk(stack, *options):
@@ -69,6 +69,25 @@ def a_server_that_asks_for_nothing_gets_no_token_and_no_discovery(stack):
     result = broker.run("mcp-token", "--json", demo.mcp, check=0)
     assert json.loads(result.stdout)["no_challenge"] is True
     assert broker.servers()[0]["state"] == "open"
+
+
+# A2
+def a_token_that_one_can_do_without_begins_no_login(stack):
+    demo = Demo(stack)
+    broker = Broker(stack)
+    broker.run("mcp-add", "--no-login", "--name=demo", demo.mcp, check=0)
+    rpc = Rpc(str(broker.socket))
+    answer = rpc.call("token.get", server="demo", login="start", optional=True)
+    assert answer == {"no_challenge": True, "server": "demo", "url": demo.mcp}, answer
+    assert demo.count("prm") == 0
+    challenge = {"status": 401, "fields": ["Bearer"]}
+    try:
+        rpc.call("token.get", server="demo", login="start", optional=True, challenge=challenge)
+    except RpcError as e:
+        assert e.code == "login_required", e
+    else:
+        raise AssertionError("there is no token")
+    rpc.close()
 
 
 # A3 S10
