@@ -40,6 +40,19 @@
 #define LIMIT_STREAMS 256                    /* open at once */
 #define LIMIT_EVENT_BYTES (64 * 1024 * 1024) /* one server-sent event */
 
+/* The bridge */
+#define LIMIT_EXCHANGES 128          /* requests at the server at once */
+#define LIMIT_EXCHANGES_WAITING 1024 /* and so many that wait: then no more is read */
+#define LIMIT_MESSAGE_BYTES ((uint64_t)64 * 1024 * 1024) /* unless --max-message says otherwise */
+#define LIMIT_MESSAGE_BYTES_MIN ((uint64_t)64 * 1024)
+#define LIMIT_MESSAGE_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
+#define LIMIT_MESSAGE_DEPTH 512
+#define LIMIT_HOST_QUEUE_BYTES ((size_t)2 * LIMIT_MESSAGE_BYTES_MAX)
+#define LIMIT_TOOLS 10000 /* with arguments that go into the head, remembered at once */
+#define LIMIT_CATALOG_BYTES (16 * 1024 * 1024)
+#define LIMIT_TOOL_HEADERS 128  /* of one tool */
+#define LIMIT_SCHEMA_LEVELS 128 /* of a tool's schema; a property is two */
+
 /* Text we keep of others */
 #define LIMIT_FOREIGN_TEXT 256 /* error_description and the like */
 #define LIMIT_SCOPES 128
@@ -75,10 +88,3 @@
 
 /* The audit trail */
 #define LIMIT_AUDIT_LINE_BYTES (128 * 1024)
-
-/* The bridge */
-#define LIMIT_MESSAGE_DEPTH 512 /* nesting of a message that is relayed */
-#define LIMIT_TOOLS 10000       /* with arguments that go into the head, remembered at once */
-#define LIMIT_CATALOG_BYTES (16 * 1024 * 1024)
-#define LIMIT_TOOL_HEADERS 128  /* of one tool */
-#define LIMIT_SCHEMA_LEVELS 128 /* of a tool's schema; a property is two */

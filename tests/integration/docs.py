@@ -24,7 +24,7 @@ from harness import BUILD, PATIENCE, SOURCE, Broker, Demo, Skip, Tap, program, u
 
 SERVER = "https://mcp.example.com/mcp"
 ISSUER = "https://login.example.com"
-INSTALLED = ("mcp-add", "mcp-brokerctl", "mcp-brokerd", "mcp-list", "mcp-token")
+INSTALLED = ("mcp-add", "mcp-brokerctl", "mcp-brokerd", "mcp-connect", "mcp-list", "mcp-token")
 INTERNAL = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf")
 # A release has no contrib/check and no lints: these look at the files that git knows.
 RELEASE = not (SOURCE / ".git").exists()
@@ -232,8 +232,7 @@ def configuration_that_README_shows_parses(stack):
     for language, text in blocks("README.md"):
         seen.add(language)
         if language == "json":
-            for server in json.loads(text)["mcpServers"].values():
-                helper_works(stack, server["headersHelper"])
+            servers_work(stack, text)
         elif language == "toml":
             for server in toml(text)["mcp_servers"].values():
                 helper_works(stack, server["http_headers_helper"])
@@ -242,6 +241,25 @@ def configuration_that_README_shows_parses(stack):
         else:
             assert language in ("sh", "console"), f"a block of {language or 'no language'}: who checks it?"
     assert {"json", "toml", "ini"} <= seen, seen
+
+
+def servers_work(stack, text):
+    """The way most clients write it."""
+    for server in json.loads(text)["mcpServers"].values():
+        if "command" in server:
+            bridge_works(stack, [server["command"], *server["args"]])
+        else:
+            helper_works(stack, server["headersHelper"])
+
+
+def bridge_works(stack, command):
+    stage = Stage(stack)
+    opening = {"jsonrpc": "2.0", "id": 1, "method": "initialize",
+               "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "docs", "version": "1"}}}
+    if command[-1] != SERVER:
+        stage.play(f"mcp-add --name={command[-1]} {SERVER}")
+    result = stage.play(shlex.join(command), stdin=json.dumps(opening) + "\n")
+    assert json.loads(result.stdout)["result"]["serverInfo"]["name"], result.stdout
 
 
 def toml(text):
@@ -328,7 +346,7 @@ def other_displays_of_man_pages_parse(stack):
     for name, page in pages().items():
         for text in literals(page):
             if text.startswith("{"):
-                json.loads(text)
+                servers_work(stack, text)
             elif text.startswith("[mcp_servers"):
                 toml(text)
             elif text.startswith(("[Rule", "[Policy", "[Network", "[Broker", "[Server]")):

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "connect/call.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "base/url.h"
+#include "loop/loop.h"
+
+#define ACCESS_ROUNDS_MAX 2 /* for each of 401 and 403 */
+#define REDIRECTS_MAX 3
+#define PAUSES_MAX 3
+#define PAUSE_SEC_MAX 30
+#define SWALLOW_BYTES ((size_t)64 * 1024)
+#define SWALLOW_USEC (2 * USEC_PER_SEC)
+
+/* A server that is just being restarted is worth a few seconds. */
+static const uint64_t unreached_pauses[] = { 250 * USEC_PER_MSEC, 1 * USEC_PER_SEC,
+                                             3 * USEC_PER_SEC };
+
+/* What follows when the answer that is being received has ended. */
+enum next {
+        NEXT_NOTHING, /* it is the one that counts */
+        NEXT_ACCESS,  /* the broker is asked what to do about it */
+        NEXT_PAUSE,   /* the same again, later */
+        NEXT_AGAIN,   /* the same again, now, perhaps elsewhere */
+};
+
+struct call {
+        struct upstream *upstream;
+        const struct call_ops *ops;
+        void *userdata;
+        const char *url; /* NULL: the server's */
+        char *moved_to;  /* by a redirect */
+        struct span body;
+
+        struct access_ask *ask;
+        mcpb_token *token;
+        struct http_stream *stream;
+        sd_event_source *timer;
+        enum next next;
+        uint64_t pause_usec;
+        size_t swallowed;
+        bool sent;
+        bool told_head;
+        unsigned n_refused; /* 401 */
+        unsigned n_scope;   /* 403 */
+        unsigned n_redirects;
+        unsigned n_pauses;
+        unsigned n_unreached;
+        /* the challenge of the last answer */
+        int status;
+        char **fields;
+        size_t n_fields;
+};
+
+static void ask(struct call *c, const struct access_challenge *challenge);
+static void attempt(struct call *c);
+
+void upstream_done(struct upstream *u) {
+        free(u->url);
+        for (size_t i = 0; i < u->n_headers; i++) {
+                (void)str_wipe_free(u->headers[i].name);
+                (void)str_wipe_free(u->headers[i].value);
+        }
+        free(u->headers);
+        *u = (struct upstream){ 0 };
+}
+
+static void drop_challenge(struct call *c) {
+        for (size_t i = 0; i < c->n_fields; i++)
+                free(c->fields[i]);
+        free(c->fields);
+        c->fields = NULL;
+        c->n_fields = 0;
+}
+
+struct call *call_free(struct call *c) {
+        if (!c)
+                return NULL;
+        (void)access_drop(c->ask);
+        (void)http_stream_close(c->stream);
+        (void)loop_source_free(c->timer);
+        (void)mcpb_token_free(c->token);
+        drop_challenge(c);
+        free(c->moved_to);
+        free(c);
+        return NULL;
+}
+
+static void finish(struct call *c, enum call_result result, const char *reason,
+                   const struct access_answer *refusal) {
+        AUTO_FREE char *kept = reason ? strdup(reason) : NULL;
+        AUTO_FREE char *audit_id = c->token && c->token->request ? strdup(c->token->request) : NULL;
+        struct call_end end = { .result = result, .reason = kept, .audit_id = audit_id };
+        const struct call_ops *ops = c->ops;
+        void *userdata = c->userdata;
+
+        if (refusal) {
+                end.err = refusal->err;
+                end.login = refusal->login;
+                end.login_url = refusal->login_url;
+        }
+        (void)call_free(c);
+        ops->on_end(&end, userdata);
+}
+
+/* ---- the answer ---- */
+
+static int copy_challenge(struct call *c, const struct fetch_answer *a) {
+        drop_challenge(c);
+        c->status = (int)a->status;
+        c->fields = calloc(a->n_headers + 1, sizeof(*c->fields));
+        if (!c->fields)
+                return -ENOMEM;
+        for (size_t i = 0; i < a->n_headers; i++) {
+                if (!streq(a->headers[i].name, "www-authenticate"))
+                        continue;
+                c->fields[c->n_fields] = strdup(a->headers[i].value);
+                if (!c->fields[c->n_fields])
+                        return -ENOMEM;
+                c->n_fields++;
+        }
+        return 0;
+}
+
+/* Whether a 403 is about scopes is said by the challenge; whether that is true, the broker
+ * finds out. */
+static bool speaks_of_scope(const struct call *c) {
+        for (size_t i = 0; i < c->n_fields; i++)
+                if (strcasestr(c->fields[i], "insufficient_scope"))
+                        return true;
+        return false;
+}
+
+static enum next judge_refusal(struct call *c, const struct fetch_answer *a) {
+        unsigned *rounds = a->status == 401 ? &c->n_refused : &c->n_scope;
+
+        if (copy_challenge(c, a) < 0 || *rounds >= ACCESS_ROUNDS_MAX)
+                return NEXT_NOTHING;
+        if (a->status == 403 && !speaks_of_scope(c))
+                return NEXT_NOTHING;
+        (*rounds)++;
+        return NEXT_ACCESS;
+}
+
+/* 429 and 503 say that nothing was done; how long to wait must be said too. */
+static enum next judge_busy(struct call *c, const struct fetch_answer *a) {
+        const char *after = fetch_answer_header(a, "retry-after");
+        uint64_t sec = 0;
+
+        if (!after || number_parse(after, PAUSE_SEC_MAX, &sec) < 0 || c->n_pauses >= PAUSES_MAX)
+                return NEXT_NOTHING;
+        c->n_pauses++;
+        c->pause_usec = sec * USEC_PER_SEC;
+        return NEXT_PAUSE;
+}
+
+static const char *target(const struct call *c) {
+        return c->moved_to ? c->moved_to : c->url ? c->url : c->upstream->url;
+}
+
+/* With the method and body kept, and never to another origin: what is sent holds a token. */
+static enum next judge_redirect(struct call *c, const struct fetch_answer *a) {
+        const char *location = fetch_answer_header(a, "location");
+        AUTO_URL struct url from = URL_INIT;
+        AUTO_URL struct url to = URL_INIT;
+        AUTO_FREE char *text = NULL;
+
+        if (!location || c->n_redirects >= REDIRECTS_MAX ||
+            url_parse(&from, target(c), "URL", NULL) < 0)
+                return NEXT_NOTHING;
+        text = url_resolve(&from, location);
+        if (!text || url_parse(&to, text, "URL", NULL) < 0 || !url_same_origin(&from, &to))
+                return NEXT_NOTHING;
+        c->n_redirects++;
+        free(c->moved_to);
+        c->moved_to = TAKE(text);
+        return NEXT_AGAIN;
+}
+
+static enum next judge(struct call *c, const struct fetch_answer *a) {
+        switch (a->status) {
+        case 401:
+        case 403:
+                return judge_refusal(c, a);
+        case 429:
+        case 503:
+                return judge_busy(c, a);
+        case 307:
+        case 308:
+                return judge_redirect(c, a);
+        default:
+                return NEXT_NOTHING;
+        }
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+
+static int set_timer(struct call *c, uint64_t usec) {
+        usec += clock_boot_usec();
+        return c->timer ? loop_timer_set(c->timer, usec)
+                        : loop_timer(c->upstream->event, usec, on_timer, c, "call", &c->timer);
+}
+
+static void proceed(struct call *c) {
+        struct access_challenge challenge = { .status = c->status,
+                                              .fields = (const char *const *)c->fields,
+                                              .n_fields = c->n_fields,
+                                              .token_id = c->token ? c->token->token_id : NULL };
+        enum next next = c->next;
+
+        c->next = NEXT_NOTHING;
+        c->swallowed = 0;
+        if (next == NEXT_ACCESS)
+                ask(c, &challenge);
+        else if (next == NEXT_AGAIN)
+                attempt(c);
+        else if (set_timer(c, c->pause_usec) < 0)
+                finish(c, CALL_NOT_SENT, "out of memory", NULL);
+}
+
+/* Also the end of an answer that nobody wants and that does not end by itself. */
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct call *c = userdata;
+
+        c->stream = http_stream_close(c->stream);
+        if (c->next != NEXT_NOTHING)
+                proceed(c);
+        else
+                attempt(c);
+        return 0;
+}
+
+static void on_stream_head(struct http_stream *s, const struct fetch_answer *a, void *userdata) {
+        struct call *c = userdata;
+
+        log_debug("HTTP %u", a->status);
+        c->next = judge(c, a);
+        if (c->next != NEXT_NOTHING) {
+                if (set_timer(c, SWALLOW_USEC) < 0)
+                        log_debug("call: no timer for an unwanted answer");
+                return;
+        }
+        c->told_head = true;
+        c->ops->on_head(c, a, c->userdata);
+}
+
+static int on_stream_body(struct http_stream *s, const char *data, size_t len, void *userdata) {
+        struct call *c = userdata;
+
+        if (c->next == NEXT_NOTHING)
+                return c->ops->on_body(c, data, len, c->userdata);
+        c->swallowed += len;
+        return c->swallowed > SWALLOW_BYTES ? -EMSGSIZE : 0;
+}
+
+static bool try_again(struct call *c, const struct fetch_answer *a) {
+        bool there = a->failure == FETCH_FAILURE_CONNECT || a->failure == FETCH_FAILURE_RESOLVE;
+
+        if (a->outcome != FETCH_NOT_SENT || !there ||
+            c->n_unreached >= ARRAY_SIZE(unreached_pauses))
+                return false;
+        return set_timer(c, unreached_pauses[c->n_unreached++]) == 0;
+}
+
+static void on_stream_end(struct http_stream *s, struct fetch_answer *a, void *userdata) {
+        struct call *c = userdata;
+
+        c->stream = NULL;
+        if (c->timer && loop_timer_stop(c->timer) < 0)
+                log_debug("call: a timer goes on");
+        if (c->next != NEXT_NOTHING) {
+                proceed(c);
+                return;
+        }
+        if (try_again(c, a))
+                return;
+        if (a->outcome == FETCH_ANSWERED)
+                finish(c, CALL_ANSWERED, NULL, NULL);
+        else
+                finish(c, a->outcome == FETCH_NOT_SENT ? CALL_NOT_SENT : CALL_IN_DOUBT,
+                       a->reason ? a->reason : "out of memory", NULL);
+}
+
+/* ---- the request ---- */
+
+static int add_own_headers(const struct call *c, struct fetch_request *f) {
+        const struct upstream *u = c->upstream;
+        int r = fetch_request_add_header(f, "Accept", c->ops->accept);
+
+        if (r == 0 && c->ops->json)
+                r = fetch_request_add_header(f, "Content-Type", "application/json");
+        for (size_t i = 0; r == 0 && i < u->n_headers; i++)
+                r = fetch_request_add_header(f, u->headers[i].name, u->headers[i].value);
+        return r;
+}
+
+static int add_token(const struct call *c, struct fetch_request *f) {
+        AUTO_BUF struct buf value = BUF_INIT;
+        int r;
+
+        if (!c->token || c->token->no_challenge)
+                return 0;
+        r = buf_printf(&value, "%s %s", c->token->token_type, c->token->token);
+        return r < 0 ? r : fetch_request_add_header(f, "Authorization", value.data);
+}
+
+static int send_request(struct call *c) {
+        static const struct http_stream_ops stream_ops = { .on_head = on_stream_head,
+                                                           .on_body = on_stream_body,
+                                                           .on_end = on_stream_end };
+        struct fetch_request f;
+        int r;
+
+        fetch_request_init(&f);
+        f.id = ++c->upstream->last_id;
+        f.allow = ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK;
+        r = fetch_request_set(&f, c->ops->method, target(c));
+        if (r == 0)
+                r = add_own_headers(c, &f);
+        if (r == 0 && c->ops->add_headers)
+                r = c->ops->add_headers(&f, c->userdata);
+        if (r == 0)
+                r = add_token(c, &f);
+        f.body.max = c->body.len + 1;
+        if (r == 0 && c->body.len > 0)
+                r = buf_append(&f.body, c->body.p, c->body.len);
+        if (r == 0)
+                r = http_stream_open(c->upstream->http, &f, &stream_ops, c, &c->stream);
+        fetch_request_done(&f);
+        return r;
+}
+
+static void attempt(struct call *c) {
+        int r;
+
+        if (!target(c)) {
+                finish(c, CALL_NOT_SENT, "the broker knows no server of that name", NULL);
+                return;
+        }
+        c->sent = true;
+        r = send_request(c);
+        if (r < 0)
+                finish(c, CALL_NOT_SENT,
+                       r == -EBUSY ? "too many requests are under way" : strerror(-r), NULL);
+}
+
+static void on_access(struct access_answer *a, void *userdata) {
+        struct call *c = userdata;
+        struct upstream *u = c->upstream;
+
+        c->ask = NULL;
+        if (!a->token) {
+                finish(c, CALL_NO_ACCESS, a->err->message, a);
+                return;
+        }
+        (void)mcpb_token_free(c->token);
+        c->token = TAKE(a->token);
+        /* A token goes to the server that it is for, and nowhere else. */
+        if (c->token->url && !streq_null(c->token->url, u->url)) {
+                free(u->url);
+                u->url = strdup(c->token->url);
+        }
+        attempt(c);
+}
+
+static void ask(struct call *c, const struct access_challenge *challenge) {
+        if (access_get(c->upstream->access, challenge, on_access, c, &c->ask) < 0)
+                finish(c, CALL_NOT_SENT, "out of memory", NULL);
+}
+
+int call_new(struct upstream *u, const struct call_ops *ops, const char *url, struct span body,
+             void *userdata, struct call **ret) {
+        struct call *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (struct call){
+                .upstream = u, .ops = ops, .url = url, .body = body, .userdata = userdata
+        };
+        if (access_get(u->access, NULL, on_access, c, &c->ask) < 0) {
+                (void)call_free(c);
+                return -ENOMEM;
+        }
+        *ret = c;
+        return 0;
+}
+
+void call_pause(struct call *c, bool pause) {
+        if (c->stream)
+                http_stream_pause(c->stream, pause);
+}
+
+bool call_is_sent(const struct call *c) {
+        return c->sent;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The body of a server's answer, taken apart into JSON-RPC messages as it arrives: one JSON value,
+ * or a stream of events. Whatever it is not, it says so.
+ */
+#pragma once
+
+#include "base/jsonspan.h"
+#include "http/sse.h"
+#include "wire/fetch.h"
+
+enum reply_kind {
+        REPLY_NOTHING, /* empty, or of no interest */
+        REPLY_JSON,
+        REPLY_EVENTS,
+        REPLY_OTHER, /* something else: its beginning is kept */
+        REPLY_KIND_COUNT,
+};
+
+struct reply_ops {
+        /* One valid JSON object; the members of a batch one by one. Must not end the reply. */
+        void (*on_message)(struct span text, void *userdata);
+        /* What resumption needs. */
+        void (*on_event_id)(const char *id, void *userdata);
+        void (*on_retry)(long msec, void *userdata);
+        /* Events that are no messages; may be NULL. */
+        void (*on_other_event)(const struct sse_event *e, void *userdata);
+};
+
+struct reply {
+        const struct reply_ops *ops;
+        void *userdata;
+        enum reply_kind kind;
+        size_t message_max;
+        size_t bytes;
+        struct buf body;
+        struct sse sse;
+        const char *why; /* what was wrong; NULL: nothing */
+};
+
+void reply_init(struct reply *r, const struct reply_ops *ops, void *userdata, size_t message_max);
+void reply_done(struct reply *r);
+
+/* By status and Content-Type. */
+void reply_begin(struct reply *r, const struct fetch_answer *a);
+/* -EMSGSIZE, -EBADMSG with r->why; -ENOMEM. */
+int reply_feed(struct reply *r, const char *data, size_t len) MUST_CHECK;
+/* The answer is complete. The same errors. */
+int reply_end(struct reply *r) MUST_CHECK;

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mcp-connect between a host of its own and the demo server: sessions, logins, refusals, and every way to end."""
+
+import json
+import os
+import signal
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../conformance"))
+from harness import PATIENCE, Broker, Demo, Tap, program, until  # noqa: E402
+from host import Host, Refused  # noqa: E402
+
+SUMMARY = {"text": "One. Two. Three."}
+
+
+def bridge(stack, broker, server, *options, person=True, capabilities=None):
+    env = {**broker.env, **(broker.person() if person else {"BROWSER": "/bin/false"})}
+    host = Host([program("mcp-connect"), *options, server], env, modern=False, capabilities=capabilities)
+
+    def end():
+        host.close()
+        assert not host.faults, host.faults
+    stack.callback(end)
+    return host
+
+
+def called(host):
+    return host.call("generate_summary", SUMMARY)["content"]
+
+
+def a_tool_is_called_through_the_bridge(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--name=demo")
+    host = bridge(stack, broker, "demo")
+    host.open()
+    assert [tool["name"] for tool in host.each("tools")] == ["generate_summary", "admin_report"]
+    assert called(host)
+
+
+def the_first_answer_takes_one_request_to_the_server(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    before = demo.count("mcp")
+    host = bridge(stack, broker, demo.mcp)
+    host.request("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})
+    assert demo.count("mcp") == before + 1, demo.requests("mcp")
+
+
+def a_url_that_nobody_added_is_added_at_its_first_challenge(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    host = bridge(stack, broker, demo.mcp)
+    assert demo.count("prm") == 0
+    host.open()
+    assert called(host)
+    assert [s["url"] for s in broker.servers()] == [demo.mcp]
+
+
+def a_request_that_waits_for_a_login_in_vain_is_answered_with_its_address(stack):
+    demo = Demo(stack)
+    broker = Broker(stack)
+    broker.run("mcp-add", "--no-login", "--name=demo", demo.mcp, check=0)
+    host = bridge(stack, broker, "demo", "--hold=0", person=False)
+    try:
+        host.open()
+    except Refused as e:
+        assert e.error["code"] == -32000 and e.error["data"]["code"] == "login_required", e.error
+        assert e.error["data"]["url"].startswith(demo.issuer), e.error
+        assert e.error["data"]["url"] in e.error["message"]
+    else:
+        raise AssertionError("there was an answer without a login")
+
+
+def the_end_of_input_ends_a_bridge_that_waits_for_a_login(stack):
+    demo = Demo(stack)
+    broker = Broker(stack)
+    broker.run("mcp-add", "--no-login", "--name=demo", demo.mcp, check=0)
+    host = bridge(stack, broker, "demo", person=False)
+    answer = threading.Thread(target=lambda: swallow(host.open))
+    answer.start()
+    until("a login is under way", lambda: broker.servers()[0]["state"] == "login_pending")
+    host.process.stdin.close()
+    host.process.wait(PATIENCE)
+    answer.join(PATIENCE)
+    assert host.process.returncode == 0
+
+
+def swallow(what):
+    try:
+        what()
+    except Exception:  # pylint: disable=broad-except
+        pass
+
+
+def a_token_that_is_refused_early_is_replaced(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp)
+    host.open()
+    assert called(host)
+    demo.fault("refuse-early")
+    assert called(host)
+    assert demo.count("refresh") == 1
+    assert demo.count("authorize") == 1
+
+
+def ten_bridges_at_once_refresh_an_expired_token_once(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    demo.expire()
+    refreshes = demo.count("refresh")
+    hosts = [bridge(stack, broker, demo.mcp) for _ in range(10)]
+    results = []
+
+    def work(host):
+        host.open()
+        results.append(called(host))
+    threads = [threading.Thread(target=work, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(results) == 10
+    assert demo.count("refresh") == refreshes + 1
+
+
+def sigterm_ends_it_and_the_session(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp)
+    host.open()
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(PATIENCE) == 0
+
+
+def what_is_no_message_gets_an_error_and_the_next_one_an_answer(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    result = broker.run("mcp-connect", demo.mcp, stdin="".join((
+        "nonsense\n",
+        '{"jsonrpc":"2.0"}\n',
+        '[{"jsonrpc":"2.0","id":1,"method":"ping"}]\n',
+        '{"jsonrpc":"2.0","id":"last","method":"initialize","params":{"protocolVersion":"2025-11-25",'
+        '"capabilities":{},"clientInfo":{"name":"t","version":"1"}}}\n')), check=0)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [a.get("error", {}).get("code") for a in answers] == [-32700, -32600, -32600, None], answers
+    assert answers[3]["id"] == "last" and "result" in answers[3]
+
+
+if __name__ == "__main__":
+    sys.exit(Tap().run((
+        a_tool_is_called_through_the_bridge,
+        the_first_answer_takes_one_request_to_the_server,
+        a_url_that_nobody_added_is_added_at_its_first_challenge,
+        a_request_that_waits_for_a_login_in_vain_is_answered_with_its_address,
+        the_end_of_input_ends_a_bridge_that_waits_for_a_login,
+        a_token_that_is_refused_early_is_replaced,
+        ten_bridges_at_once_refresh_an_expired_token_once,
+        sigterm_ends_it_and_the_session,
+        what_is_no_message_gets_an_error_and_the_next_one_an_answer,
+    )))
