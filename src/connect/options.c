@@ -36,10 +36,7 @@ const char options_help[] =
         "                            $NODE_EXTRA_CA_CERTS)\n"
         "      --no-report           do not report tool calls to the broker's audit trail\n"
         "      --log-file=FILE       write there too what goes to standard error\n"
-        "      --debug               say more; never tokens, headers or contents\n"
-        "      --print-config=CLIENT print what to put into that client's configuration\n"
-        "      --write-config=CLIENT put it there; what is there stays, with a backup\n" COMMON_HELP
-        "\n"
+        "      --debug               say more; never tokens, headers or contents\n" COMMON_HELP "\n"
         "Exit status: 0 the client has gone, 2 bad usage, 1 other. Failures of the server or the\n"
         "broker are answers to the client's requests, and lines on standard error.\n";
 
@@ -61,8 +58,6 @@ enum {
         OPTION_NO_REPORT,
         OPTION_LOG_FILE,
         OPTION_DEBUG,
-        OPTION_PRINT_CONFIG,
-        OPTION_WRITE_CONFIG,
 };
 
 /* ---- header fields ---- */
@@ -198,13 +193,11 @@ static int add_word(const struct program *p, const char **list, size_t *n, const
 }
 
 static int set_text(struct options *o, int c) {
-        const char **to = c == OPTION_ACCOUNT        ? &o->account
-                          : c == OPTION_BROWSER      ? &o->browser
-                          : c == OPTION_PROXY        ? &o->proxy
-                          : c == OPTION_CA_FILE      ? &o->ca_file
-                          : c == OPTION_LOG_FILE     ? &o->log_file
-                          : c == OPTION_PRINT_CONFIG ? &o->print_config
-                                                     : &o->write_config;
+        const char **to = c == OPTION_ACCOUNT   ? &o->account
+                          : c == OPTION_BROWSER ? &o->browser
+                          : c == OPTION_PROXY   ? &o->proxy
+                          : c == OPTION_CA_FILE ? &o->ca_file
+                                                : &o->log_file;
 
         *to = optarg;
         return -1;
@@ -306,8 +299,6 @@ int options_parse(struct options *o, struct program *p, int argc, char **argv) {
                 { "no-report", no_argument, NULL, OPTION_NO_REPORT },
                 { "log-file", required_argument, NULL, OPTION_LOG_FILE },
                 { "debug", no_argument, NULL, OPTION_DEBUG },
-                { "print-config", required_argument, NULL, OPTION_PRINT_CONFIG },
-                { "write-config", required_argument, NULL, OPTION_WRITE_CONFIG },
                 { 0 },
         };
         int c;

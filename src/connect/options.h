@@ -32,8 +32,6 @@ struct options {
         bool debug;
         bool report;
         enum transport transport;
-        const char *print_config; /* a client */
-        const char *write_config; /* the same */
 };
 
 /* -1: go on; else the exit status, and everything is said. */

@@ -258,8 +258,12 @@ def bridge_works(stack, command):
                "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "docs", "version": "1"}}}
     if command[-1] != SERVER:
         stage.play(f"mcp-add --name={command[-1]} {SERVER}")
-    result = stage.play(shlex.join(command), stdin=json.dumps(opening) + "\n")
-    assert json.loads(result.stdout)["result"]["serverInfo"]["name"], result.stdout
+    command = [stage.demo.mcp if word == SERVER else word for word in command]
+    with subprocess.Popen(command, env=stage.broker.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write(json.dumps(opening) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+    assert answer["result"]["serverInfo"]["name"], answer
 
 
 def toml(text):
