@@ -41,6 +41,7 @@ struct broker_call {
         struct challenge challenge;
         unsigned challenge_status;
         bool widened;     /* @wanted is more than it asked for: the challenge says why */
+        bool looking;     /* waits until the server's metadata were looked at again */
         unsigned rounds;  /* operations it has waited for: bounded */
         bool reattesting; /* session looks at the peer again */
         bool reattested;

@@ -46,6 +46,7 @@ struct grant {
         bool has_refresh;
         bool refresh_dead; /* the issuer refused it: only a login helps */
         struct error dead; /* why */
+        bool doubted;      /* its token was refused, somebody says, and cannot be replaced */
         bool in_doubt;     /* a refresh was sent and its answer never seen */
         uint64_t generation;
         enum grant_state state;

@@ -85,6 +85,9 @@ int broker_check_open(struct broker *b, struct error *err) MUST_CHECK;
  */
 json_t *scopes_value(const struct scope_set *s);
 
+/* A token request whose server has been looked at again goes on (recheck.h). */
+void token_looked(struct broker_call *c);
+
 /* The handlers, one a method; each ends the call, now or later. */
 void handle_token_get(struct broker_call *c);
 void handle_token_reject(struct broker_call *c);

@@ -16,17 +16,40 @@ struct recheck {
         struct discover *discover;
         uint64_t fetch_id;
         bool fetching;
+        struct list waiting; /* struct broker_call */
 };
+
+bool recheck_wait(struct server *s, struct broker_call *c) {
+        if (!s->recheck)
+                return false;
+        c->looking = true;
+        list_append(&s->recheck->waiting, &c->link);
+        return true;
+}
+
+/* Each of them may end the others with its own answer. */
+static void go_on_with(struct list *waiting) {
+        while (!list_empty(waiting)) {
+                struct broker_call *c = LIST_FIRST(waiting, struct broker_call, link);
+
+                list_remove(&c->link);
+                c->looking = false;
+                token_looked(c);
+        }
+}
 
 void recheck_cancel(struct server *s) {
         struct recheck *r = TAKE(s->recheck);
+        struct list waiting = LIST_INIT(waiting);
 
         if (!r)
                 return;
+        list_splice(&waiting, &r->waiting);
         if (r->fetching)
                 s->broker->workers->fetch_forget(s->broker->wud, r->fetch_id);
         (void)discover_free(r->discover);
         free(r);
+        go_on_with(&waiting);
 }
 
 static int go_on(struct recheck *r, struct error *err);
@@ -86,6 +109,7 @@ void recheck_start(struct server *s, const struct challenge *challenge) {
                 return;
         s->rechecked_boot = now;
         s->recheck->server = s;
+        list_init(&s->recheck->waiting);
         if (discover_new(&params, &s->recheck->discover, &err) < 0 || go_on(s->recheck, &err) < 0) {
                 log_failure(LOG_NOTICE, &err, "looking at the metadata again");
                 recheck_cancel(s);

@@ -127,7 +127,7 @@ static void send_away(struct server *s) {
         LIST_FOREACH(c, &s->broker->calls, struct broker_call, all_link) {
                 if (c->server != s)
                         continue;
-                if (c->grant)
+                if (c->grant || c->looking)
                         release_refused(c, &err);
                 else
                         c->server = NULL;

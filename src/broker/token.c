@@ -256,7 +256,11 @@ static void go_on_with_grant(struct broker_call *c, struct grant *g, const struc
 /* The server refused the token that this request had, and without a refresh token no other can be
  * fetched. */
 static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
-        return is_challenged(c, CHALLENGE_TOKEN_DEAD) && (!g->has_refresh || g->refresh_dead);
+        /* Some servers say to a token what they say to none; token.reject made it clear. */
+        bool dead = is_challenged(c, CHALLENGE_TOKEN_DEAD) ||
+                    (g->doubted && is_challenged(c, CHALLENGE_LOGIN));
+
+        return dead && (!g->has_refresh || g->refresh_dead);
 }
 
 /* Nothing says so far that the server wants a token at all. */
@@ -329,27 +333,13 @@ static void keep_new(struct server *s) {
         kept_save_soon(&s->record);
 }
 
-void handle_token_get(struct broker_call *c) {
+static void judge(struct broker_call *c, bool new) {
         AUTO_DECISION struct decision d = DECISION_INIT;
         struct error err = ERROR_INIT;
-        struct asked asked = { 0 };
-        struct server *s;
-        struct grant *g;
-        bool new = false;
-        int r = parse_get(c, &asked, &err);
+        struct server *s = c->server;
+        struct grant *g = server_grant(s);
+        int r = g ? widen(c, g) : 0;
 
-        if (r == 0)
-                r = find_or_meet(c, &asked, &new, &err);
-        if (r == 1)
-                return;
-        if (r < 0) {
-                c->broker->n_denied++;
-                call_fail(c, &err);
-                return;
-        }
-        s = c->server;
-        g = server_grant(s);
-        r = g ? widen(c, g) : 0;
         /* S3: before policy has spoken nothing is begun, and nothing told. */
         if (r == 0)
                 r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);
@@ -366,6 +356,37 @@ void handle_token_get(struct broker_call *c) {
         }
         if (new)
                 (void)server_free(s);
+}
+
+void token_looked(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        int r = broker_check_open(c->broker, &err);
+
+        if (r == 0 && c->server->removing)
+                r = error_set(&err, MCPB_NOT_FOUND, ENOENT, "Add it again with mcp-add",
+                              "The server has been removed");
+        if (r < 0)
+                release_refused(c, &err);
+        else
+                judge(c, false);
+}
+
+void handle_token_get(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+        struct asked asked = { 0 };
+        bool new = false;
+        int r = parse_get(c, &asked, &err);
+
+        if (r == 0)
+                r = find_or_meet(c, &asked, &new, &err);
+        if (r == 1)
+                return;
+        if (r < 0) {
+                c->broker->n_denied++;
+                call_fail(c, &err);
+        } else if (new || !c->has_challenge || !recheck_wait(c->server, c)) {
+                judge(c, new);
+        }
 }
 
 /* --- token.reject ---------------------------------------------------------------------------- */
@@ -398,6 +419,7 @@ void handle_token_reject(struct broker_call *c) {
         struct error err = ERROR_INIT;
         struct grant *g;
         struct lease *l;
+        bool replaced;
         int r;
 
         r = call_string(c, "server", true, &server, &err);
@@ -436,12 +458,12 @@ void handle_token_reject(struct broker_call *c) {
         }
         /* Without a refresh token there is no other: a peer's word must not end it for all (it may
          * ask for a login). */
-        if (!g->has_refresh || g->refresh_dead) {
-                call_reply(c, json_pack("{s:b, s:b}", "rejected", 0, "stale", 0));
-                return;
-        }
-        kill_lease(c->server, l);
+        replaced = g->has_refresh && !g->refresh_dead;
+        if (replaced)
+                kill_lease(c->server, l);
+        else
+                g->doubted = true;
         if (c->has_challenge)
                 recheck_start(c->server, &c->challenge);
-        call_reply(c, json_pack("{s:b, s:b}", "rejected", 1, "stale", 0));
+        call_reply(c, json_pack("{s:b, s:b}", "rejected", replaced, "stale", 0));
 }

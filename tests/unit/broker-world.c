@@ -541,50 +541,6 @@ char *world_form(struct world *w, const char *name) {
         return q ? parameter(q->request.body.data, q->request.body.len, name) : NULL;
 }
 
-#define PRM                                                                                    \
-        "{\"resource\":\"" WORLD_SERVER "\",\"authorization_servers\":[\"" WORLD_ISSUER "\"]," \
-        "\"scopes_supported\":[\"read\",\"write\"]}"
-#define AS                                                                              \
-        "{\"issuer\":\"" WORLD_ISSUER "\",\"authorization_endpoint\":\"" WORLD_ISSUER   \
-        "/authorize\",\"token_endpoint\":\"" WORLD_ISSUER "/token\","                   \
-        "\"registration_endpoint\":\"" WORLD_ISSUER "/register\","                      \
-        "\"revocation_endpoint\":\"" WORLD_ISSUER "/revoke\","                          \
-        "\"response_types_supported\":[\"code\"],"                                      \
-        "\"grant_types_supported\":[\"authorization_code\",\"refresh_token\"],"         \
-        "\"code_challenge_methods_supported\":[\"S256\"],"                              \
-        "\"token_endpoint_auth_methods_supported\":[\"none\",\"client_secret_basic\"]," \
-        "\"authorization_response_iss_parameter_supported\":true}"
-
-/* True: it was one that the servers of this world answer by themselves. */
-static bool serve_one(struct world *w) {
-        const struct world_fetch *q = world_fetch(w);
-        const char *url = q ? q->request.url : "";
-        char body[256];
-
-        if (strstr(url, "beneath") && strstr(url, ".well-known")) {
-                world_answer(w, 0, 404, "");
-        } else if (streq(url, WORLD_SERVER) || streq(url, WORLD_BENEATH)) {
-                world_answer_header(
-                        w, 0, 401, "www-authenticate",
-                        "Bearer resource_metadata=\"https://mcp.example.com/.well-known/"
-                        "oauth-protected-resource/mcp\"");
-        } else if (strstr(url, "oauth-protected-resource")) {
-                world_answer(w, 0, 200, PRM);
-        } else if (strstr(url, "oauth-authorization-server")) {
-                world_answer(w, 0, 200, AS);
-        } else if (strstr(url, "/register")) {
-                w->n_register++;
-                (void)snprintf(body, sizeof(body),
-                               "{\"client_id\":\"client%u\",\"token_endpoint_auth_method\":"
-                               "\"none\",\"redirect_uris\":[\"http://127.0.0.1:%u%s\"]}",
-                               w->n_register, (unsigned)w->listener.port, w->listener.path);
-                world_answer(w, 0, 201, body);
-        } else {
-                return false;
-        }
-        return true;
-}
-
 static bool listen_one(struct world *w) {
         listen_done_fn done = w->listener.done;
 
@@ -606,7 +562,7 @@ void world_lose_listener(struct world *w) {
 }
 
 bool world_serve_step(struct world *w) {
-        return serve_one(w) || listen_one(w);
+        return world_serve_one(w) || listen_one(w);
 }
 
 void world_serve(struct world *w) {
@@ -661,8 +617,9 @@ void world_redirect(struct world *w, const char *url, const char *code) {
         assert_non_null(state);
         assert_true(w->listener.id != 0);
         if (code)
-                (void)snprintf(text, sizeof(text),
-                               "code=%s&state=%s&iss=https%%3A%%2F%%2Fas.example.com", code, state);
+                (void)snprintf(text, sizeof(text), "code=%s&state=%s&iss=%s", code, state,
+                               w->moved ? "https%3A%2F%2Fas2.example.com"
+                                        : "https%3A%2F%2Fas.example.com");
         else
                 (void)snprintf(text, sizeof(text),
                                "error=access_denied&state=%s&iss=https%%3A%%2F%%2Fas.example.com",

@@ -11,6 +11,7 @@
 #include "test.h"
 
 #define WORLD_ISSUER "https://as.example.com"
+#define WORLD_ISSUER2 "https://as2.example.com"
 #define WORLD_SERVER "https://mcp.example.com/mcp"
 /* Another server with the same resource (A29), issuer and client: it shares the grant. */
 #define WORLD_BENEATH WORLD_SERVER "/beneath"
@@ -70,6 +71,7 @@ struct world {
         attest_done_fn attest;
         void *attest_userdata;
         struct evidence evidence;
+        bool moved;            /* the server names WORLD_ISSUER2 now */
         bool ours;             /* who asks is a program of ours, on the main socket */
         unsigned reached;      /* the address class of all that answers; 0: public */
         bool no_refresh_token; /* the code gives an access token only */
@@ -138,6 +140,7 @@ char *world_begin_login(struct world *w, const char *scopes, struct answer *wait
 /* Answers what a server and an issuer would say to discovery and registration. */
 void world_serve(struct world *w);
 /* One of them, or the opening of a listener; false: there is none. */
+bool world_serve_one(struct world *w); /* without listeners */
 bool world_serve_step(struct world *w);
 /* Another worker cannot open the listener again. */
 void world_lose_listener(struct world *w);

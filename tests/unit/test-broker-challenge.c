@@ -369,6 +369,179 @@ static void a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes(v
         assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
 }
 
+/* --- Another issuer -------------------------------------------------------------------------- */
+
+/* Says that the token at hand was refused; what the server said. */
+static void reject(struct world *w, const char *field) {
+        AUTO_REPLY struct answer a = { 0 };
+        char id[64];
+
+        assert_non_null(world_token(w, &a));
+        (void)snprintf(id, sizeof(id), "%s", json_get_string(a.result, "token_id"));
+        answer_done(&a);
+        world_ask(w, METHOD_TOKEN_REJECT,
+                  json_pack("{s:s, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER, "token_id", id,
+                            "challenge", "status", 401, "fields", field),
+                  &a);
+        assert_non_null(a.result);
+}
+
+/* token.get with a challenge, not waited for. */
+static void ask_challenged(struct world *w, const char *field, const char *login,
+                           struct answer *a) {
+        world_ask(w, METHOD_TOKEN_GET,
+                  json_pack("{s:s, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER, "login", login,
+                            "challenge", "status", 401, "fields", field),
+                  a);
+}
+
+/* All that is asked meanwhile: nothing of the old issuer's but an end of its tokens, and nothing of
+ * the old client at the new one (A69, A70). */
+static void serve_moved(struct world *w) {
+        do {
+                const struct world_fetch *q;
+
+                world_run(w);
+                q = world_fetch(w);
+                if (!q)
+                        continue;
+                assert_null(strstr(q->request.url, WORLD_ISSUER "/token"));
+                assert_null(strstr(q->request.url, WORLD_ISSUER "/authorize"));
+                if (strstr(q->request.url, WORLD_ISSUER2) && q->request.body.len > 0)
+                        assert_null(strstr(q->request.body.data, "client1"));
+        } while (world_serve_step(w));
+}
+
+/* A22 A69 A70 S5 */
+static void a_server_that_names_another_issuer_is_logged_in_to_there_as_another_client(
+        void **state) {
+        static const char *const fields[] = { HINTS, HINTS ", error=\"invalid_token\"" };
+        struct world *w = *state;
+
+        for (unsigned i = 0; i < 4; i++) {
+                AUTO_REPLY struct answer a = { 0 };
+                AUTO_FREE char *url = NULL;
+                const char *field = fields[i % 2];
+
+                world_done(w);
+                w->no_refresh_token = i / 2;
+                world_init(w);
+                world_login(w, NULL);
+                w->moved = true;
+                reject(w, field);
+                ask_challenged(w, field, "start", &a);
+                assert_int_equal(a.n_told, 0); /* first the server is looked at */
+                serve_moved(w);
+                assert_string_equal(error_name(a.err.code), "login_required");
+                url = login_url(&a);
+                assert_int_equal(strncmp(url, WORLD_ISSUER2 "/authorize?", 33), 0);
+                assert_non_null(strstr(url, "client_id=client2&"));
+                answer_done(&a);
+                world_redirect(w, url, "code2");
+                assert_form(w, "client_id", "client2");
+                world_tokens(w, "at2", "rt2", 3600, NULL);
+                world_run(w);
+                assert_string_equal(world_token(w, &a), "at2");
+                /* The old one's tokens are its issuer's to end, by its client. */
+                while (world_fetch(w)) {
+                        assert_non_null(
+                                strstr(world_fetch(w)->request.url, WORLD_ISSUER "/revoke"));
+                        assert_form(w, "client_id", "client1");
+                        world_answer(w, 0, 200, "");
+                        world_run(w);
+                }
+        }
+}
+
+/* DESIGN 6 */
+static void another_issuer_begins_nothing_by_itself(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_login(w, NULL);
+        w->moved = true;
+        reject(w, HINTS);
+        ask_challenged(w, HINTS, "never", &a);
+        serve_moved(w);
+        assert_int_equal(w->n_register, 1); /* that of the first login */
+        assert_non_null(strstr(a.err.message, WORLD_ISSUER2 " instead of " WORLD_ISSUER));
+        assert_refused(&a, MCPB_LOGIN_REQUIRED);
+        assert_int_equal(world_audit(w, "metadata.change"), 1);
+        world_get(w, NULL, &a);
+        assert_refused(&a, MCPB_LOGIN_REQUIRED);
+        assert_int_equal(w->n_fetches, 0);
+}
+
+static void who_waits_for_a_look_that_fails_gets_what_there_is(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_login(w, NULL);
+        reject(w, HINTS);
+        ask_challenged(w, HINTS ", error=\"invalid_token\"", "start", &a);
+        assert_int_equal(a.n_told, 0);
+        world_no_answer(w, 0, FETCH_NOT_SENT);
+        world_run(w);
+        assert_int_equal(w->n_fetches, 1);
+        assert_form(w, "refresh_token", "rt1");
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
+/* A token that nobody can replace is not taken from the others by the word of one. */
+static void who_says_that_a_token_was_refused_may_log_in_and_the_others_keep_it(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        w->no_refresh_token = true;
+        world_login(w, NULL);
+        ask_challenged(w, "Bearer", "start", &a);
+        assert_token(&a, "at1"); /* nobody has said which token it was */
+        reject(w, "Bearer");
+        ask_challenged(w, "Bearer", "never", &a);
+        world_serve(w);
+        assert_refused(&a, MCPB_LOGIN_REQUIRED);
+        assert_string_equal(world_token(w, &a), "at1");
+        answer_done(&a);
+        ask_challenged(w, "Bearer", "start", &a);
+        world_serve(w);
+        free(login_url(&a));
+}
+
+static void those_who_wait_for_a_look_are_told_when_it_cannot_end(void **state) {
+        struct world *w = *state;
+
+        for (unsigned i = 0; i < 3; i++) {
+                AUTO_REPLY struct answer gone = { 0 };
+                struct answer a;
+                struct answer b;
+
+                world_done(w);
+                world_init(w);
+                world_login(w, NULL);
+                reject(w, HINTS);
+                ask_challenged(w, HINTS, "start", &a);
+                ask_challenged(w, HINTS, "never", &b);
+                broker_call_abandon(a.call);
+                if (i == 0)
+                        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:b}", "all", 1), &gone);
+                else if (i == 1)
+                        world_ask(w, METHOD_BROKER_LOCK, NULL, &gone);
+                else
+                        world_serve(w);
+                world_advance(w, USEC_PER_SEC);
+                while (world_fetch(w))
+                        world_answer(w, 0, 200, "");
+                world_run(w);
+                if (i < 2)
+                        assert_refused(&b, i == 0 ? MCPB_NOT_FOUND : MCPB_LOCKED);
+                else
+                        assert_int_equal(b.n_told, 1);
+                answer_done(&b);
+        }
+}
+
 int main(void) {
 #define E(test) cmocka_unit_test_setup_teardown(test, setup_empty, world_teardown)
         const struct CMUnitTest tests[] = {
@@ -385,6 +558,11 @@ int main(void) {
                 E(a_token_for_less_is_replaced_by_one_for_more_without_a_login),
                 E(what_policy_takes_away_no_challenge_brings_back),
                 E(a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes),
+                E(a_server_that_names_another_issuer_is_logged_in_to_there_as_another_client),
+                E(another_issuer_begins_nothing_by_itself),
+                E(who_waits_for_a_look_that_fails_gets_what_there_is),
+                E(who_says_that_a_token_was_refused_may_log_in_and_the_others_keep_it),
+                E(those_who_wait_for_a_look_are_told_when_it_cannot_end),
         };
 
         return cmocka_run_group_tests_name("broker-challenge", tests, NULL, NULL);
