@@ -107,7 +107,8 @@ static int run(struct program *p, struct options *o) {
                                    .proxy = o->proxy,
                                    .no_proxy = o->no_proxy,
                                    .connect_msec = (unsigned)(o->connect_sec * 1000),
-                                   .keep_alive = true };
+                                   .keep_alive = true,
+                                   .http2 = http_has_sound_http2() };
         struct error err = ERROR_INIT;
         AUTO_LOOP sd_event *event = NULL;
         AUTO_CLOSE int stop_fd = -1;

@@ -80,6 +80,12 @@ int http_init(void) {
         return 0;
 }
 
+bool http_has_sound_http2(void) {
+        const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+
+        return (built->features & CURL_VERSION_HTTP2) && built->version_num >= 0x080a00;
+}
+
 /* ---- the end of a transfer ---- */
 
 static void note_idle(struct http *h, const struct transfer *t) {
@@ -220,7 +226,7 @@ static int set_up_multi(struct http *h) {
         r = r ? r : curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
         r = r ? r
               : curl_multi_setopt(h->multi, CURLMOPT_PIPELINING,
-                                  h->defaults.keep_alive ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+                                  h->defaults.http2 ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
         return r ? -ENOMEM : 0;
 }
 
@@ -286,6 +292,7 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
         list_init(&h->streams);
         list_init(&h->due);
         h->defaults.keep_alive = options->keep_alive;
+        h->defaults.http2 = options->keep_alive && options->http2;
         r = set_up_multi(h);
         if (r == 0)
                 r = set_up_share(h);

@@ -24,11 +24,13 @@ struct http_options {
         const char *no_proxy;  /* hosts and domains reached without it, by commas; NULL: none */
         unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
         /*
-         * Connections are used again while they are fresh, HTTP/2 is spoken where the server offers
-         * it, and sessions of TLS are resumed. A request on a connection that ends before an answer
+         * Connections are used again while they are fresh, and sessions of TLS are resumed. A request on a connection that ends before an answer
          * comes is in doubt (FETCH_FAILURE_CUT), as it would be on a new one.
          */
         bool keep_alive;
+        /* With keep_alive: HTTP/2 where the server offers it. libcurl before 8.10 loses answers that
+         * come before the request has been read whole, and may spin then: http_has_sound_http2(). */
+        bool http2;
 };
 
 /* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other
@@ -37,6 +39,7 @@ typedef void (*http_done_fn)(struct fetch_answer *a, void *userdata);
 
 /* Gives libcurl wiping allocators. Once, first thing in main, before any other use of libcurl. */
 int http_init(void) MUST_CHECK;
+bool http_has_sound_http2(void);
 
 /* Reads the certificates now, so that the caller may close itself in afterwards. */
 int http_new(sd_event *event, const struct http_options *options, struct http **ret,

@@ -415,8 +415,9 @@ static const struct setting once[] = {
 
 /* A stream may be silent for hours, and a router in between must not forget it. */
 static const struct setting again[] = {
-        { CURLOPT_SSL_SESSIONID_CACHE, 1 }, { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS },
-        { CURLOPT_TCP_KEEPALIVE, 1 },       { CURLOPT_TCP_KEEPIDLE, 45 },
+        { CURLOPT_SSL_SESSIONID_CACHE, 1 },
+        { CURLOPT_TCP_KEEPALIVE, 1 },
+        { CURLOPT_TCP_KEEPIDLE, 45 },
         { CURLOPT_TCP_KEEPINTVL, 15 },
 };
 
@@ -436,6 +437,9 @@ static CURLcode set_reuse(struct transfer *t, const struct transfer_defaults *d)
         if (!d->keep_alive)
                 return set_all(e, once, ARRAY_SIZE(once));
         r = set_all(e, again, ARRAY_SIZE(again));
+        r = r ? r
+              : curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+                                 d->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
         r = r ? r : curl_easy_setopt(e, CURLOPT_SHARE, d->share);
         if (r || sec == 0)
                 return r ? r : curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);

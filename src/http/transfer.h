@@ -21,6 +21,7 @@ struct transfer_defaults {
         struct buf ca_pem; /* empty: the system's certificates only */
         long connect_msec;
         bool keep_alive;
+        bool http2;
         CURLSH *share;    /* with keep_alive: sessions of TLS */
         struct idle idle; /* the same */
 };

@@ -122,7 +122,9 @@ static struct counts ask_counts(struct fixture *f) {
 /* ---- life ---- */
 
 static void new_client(struct fixture *f, bool keep_alive) {
-        struct http_options options = { .ca_file = f->server.ca_file, .keep_alive = keep_alive };
+        struct http_options options = { .ca_file = f->server.ca_file,
+                                        .keep_alive = keep_alive,
+                                        .http2 = true };
 
         f->http = http_free(f->http);
         assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
@@ -276,6 +278,21 @@ static void many_requests_share_one_connection(void **state) {
         assert_int_equal(c.connections, 1);
         assert_int_equal(c.requests, ARRAY_SIZE(readers) + 2);
         assert_int_equal(c.http1, 0);
+}
+
+static void unless_it_is_wanted_it_is_not_spoken(void **state) {
+        struct fixture *f = *state;
+        struct http_options options = { .ca_file = f->server.ca_file, .keep_alive = true };
+        struct counts c;
+
+        NEEDS_SERVER(f);
+        f->http = http_free(f->http);
+        assert_int_equal(http_new(f->event, &options, &f->http, NULL), 0);
+        assert_answered(request(f, "GET"));
+        assert_answered(request(f, "GET"));
+        c = ask_counts(f);
+        assert_int_equal(c.connections, 1);
+        assert_int_equal(c.http1, 2);
 }
 
 static void without_keep_alive_it_is_not_spoken(void **state) {
@@ -441,6 +458,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(many_requests_share_one_connection),
                 TEST(without_keep_alive_it_is_not_spoken),
+                TEST(unless_it_is_wanted_it_is_not_spoken),
                 TEST(no_refusal_makes_a_request_be_sent_twice),
                 TEST(a_server_that_takes_no_more_gets_no_more),
                 TEST(a_stream_that_is_broken_off_is_in_doubt),
