@@ -24,12 +24,14 @@ struct http_options {
         const char *no_proxy;  /* hosts and domains reached without it, by commas; NULL: none */
         unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
         /*
-         * Connections are used again while they are fresh, and sessions of TLS are resumed. A request on a connection that ends before an answer
-         * comes is in doubt (FETCH_FAILURE_CUT), as it would be on a new one.
+         * Connections are used again while they are fresh, and sessions of TLS are resumed. A
+         * request on a connection that ends before an answer comes is in doubt
+         * (FETCH_FAILURE_CUT), as it would be on a new one.
          */
         bool keep_alive;
-        /* With keep_alive: HTTP/2 where the server offers it. libcurl before 8.10 loses answers that
-         * come before the request has been read whole, and may spin then: http_has_sound_http2(). */
+        /* With keep_alive: HTTP/2 where the server offers it. libcurl before 8.10 loses answers
+         * that come before the request has been read whole, and may spin then: see
+         * http_has_sound_http2(). */
         bool http2;
 };
 
