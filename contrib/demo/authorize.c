@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "as.h"
-#include "mcp.h"
+#include "guard.h"
 #include "pages.h"
 
 #define CODE_MSEC 60000U
@@ -133,7 +133,7 @@ static const char *request_error(struct exchange *x, const struct form *q, const
         if (!challenge || strlen(challenge) != 43 || !method || strcmp(method, "S256") != 0)
                 return "invalid_request";
         *ret_description = "resource must be one of the resources of this server";
-        if (!resource || !mcp_is_resource(d, resource))
+        if (!resource || !guard_is_resource(d, resource))
                 return "invalid_target";
         *ret_description = "unknown scope";
         if (!words_valid(scope) || !words_subset(scope, as_scopes(d)))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "direct.h"
 #include "exchange.h"
 
 #define WAIT_MSEC 5000U
@@ -63,6 +64,8 @@ static void on_stats(struct demo *d, struct request *r, const json_t *body) {
         json_object_set_new(all, "held", held_json(d));
         json_object_set_new(all, "holds", holds_json(d));
         json_object_set_new(all, "faults", faults_json(d->faults));
+        json_object_set_new(all, "streams", direct_n_open(d));
+        json_object_set_new(all, "scripts", json_integer((json_int_t)json_array_size(d->scripts)));
         reply_json(r, 200, all);
 }
 
@@ -153,10 +156,6 @@ static void on_release(struct demo *d, struct request *r, const json_t *body) {
         reply_json(r, 200, json_pack("{s:i}", "released", (int)released));
 }
 
-static void on_close_idle(struct demo *d, struct request *r, const json_t *body) {
-        reply_json(r, 200, json_pack("{s:i}", "closed", (int)http_service_close_idle(d->mcp)));
-}
-
 static void on_expire(struct demo *d, struct request *r, const json_t *body) {
         if (json_is_true(json_object_get(body, "access")))
                 tokens_expire_access(d->tokens);
@@ -209,6 +208,12 @@ static bool have_methods(struct demo *d, const char *key, uint64_t n) {
         return journal_n_method(d->journal, key) >= n;
 }
 
+static bool have_streams(struct demo *d, const char *key, uint64_t n) {
+        enum channel_kind kind;
+
+        return channel_kind_parse(key, &kind) && channels_n_open(d->channels, kind) >= n;
+}
+
 /* Whether every member of the object is reached; one that is unknown never is. */
 static bool all_reached(struct demo *d, json_t *wanted,
                         bool (*have)(struct demo *, const char *, uint64_t)) {
@@ -226,6 +231,7 @@ static bool condition_holds(struct demo *d, const json_t *condition) {
         return all_reached(d, json_object_get(condition, "held"), have_held) &&
                all_reached(d, json_object_get(condition, "requests"), have_requests) &&
                all_reached(d, json_object_get(condition, "methods"), have_methods) &&
+               all_reached(d, json_object_get(condition, "streams"), have_streams) &&
                all_reached(d, json_object_get(condition, "counters"), have_counted);
 }
 
@@ -274,11 +280,20 @@ void control_tick(struct demo *d) {
 }
 
 static const struct control_call calls[] = {
-        { "GET", "/stats", on_stats },      { "GET", "/tokens", on_tokens },
-        { "POST", "/fault", on_fault },     { "POST", "/hold", on_hold },
-        { "POST", "/release", on_release }, { "POST", "/close-idle", on_close_idle },
-        { "POST", "/expire", on_expire },   { "POST", "/revoke-all", on_revoke_all },
-        { "POST", "/quit", on_quit },       { "POST", "/wait", on_wait },
+        { "GET", "/stats", on_stats },
+        { "GET", "/tokens", on_tokens },
+        { "GET", "/streams", direct_streams },
+        { "POST", "/fault", on_fault },
+        { "POST", "/hold", on_hold },
+        { "POST", "/release", on_release },
+        { "POST", "/script", direct_script },
+        { "POST", "/push", direct_push },
+        { "POST", "/lose-sessions", direct_lose_sessions },
+        { "POST", "/close-idle", direct_close_idle },
+        { "POST", "/expire", on_expire },
+        { "POST", "/revoke-all", on_revoke_all },
+        { "POST", "/quit", on_quit },
+        { "POST", "/wait", on_wait },
 };
 
 static void dispatch(struct demo *d, struct request *r) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "channel.h"
 #include "clients.h"
 #include "faults.h"
 #include "http.h"
@@ -23,6 +24,14 @@ struct hold {
         bool after; /* execute first, then hold */
 };
 
+/* Of the MCP server, as it was before 2026. */
+struct session {
+        char *id;
+        char *channel; /* of the old transport: where its answers go */
+        enum protocol version;
+        bool initialized;
+};
+
 struct demo {
         struct options options;
         struct hold holds[STEP_COUNT];
@@ -32,6 +41,8 @@ struct demo {
         struct clients *clients;
         struct table *tickets;  /* consent pages that are open, by ticket */
         struct table *sessions; /* MCP sessions, by id */
+        struct channels *channels;
+        json_t *scripts; /* what is said to the next requests: [{"method", "times", "script"}] */
         struct service *mcp;
         struct service *as;
         struct service *control;

@@ -56,6 +56,7 @@ static void exchange_free(void *state) {
 
         json_decref(x->record);
         json_decref(x->message);
+        json_decref(x->script);
         free(x->plan.url);
         free(x);
 }
@@ -429,6 +430,8 @@ uint64_t exchange_n_held(struct demo *d, enum step step) {
 
         each(d, on_count, &c);
         each_stalled(d, on_count, &c);
+        if (step == STEP_ANY || step == STEP_MCP)
+                c.n += channels_n_held(d->channels);
         return c.n;
 }
 
@@ -457,6 +460,8 @@ unsigned exchange_release(struct demo *d, enum step step, uint64_t n_max) {
 
         each(d, on_release, &c);
         each_stalled(d, on_flow, &c);
+        if (step == STEP_ANY || step == STEP_MCP)
+                c.n += channels_release(d->channels, n_max - c.n);
         return (unsigned)c.n;
 }
 

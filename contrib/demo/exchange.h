@@ -51,8 +51,12 @@ struct exchange {
         struct request *request;
         json_t *record;  /* the journal's entry */
         json_t *message; /* the JSON of a POST to the MCP server; NULL: none, or not JSON */
+        json_t *script;  /* what is said before the answer, if the tool needs it */
         struct plan plan;
         struct fault_site site;
+        struct session *session; /* that the request belongs to */
+        struct channel *old;     /* where answers of the old transport go */
+        unsigned status;         /* of HTTP, for the answer; 0: 200 */
         enum stage stage;
         char label[64]; /* for the log line: the method or grant asked for */
         char note[160]; /* and why it was answered so */

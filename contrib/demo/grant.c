@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "as.h"
-#include "mcp.h"
+#include "guard.h"
 
 static void family_revoke(struct exchange *x, struct family *f) {
         if (f && !f->revoked) {
@@ -187,7 +187,7 @@ static void grant_credentials(struct exchange *x, const struct client *client) {
                 as_error(x, 400, "unauthorized_client", "this client may not act alone");
         } else if (!words_valid(scope) || !words_subset(scope, as_scopes(x->demo))) {
                 as_error(x, 400, "invalid_scope", "unknown scope");
-        } else if (!resource || !mcp_is_resource(x->demo, resource)) {
+        } else if (!resource || !guard_is_resource(x->demo, resource)) {
                 as_error(x, 400, "invalid_target", "resource must be one of this server's");
         } else {
                 family = family_new(x, client, scope, resource);

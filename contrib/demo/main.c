@@ -57,19 +57,31 @@ static bool configure(struct demo *d) {
         return true;
 }
 
+static void session_free(void *value) {
+        struct session *session = value;
+
+        free(session->id);
+        free(session->channel);
+        free(session);
+}
+
 static void demo_init(struct demo *d) {
         d->journal = journal_new();
         d->faults = faults_new();
         d->tokens = tokens_new();
         d->clients = clients_new();
         d->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
-        d->sessions = table_new(SESSIONS_MAX, true, free);
+        d->sessions = table_new(SESSIONS_MAX, true, session_free);
+        d->channels = channels_new();
+        d->scripts = json_array();
 }
 
 static void demo_done(struct demo *d) {
         d->mcp = http_service_free(d->mcp);
         d->as = http_service_free(d->as);
         d->control = http_service_free(d->control);
+        json_decref(d->scripts);
+        d->channels = channels_free(d->channels);
         d->sessions = table_free(d->sessions);
         d->tickets = table_free(d->tickets);
         d->clients = clients_free(d->clients);
@@ -100,6 +112,7 @@ static bool demo_listen(struct demo *d) {
         d->mcp = listen_on(o->port, "MCP port", exchange_on_mcp, d, &d->mcp_origin);
         if (!d->mcp)
                 return false;
+        http_service_body_max(d->mcp, (size_t)o->body_max_mib * 1024U * 1024U);
         http_service_on_head(d->mcp, exchange_on_mcp_head);
         http_service_on_left(d->mcp, exchange_on_left);
         d->as = listen_on(o->as_port, "authorization server port", exchange_on_as, d,

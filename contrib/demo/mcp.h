@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The MCP server: the protected resource, its metadata document, and two tools.
+ * The MCP server's HTTP: which request is for whom, in which transport and of which era.
  */
 #pragma once
 
@@ -8,5 +8,3 @@
 
 enum step mcp_step(const struct demo *d, const struct request *r);
 void mcp_handle(struct exchange *x);
-/* Whether a resource indicator names one of the resources served here. */
-bool mcp_is_resource(const struct demo *d, const char *resource);

@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base.h"
@@ -20,12 +21,15 @@ enum {
         OPT_AS_PORT,
         OPT_AUTO_CONSENT,
         OPT_AUTO_DENY,
+        OPT_BODY_MAX,
         OPT_CIMD,
         OPT_CLIENT,
         OPT_CONTROL_PORT,
         OPT_DIE_WITH_PARENT,
+        OPT_EVENT_IDS,
         OPT_FAULT,
         OPT_HELP,
+        OPT_HTTP_SSE,
         OPT_ISSUER_PATH,
         OPT_LOG,
         OPT_METADATA,
@@ -35,10 +39,13 @@ enum {
         OPT_OFFLINE_ACCESS,
         OPT_OPEN,
         OPT_PORT,
+        OPT_PROTOCOL,
         OPT_REQUIRE_SESSION,
         OPT_SECOND_RESOURCE,
         OPT_SHAPES,
         OPT_SSE,
+        OPT_STREAM,
+        OPT_STRICT,
         OPT_TOKEN_TYPE,
         OPT_VERSION,
 };
@@ -48,12 +55,15 @@ static const struct option long_options[] = {
         { "as-port", required_argument, NULL, OPT_AS_PORT },
         { "auto-consent", no_argument, NULL, OPT_AUTO_CONSENT },
         { "auto-deny", no_argument, NULL, OPT_AUTO_DENY },
+        { "body-max", required_argument, NULL, OPT_BODY_MAX },
         { "cimd", no_argument, NULL, OPT_CIMD },
         { "client", required_argument, NULL, OPT_CLIENT },
         { "control-port", required_argument, NULL, OPT_CONTROL_PORT },
         { "die-with-parent", no_argument, NULL, OPT_DIE_WITH_PARENT },
+        { "event-ids", no_argument, NULL, OPT_EVENT_IDS },
         { "fault", required_argument, NULL, OPT_FAULT },
         { "help", no_argument, NULL, OPT_HELP },
+        { "http-sse", no_argument, NULL, OPT_HTTP_SSE },
         { "issuer-path", required_argument, NULL, OPT_ISSUER_PATH },
         { "log", no_argument, NULL, OPT_LOG },
         { "metadata", required_argument, NULL, OPT_METADATA },
@@ -63,10 +73,13 @@ static const struct option long_options[] = {
         { "offline-access", no_argument, NULL, OPT_OFFLINE_ACCESS },
         { "open", no_argument, NULL, OPT_OPEN },
         { "port", required_argument, NULL, OPT_PORT },
+        { "protocol", required_argument, NULL, OPT_PROTOCOL },
         { "require-session", no_argument, NULL, OPT_REQUIRE_SESSION },
         { "second-resource", no_argument, NULL, OPT_SECOND_RESOURCE },
         { "shapes", required_argument, NULL, OPT_SHAPES },
         { "sse", no_argument, NULL, OPT_SSE },
+        { "stream", no_argument, NULL, OPT_STREAM },
+        { "strict", no_argument, NULL, OPT_STRICT },
         { "token-type", required_argument, NULL, OPT_TOKEN_TYPE },
         { "version", no_argument, NULL, OPT_VERSION },
         { 0 },
@@ -84,6 +97,14 @@ static const char help[] =
         "  --open                 ask for no authorization at all\n"
         "  --require-session      refuse requests without Mcp-Session-Id\n"
         "  --sse                  answer requests as a one-event stream\n"
+        "  --protocol LIST        versions spoken, with commas: 2025-03-26, 2025-06-18, "
+        "2025-11-25\n"
+        "                         (these three if not given)\n"
+        "  --stream               offer the standalone stream (GET)\n"
+        "  --event-ids            number the events of streams; they can be resumed\n"
+        "  --http-sse             the transport of 2024: a stream by GET, messages beside it\n"
+        "  --strict               refuse what the specification says a client must not do\n"
+        "  --body-max MIB         the longest body taken (1)\n"
         "  --shapes WHICH         today, article, article-resource\n"
         "Authorization server:\n"
         "  --issuer-path /PATH    put the issuer under a path\n"
@@ -96,7 +117,7 @@ static const char help[] =
         "  --offline-access       refresh tokens only with the scope offline_access\n"
         "  --token-type TYPE      bearer, Bearer, mac\n"
         "Other:\n"
-        "  --fault NAME[:STEP][=ARG][!TIMES]   do something wrong (repeatable)\n"
+        "  --fault NAME[:STEP[@WHAT]][=ARG][!TIMES]   do something wrong (repeatable)\n"
         "  --log                  one line per request on stderr\n"
         "  --die-with-parent      end when the process that started this one does\n"
         "  --help  --version\n"
@@ -141,6 +162,48 @@ static bool port(const char *name, const char *value, uint16_t *ret) {
         return true;
 }
 
+static const char *const protocol_names[PROTOCOL_COUNT] = {
+        [PROTOCOL_2025_03_26] = "2025-03-26",
+        [PROTOCOL_2025_06_18] = "2025-06-18",
+        [PROTOCOL_2025_11_25] = "2025-11-25",
+        [PROTOCOL_2026_07_28] = "2026-07-28",
+};
+
+const char *protocol_name(enum protocol p) {
+        return protocol_names[p];
+}
+
+bool protocol_parse(const char *name, enum protocol *ret) {
+        for (unsigned i = 0; name && i < PROTOCOL_COUNT; i++) {
+                if (strcmp(name, protocol_names[i]) == 0) {
+                        *ret = (enum protocol)i;
+                        return true;
+                }
+        }
+        return false;
+}
+
+static bool protocols(const char *list, unsigned *ret) {
+        bool good = true;
+
+        *ret = 0;
+        for (const char *p = list; good && *p;) {
+                size_t n = strcspn(p, ",");
+                char *name = mem_copy(p, n);
+                enum protocol protocol;
+
+                good = protocol_parse(name, &protocol);
+                if (good)
+                        *ret |= PROTOCOL_BIT(protocol);
+                free(name);
+                p += p[n] ? n + 1 : n;
+        }
+        if (good && *ret)
+                return true;
+        fprintf(stderr, "mcp-demo-server: --protocol cannot be '%s'\n", list);
+        return false;
+}
+
 static bool with_value(struct options *o, int opt, const char *value) {
         static const char *const shapes[] = { "today", "article", "article-resource", NULL };
         static const char *const metadata[] = { "oauth", "oidc", "oidc-appended", "both", NULL };
@@ -155,6 +218,10 @@ static bool with_value(struct options *o, int opt, const char *value) {
                 return port("control-port", value, &o->control_port);
         case OPT_ACCESS_TTL:
                 return number("access-ttl", value, 1000000000, &o->access_ttl_sec);
+        case OPT_BODY_MAX:
+                return number("body-max", value, 1024, &o->body_max_mib);
+        case OPT_PROTOCOL:
+                return protocols(value, &o->protocols);
         case OPT_CLIENT:
                 if (value[0] && value[0] != ':')
                         return append("client", value, o->clients, &o->n_clients);
@@ -195,6 +262,10 @@ static bool *flag(struct options *o, int opt) {
                 return &o->cimd;
         case OPT_DIE_WITH_PARENT:
                 return &o->die_with_parent;
+        case OPT_EVENT_IDS:
+                return &o->event_ids;
+        case OPT_HTTP_SSE:
+                return &o->http_sse;
         case OPT_LOG:
                 return &o->log;
         case OPT_NO_EXPIRES_IN:
@@ -213,6 +284,10 @@ static bool *flag(struct options *o, int opt) {
                 return &o->second_resource;
         case OPT_SSE:
                 return &o->sse;
+        case OPT_STREAM:
+                return &o->stream;
+        case OPT_STRICT:
+                return &o->strict;
         default:
                 return NULL;
         }
@@ -227,7 +302,14 @@ static void print_help(void) {
 enum options_result options_parse(struct options *o, int argc, char **argv) {
         int opt;
 
-        *o = (struct options){ .issuer_path = "", .token_type = "Bearer", .access_ttl_sec = 300 };
+        *o = (struct options){
+                .issuer_path = "",
+                .token_type = "Bearer",
+                .access_ttl_sec = 300,
+                .body_max_mib = 1,
+                .protocols = PROTOCOL_BIT(PROTOCOL_2025_03_26) | PROTOCOL_BIT(PROTOCOL_2025_06_18) |
+                             PROTOCOL_BIT(PROTOCOL_2025_11_25),
+        };
         while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
                 bool *f = flag(o, opt);
 

@@ -16,6 +16,16 @@ enum shapes {
         SHAPES_ARTICLE_RESOURCE,
 };
 
+enum protocol {
+        PROTOCOL_2025_03_26,
+        PROTOCOL_2025_06_18,
+        PROTOCOL_2025_11_25,
+        PROTOCOL_2026_07_28,
+        PROTOCOL_COUNT,
+};
+
+#define PROTOCOL_BIT(p) (1U << (unsigned)(p))
+
 enum metadata {
         METADATA_OAUTH,         /* RFC 8414 only */
         METADATA_OIDC,          /* OpenID discovery only, inserted and appended form */
@@ -29,6 +39,8 @@ struct options {
         const char *issuer_path; /* "" or "/tenant1" */
         const char *token_type;
         uint64_t access_ttl_sec;
+        uint64_t body_max_mib;
+        unsigned protocols; /* PROTOCOL_BIT of each that is spoken */
         unsigned n_clients;
         unsigned n_faults;
         uint16_t port;
@@ -40,6 +52,8 @@ struct options {
         bool auto_deny;
         bool cimd;
         bool die_with_parent;
+        bool event_ids;
+        bool http_sse;
         bool log;
         bool no_expires_in;
         bool no_refresh_token;
@@ -49,6 +63,8 @@ struct options {
         bool require_session;
         bool second_resource;
         bool sse;
+        bool stream;
+        bool strict;
 };
 
 enum options_result {
@@ -56,6 +72,9 @@ enum options_result {
         OPTIONS_DONE,  /* --help or --version was answered on stdout */
         OPTIONS_USAGE, /* a complaint went to stderr */
 };
+
+const char *protocol_name(enum protocol p);
+bool protocol_parse(const char *name, enum protocol *ret);
 
 /* The strings stay argv's. */
 enum options_result options_parse(struct options *o, int argc, char **argv);

@@ -69,12 +69,15 @@ static void entry_unlink(struct table *t, struct entry *e) {
 }
 
 struct table *table_free(struct table *t) {
-        if (!t)
-                return NULL;
-        while (t->oldest)
-                entry_unlink(t, t->oldest);
+        if (t)
+                table_clear(t);
         free(t);
         return NULL;
+}
+
+void table_clear(struct table *t) {
+        while (t->oldest)
+                entry_unlink(t, t->oldest);
 }
 
 bool table_add(struct table *t, const char *key, void *value) {

@@ -18,5 +18,6 @@ struct table *table_free(struct table *t);
 bool table_add(struct table *t, const char *key, void *value);
 void *table_get(const struct table *t, const char *key);
 bool table_remove(struct table *t, const char *key);
+void table_clear(struct table *t);
 size_t table_count(const struct table *t);
 void table_each(const struct table *t, table_each_fn fn, void *userdata);

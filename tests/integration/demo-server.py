@@ -52,6 +52,48 @@ class Peer:
         return self.send(self.message(method, CALL if params is None and method == "tools/call" else params), **headers)
 
 
+    def start(self, version="2025-11-25", initialized=True):
+        """initialize; what belongs to the session goes with every request from then on."""
+        status, headers, answer = self.call("initialize", {"protocolVersion": version, "capabilities": {},
+                                                           "clientInfo": {"name": "t", "version": "1"}})
+        assert status == 200, (status, answer)
+        version = answer["result"]["protocolVersion"]
+        self.headers.update({"Mcp-Session-Id": headers["Mcp-Session-Id"], "MCP-Protocol-Version": version})
+        if initialized:
+            assert self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})[0] == 202
+        return version
+
+    def stream(self, last=None):
+        """The standalone stream, or what follows the event @last; on a connection of its own."""
+        self.connect()
+        answer = self.open("GET", Accept="text/event-stream", **({"Last-Event-ID": last} if last else {}))
+        self.connect()
+        return answer
+
+
+def event(answer, newline=b"\n"):
+    """The next event as its fields; None at the end."""
+    fields = {}
+    while True:
+        line = b""
+        while not line.endswith(newline):
+            byte = answer.read(1)
+            if not byte:
+                assert not line and not fields, (line, fields)
+                return None
+            line += byte
+        line = line[:-len(newline)].decode()
+        if not line:
+            return fields
+        name, _, value = line.partition(": ")
+        fields[name] = fields[name] + "\n" + value if name in fields else value
+
+
+def said(answer):
+    """The message of the next event."""
+    return json.loads(event(answer)["data"])
+
+
 def fails(call, *args, **kwargs):
     try:
         result = call(*args, **kwargs)
@@ -150,6 +192,206 @@ def a_client_that_leaves_a_held_request_is_noticed(stack):
     assert demo.requests("mcp")[-1]["left"] >= demo.requests("mcp")[-1]["msec"]
     demo.release("mcp")
     demo.wait(counters={"tool_calls": 1})
+
+
+# --- Streams -------------------------------------------------------------------------------------------------------------
+
+
+def a_script_says_what_comes_before_the_answer(stack):
+    demo = Demo(stack, "--open", "--stream")
+    peer = Peer(stack, demo)
+    peer.start()
+    demo.script({"raw": ": nothing yet\n\n"}, {"progress": 2}, {"notify": 1}, {"ask": "sampling/createMessage", "id": 7, "wait": True},
+                {"answer": {"id": 1000}}, {"answer": True}, method="tools/call")
+    assert peer.call("ping")[2] == {"jsonrpc": "2.0", "id": 2, "result": {}}
+    answer = peer.open("POST", peer.message("tools/call", {**CALL, "_meta": {"progressToken": "p"}}))
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    assert event(answer) == {"": "nothing yet"}
+    assert [said(answer)["params"]["progress"] for _ in range(2)] == [1, 2]
+    assert said(answer)["method"] == "notifications/message"
+    asked = said(answer)
+    assert (asked["method"], asked["id"], asked["params"]["maxTokens"]) == ("sampling/createMessage", 7, 10)
+    other = Peer(stack, demo, **peer.headers)
+    assert other.send({"jsonrpc": "2.0", "id": 8, "result": {}})[0] == 202
+    assert demo.ask("GET", "/streams")["streams"][0]["waiting_for"] == 7
+    assert other.send({"jsonrpc": "2.0", "id": 7, "result": {"role": "assistant"}})[0] == 202
+    assert said(answer)["id"] == 1000 and said(answer)["id"] == 3 and event(answer) is None
+    assert demo.stats()["methods"]["response"] == 2
+    assert peer.call()[1]["Content-Type"] == "application/json", "a script is played once"
+
+
+def the_standalone_stream_says_what_is_pushed(stack):
+    demo = Demo(stack, "--open", "--stream")
+    peer = Peer(stack, demo)
+    peer.start()
+    stream = peer.stream()
+    demo.wait(streams={"get": 1}, methods={"GET": 1})
+    demo.push("get", {"notify": 3}, {"notify": 1, "method": "notifications/tools/list_changed"}, {"ask": "ping"})
+    assert [said(stream)["params"]["data"] for _ in range(3)] == [1, 2, 3]
+    assert said(stream) == {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {}}
+    assert said(stream)["method"] == "ping"
+    demo.push("get", {"set": {"newline": "\r", "pretty": True}}, {"send": {"a": [1]}}, {"close": True})
+    fields = event(stream, b"\r")
+    assert json.loads(fields["data"]) == {"a": [1]} and "\n" in fields["data"] and event(stream) is None
+    assert "ended" in [e for e in demo.requests("mcp") if e["method"] == "GET"][0]
+    second = peer.stream()
+    demo.wait(streams={"get": 1})
+    second.close()
+    demo.wait(counters={"streams_left": 1})
+    assert demo.stats()["streams"]["get"] == 0
+
+
+def without_the_option_there_is_no_stream(stack):
+    demo = Demo(stack, "--open")
+    peer = Peer(stack, demo)
+    answer = peer.open("GET", Accept="text/event-stream")
+    answer.read()
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST, DELETE")
+
+
+def a_stream_that_ends_early_is_resumed_where_it_stood(stack):
+    demo = Demo(stack, "--open", "--stream", "--event-ids")
+    peer = Peer(stack, demo)
+    peer.start()
+    demo.script({"retry": 20}, {"notify": 1}, {"cut": True}, {"notify": 1}, {"resumed": True}, {"hold": True}, {"answer": True})
+    answer = peer.open("POST", peer.message("tools/call", CALL))
+    first = event(answer)
+    assert first["retry"] == "20" and first["data"] == "" and first["id"], first
+    second = event(answer)
+    assert "data" in second and isinstance(fails(answer.read), http.client.IncompleteRead)
+    stream = peer.stream(last=second["id"])
+    third = event(stream)
+    assert json.loads(third["data"])["method"] == "notifications/message" and third["id"] != second["id"]
+    demo.wait(held={"mcp": 1})
+    demo.release("mcp")
+    assert said(stream)["id"] == 2 and event(stream) is None
+    again = peer.stream(last=first["id"])
+    assert len([event(again) for _ in range(3)]) == 3 and event(again) is None
+    assert demo.counters()["streams_resumed"] == 2
+    unknown = peer.stream(last="c99.1")
+    assert unknown.status == 400
+
+
+def sessions_get_lost_with_their_streams(stack):
+    demo = Demo(stack, "--open", "--stream", "--strict")
+    peer = Peer(stack, demo)
+    peer.start()
+    stream = peer.stream()
+    demo.wait(streams={"get": 1})
+    assert demo.lose_sessions() == {"sessions": 1, "streams": 1}
+    assert event(stream) is None
+    status, _, answer = peer.call()
+    assert status == 404 and answer["error"]["code"] == -32600
+    demo.fault("plain-404!1")
+    assert peer.call()[::2] == (404, b"gone\n")
+    assert peer.stream().status == 404
+    del peer.headers["Mcp-Session-Id"]
+    peer.start()
+    assert peer.call()[0] == 200
+    answer = peer.open("DELETE")
+    answer.read()
+    assert answer.status == 204 and demo.counters()["sessions_deleted"] == 1 and demo.counters()["sessions_opened"] == 2
+
+
+def strict_refuses_what_a_client_must_not_do(stack):
+    demo = Demo(stack, "--open", "--stream", "--strict")
+    peer = Peer(stack, demo)
+    assert peer.call()[0] == 400
+    peer.start(initialized=False)
+    assert peer.call()[2]["error"]["message"] == "not initialized yet"
+    assert peer.send({"jsonrpc": "2.0", "method": "notifications/initialized"})[0] == 202
+    assert peer.call()[0] == 200
+    for name, value in (("MCP-Protocol-Version", "2025-06-18"), ("Accept", "application/json"), ("Content-Type", "text/plain")):
+        assert peer.call(**{name: value})[0] == 400, name
+    assert peer.call("initialize", {"protocolVersion": "2025-11-25"})[2]["error"]["message"] == "initialize in a session"
+    assert peer.open("GET", Accept="application/json").status == 406
+
+
+def versions_are_negotiated_among_those_that_are_spoken(stack):
+    demo = Demo(stack, "--open", "--protocol=2025-03-26,2025-06-18")
+    assert [Peer(stack, demo).start(v) for v in ("2025-03-26", "2025-06-18", "2025-11-25")] == ["2025-03-26"] + 2 * ["2025-06-18"]
+    assert Peer(stack, demo).call(**{"MCP-Protocol-Version": "2025-11-25"})[0] == 400
+    old = Demo(stack, "--open", "--protocol=2025-03-26")
+    assert Peer(stack, old).start() == "2025-03-26"
+    assert Peer(stack, old).call(**{"MCP-Protocol-Version": "2025-11-25"})[0] == 200, "it knows no such header"
+
+
+def batches_belong_to_the_first_version_alone(stack):
+    demo = Demo(stack, "--open")
+    peer, later = Peer(stack, demo), Peer(stack, demo)
+    peer.start("2025-03-26")
+    later.start("2025-06-18")
+    batch = [peer.message("ping"), {"jsonrpc": "2.0", "method": "notifications/x"}, peer.message("tools/call", CALL), {"jsonrpc": "2.0"},
+             peer.message("initialize", {"protocolVersion": "2025-03-26"})]
+    assert later.send(batch)[0] == 400
+    status, _, answers = peer.send(batch)
+    assert status == 200 and [a["id"] for a in answers] == [2, 3, 4] and answers[2]["error"]["code"] == -32600
+    assert peer.send(batch[1:2])[0] == 202 and peer.send([])[0] == 400
+    demo.script({"notify": 1}, {"answer": True}, method="batch")
+    answer = peer.open("POST", batch)
+    assert said(answer)["method"] == "notifications/message" and [a["id"] for a in said(answer)] == [2, 3, 4]
+    assert demo.stats()["methods"]["batch"] == 5
+
+
+def answers_are_pretty_or_big_or_for_nobody(stack):
+    for option in ("", "--sse"):
+        demo = Demo(stack, "--open", *([option] if option else []))
+        peer = Peer(stack, demo)
+        demo.fault("pretty:mcp!1", "wrong-id:mcp=77!1", "big:mcp=3")
+        answer = peer.open("POST", peer.message("ping"))
+        text = event(answer)["data"] if option else answer.read().decode()
+        assert text.startswith("{\n") and json.loads(text)["id"] == 77
+        answer.read()
+        answer = peer.open("POST", peer.message("ping"))
+        text = event(answer)["data"] if option else answer.read().decode()
+        assert len(json.loads(text)["result"]["_meta"]["demo/filler"]) == 3 << 20 and "\n" not in text and json.loads(text)["id"] == 2
+
+
+def longer_bodies_are_taken_if_that_is_asked_for(stack):
+    demo = Demo(stack, "--open", "--body-max=3")
+    peer = Peer(stack, demo)
+    call = {"name": "generate_summary", "arguments": {"text": "x" * (2 << 20)}}
+    assert peer.call("tools/call", call)[0] == 200
+    call["arguments"]["text"] *= 2
+    assert peer.call("tools/call", call)[0] == 413
+
+
+# --- The transport of 2024 -----------------------------------------------------------------------------------------------
+
+
+def the_old_transport_answers_on_its_stream(stack):
+    demo = Demo(stack, "--open", "--http-sse")
+    peer = Peer(stack, demo)
+    status, headers, _ = peer.call("initialize", {"protocolVersion": "2024-11-05"})
+    assert (status, headers["Allow"]) == (405, "GET")
+    stream = peer.stream()
+    first = event(stream)
+    assert first["event"] == "endpoint" and first["data"].startswith("/mcp/messages?session="), first
+    demo.script({"notify": 1}, {"answer": True}, method="tools/call")
+    for method, params in (("initialize", {"protocolVersion": "2025-03-26"}), ("tools/call", CALL), ("ping", None)):
+        answer = peer.open("POST", peer.message(method, params), first["data"])
+        assert (answer.status, answer.read()) == (202, b"Accepted"), method
+    assert "capabilities" in said(stream)["result"] and said(stream)["method"] == "notifications/message"
+    assert [said(stream)["id"] for _ in range(2)] == [3, 4]
+    demo.push("old", {"ask": "roots/list"})
+    assert said(stream)["method"] == "roots/list"
+    answer = peer.open("POST", peer.message("ping"), "/mcp/messages?session=other")
+    answer.read()
+    assert answer.status == 404
+    stream.close()
+    demo.wait(counters={"streams_left": 1})
+    answer = peer.open("POST", peer.message("ping"), first["data"])
+    answer.read()
+    assert answer.status == 202, "the stream is gone, and with it the answer"
+
+
+def the_old_transport_asks_for_a_token_too(stack):
+    demo = Demo(stack, "--http-sse")
+    peer = Peer(stack, demo)
+    for method, target in (("GET", None), ("POST", "/mcp/messages?session=x")):
+        answer = peer.open(method, b"{}" if target else None, target)
+        answer.read()
+        assert answer.status == 401 and "oauth-protected-resource/mcp\"" in answer.headers["WWW-Authenticate"]
 
 
 TESTS = [value for value in list(globals().values())

@@ -166,6 +166,18 @@ class Demo:
         if not reached:
             raise AssertionError(f"the demo server did not reach {conditions}: {self.stats()}")
 
+    def script(self, *steps, method=None, times=1):
+        """What is said to the next requests, or those for @method: see contrib/demo/README.md."""
+        return self.ask("POST", "/script", {"script": steps, "times": times, **({"method": method} if method else {})})
+
+    def push(self, to, *steps):
+        """Says it on the newest open stream of a kind (post, get, listen, old), or on that of a name; which that was."""
+        return self.ask("POST", "/push", {"to": to, "script": steps})["stream"]
+
+    def lose_sessions(self, streams=True, cut=False):
+        """Forgets all sessions, as a server that was started again; its streams end, or are cut."""
+        return self.ask("POST", "/lose-sessions", {"streams": streams, "cut": cut})
+
     def close_idle(self):
         """Closes the MCP connections that are idle now; how many that were."""
         return self.ask("POST", "/close-idle", {})["closed"]
