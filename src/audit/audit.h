@@ -32,6 +32,7 @@
         X(AUTH_FLOW_START, "auth.flow.start")               \
         X(AUTH_FLOW_FINISH, "auth.flow.finish")             \
         X(METADATA_CHANGE, "metadata.change")               \
+        X(TOOL_CALL, "tool.call")                           \
         X(AUDIT_GAP, "audit.gap")                           \
         X(AUDIT_CHECKPOINT, "audit.checkpoint")
 
@@ -82,6 +83,15 @@ struct audit_token {
         char text[AUDIT_TOKEN_BYTES]; /* "hmac:<32 hex digits>"; "" = none */
 };
 
+/* A tool call, as the peer that made it tells of it. */
+struct audit_call {
+        const char *tool;
+        const char *end; /* one word */
+        uint64_t duration_msec;
+        uint64_t bytes;               /* of the answer */
+        struct audit_token arguments; /* of a hash of them; "" = none */
+};
+
 /* What is to be recorded; all borrowed. Zero, NULL and {} are left out, but for the event. */
 struct audit_record {
         enum audit_event event;
@@ -101,8 +111,9 @@ struct audit_record {
         const char *policy_id;
         const struct audit_fact *facts;
         size_t n_facts;
-        enum error_code code;       /* why it was denied or failed, as a stable word */
-        struct audit_strings why;   /* the same for people; foreign text is welcome */
+        enum error_code code;     /* why it was denied or failed, as a stable word */
+        struct audit_strings why; /* the same for people; foreign text is welcome */
+        const struct audit_call *call;
         struct audit_strings files; /* policy.load; metadata.change: what changed */
 };
 

@@ -269,6 +269,20 @@ static void put_verdict(struct writer *w, const struct audit_record *r) {
         put_strings(w, "files", &r->files, true);
 }
 
+static void put_call(struct writer *w, const struct audit_call *c) {
+        if (!c)
+                return;
+        begin_member(w, "call");
+        put_raw(w, "{");
+        put_foreign(w, "tool", c->tool);
+        put_text(w, "end", c->end, TEXT_MAX);
+        put_number(w, "msec", c->duration_msec);
+        put_number(w, "bytes", c->bytes);
+        if (c->arguments.text[0])
+                put_text(w, "arguments", c->arguments.text, AUDIT_TOKEN_BYTES);
+        put_raw(w, "}");
+}
+
 int audit_record_format(struct buf *b, const struct audit_record *r,
                         const struct audit_checkpoint *c) {
         struct writer w = { .b = b };
@@ -286,6 +300,7 @@ int audit_record_format(struct buf *b, const struct audit_record *r,
         put_url(&w, "issuer", r->issuer);
         put_url(&w, "client_id", r->client_id);
         put_text(&w, "account", r->account, TEXT_MAX);
+        put_call(&w, r->call);
         put_verdict(&w, r);
         if (c)
                 put_checkpoint(&w, c);

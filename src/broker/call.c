@@ -14,6 +14,7 @@ typedef void (*handler_fn)(struct broker_call *c);
 static const handler_fn handlers[METHOD_COUNT] = {
         [METHOD_TOKEN_GET] = handle_token_get,
         [METHOD_TOKEN_REJECT] = handle_token_reject,
+        [METHOD_AUDIT_RECORD] = handle_audit_record,
         [METHOD_LOGIN_START] = handle_login_start,
         [METHOD_LOGIN_STATUS] = handle_login_status,
         [METHOD_LOGIN_WAIT] = handle_login_wait,

@@ -91,6 +91,7 @@ void token_looked(struct broker_call *c);
 /* The handlers, one a method; each ends the call, now or later. */
 void handle_token_get(struct broker_call *c);
 void handle_token_reject(struct broker_call *c);
+void handle_audit_record(struct broker_call *c);
 void handle_login_start(struct broker_call *c);
 void handle_login_status(struct broker_call *c);
 void handle_login_wait(struct broker_call *c);

@@ -61,7 +61,7 @@ int release_decide(struct broker_call *c, const struct scope_set *scopes,
 
 /* --- The record ------------------------------------------------------------------------------ */
 
-static struct audit_agent agent_of(const struct broker_call *c) {
+struct audit_agent release_agent(const struct broker_call *c) {
         const struct evidence *e = &c->evidence;
         bool anchored = e->anchor_known && e->anchor.known;
 
@@ -102,7 +102,8 @@ static struct audit_strings strings_of(const struct scope_set *s) {
 }
 
 void release_note(struct broker *b, const struct release_event *e) {
-        struct audit_agent agent = e->call ? agent_of(e->call) : (struct audit_agent){ .uid = -1 };
+        struct audit_agent agent =
+                e->call ? release_agent(e->call) : (struct audit_agent){ .uid = -1 };
         const char *why[2] = { e->why ? e->why->message : NULL, e->why ? e->why->hint : NULL };
         struct audit_record record = {
                 .event = e->event,
@@ -133,7 +134,7 @@ void release_note(struct broker *b, const struct release_event *e) {
 static int record_release(struct broker_call *c, const struct grant *g, const struct lease *l,
                           const struct decision *d, const struct facts *facts,
                           const struct buf *token, struct error *err) {
-        struct audit_agent agent = agent_of(c);
+        struct audit_agent agent = release_agent(c);
         struct audit_fact used[RECORD_FACTS_MAX];
         struct audit_token fingerprint;
         uint64_t ttl = lease_left(l) / USEC_PER_SEC;

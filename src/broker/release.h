@@ -16,6 +16,9 @@ struct lease;
 int release_decide(struct broker_call *c, const struct scope_set *scopes,
                    const struct scope_set *granted, struct decision *ret) MUST_CHECK;
 
+/* Who asks, as the records name it: borrows from @c. */
+struct audit_agent release_agent(const struct broker_call *c);
+
 /* Each of these ends the call, now or (where the peer must be looked at again) later. */
 void release_token(struct broker_call *c, struct grant *g, struct lease *l);
 void release_refused(struct broker_call *c, const struct error *err);

@@ -51,6 +51,8 @@ struct server {
         bool issuer_changed; /* the server names another issuer than the one it was granted by */
         bool removing;
         struct adding *changing; /* a server.add that is not on the disk yet; NULL */
+        unsigned n_reports;      /* audit.record: the brake */
+        uint64_t reported_boot;
         struct recheck *recheck; /* its metadata is looked at again */
         uint64_t rechecked_boot;
 };

@@ -26,6 +26,7 @@ void config_init(struct config *c) {
                 .log_level = LOG_INFO,
                 .login_timeout_sec = LIMIT_LOGIN_SEC,
                 .refresh_margin_sec = 60,
+                .report_tool_calls = true,
                 .client_name = strdup(DEFAULT_NAME),
         };
 }
@@ -107,6 +108,12 @@ static int on_redirect_port(struct config *c, const struct conf_item *item, stru
                 return conf_error(item, err, "0 means any free port",
                                   "RedirectPort= takes 0 or a port from 1024 to 65535");
         c->redirect_port = (uint16_t)port;
+        return 0;
+}
+
+static int on_report_tool_calls(struct config *c, const struct conf_item *item, struct error *err) {
+        if (conf_bool(item->value, &c->report_tool_calls) < 0)
+                return conf_error(item, err, HINT_MAN, "ReportToolCalls= takes yes or no");
         return 0;
 }
 
@@ -225,6 +232,7 @@ static const struct {
         { "Broker", "LoginTimeoutSec", on_login_timeout, false },
         { "Broker", "RefreshMarginSec", on_refresh_margin, false },
         { "Broker", "RedirectPort", on_redirect_port, false },
+        { "Broker", "ReportToolCalls", on_report_tool_calls, false },
         { "Broker", "ClientName", on_client_name, false },
         { "Broker", "ClientMetadataUrl", on_client_metadata_url, false },
         { "Network", "Proxy", on_proxy, false },
@@ -319,6 +327,7 @@ int config_to_json(const struct config *c, json_t **ret) {
             put_number(o, "login_timeout_sec", c->login_timeout_sec) < 0 ||
             put_number(o, "refresh_margin_sec", c->refresh_margin_sec) < 0 ||
             put_number(o, "redirect_port", c->redirect_port) < 0 ||
+            put_number(o, "report_tool_calls", c->report_tool_calls) < 0 ||
             put_text(o, "client_name", c->client_name) < 0 ||
             put_text(o, "client_metadata_url", c->client_metadata_url) < 0 ||
             put_text(o, "proxy", c->proxy) < 0 || put_text(o, "no_proxy", c->no_proxy) < 0 ||
@@ -366,15 +375,18 @@ static int get_private(const json_t *o, struct config *c) {
 static int get_numbers(const json_t *o, struct config *c) {
         uint64_t level = 0;
         uint64_t port = 0;
+        uint64_t report = 0;
 
         if (get_number(o, "log_level", LOG_DEBUG, &level) < 0 ||
             get_number(o, "idle_timeout_sec", INT32_MAX, &c->idle_timeout_sec) < 0 ||
             get_number(o, "login_timeout_sec", LIMIT_LOGIN_SEC, &c->login_timeout_sec) < 0 ||
             get_number(o, "refresh_margin_sec", INT32_MAX, &c->refresh_margin_sec) < 0 ||
-            get_number(o, "redirect_port", UINT16_MAX, &port) < 0)
+            get_number(o, "redirect_port", UINT16_MAX, &port) < 0 ||
+            get_number(o, "report_tool_calls", 1, &report) < 0)
                 return -EBADMSG;
         c->log_level = (int)level;
         c->redirect_port = (uint16_t)port;
+        c->report_tool_calls = report == 1;
         return 0;
 }
 

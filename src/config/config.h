@@ -20,6 +20,7 @@ struct config {
         uint64_t login_timeout_sec; /* at most LIMIT_LOGIN_SEC */
         uint64_t refresh_margin_sec;
         uint16_t redirect_port; /* 0: any free one */
+        bool report_tool_calls; /* audit.record is taken */
         char *client_name;
         char *client_metadata_url; /* NULL: none */
         /* [Network] */

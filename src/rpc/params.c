@@ -40,6 +40,14 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                   { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES },
                                   { "token_id", PARAM_TEXT, true, ID_BYTES },
                                   { "challenge", PARAM_CHALLENGE, false, LIMIT_CHALLENGE_BYTES } },
+        [METHOD_AUDIT_RECORD] = { { "server", PARAM_TEXT, true, URL_MAX },
+                                  { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES },
+                                  { "tool", PARAM_TEXT, true, ID_BYTES },
+                                  { "outcome", PARAM_TEXT, true, LIMIT_NAME_BYTES },
+                                  { "request", PARAM_TEXT, false, LIMIT_NAME_BYTES },
+                                  { "duration_msec", PARAM_NUMBER, false, UINT32_MAX },
+                                  { "bytes", PARAM_NUMBER, false, INT64_MAX },
+                                  { "arguments_hash", PARAM_TEXT, false, LIMIT_NAME_BYTES } },
         [METHOD_LOGIN_STATUS] = { { "login", PARAM_TEXT, true, ID_BYTES } },
         [METHOD_LOGIN_WAIT] = { { "login", PARAM_TEXT, true, ID_BYTES } },
         [METHOD_SERVER_ADD] = { { "url", PARAM_TEXT, true, URL_MAX },
@@ -138,7 +146,8 @@ static int check_challenge(const struct param *p, const json_t *value, struct er
 static int check_number(const struct param *p, const json_t *value, struct error *err) {
         if (!json_is_integer(value) || json_integer_value(value) < 0 ||
             json_integer_value(value) > (json_int_t)p->max)
-                return refuse(err, p, "must be a number of seconds, at most a year");
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL, NULL,
+                                 "\"%s\" must be a whole number from 0 to %zu", p->name, p->max);
         return 0;
 }
 

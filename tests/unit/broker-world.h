@@ -79,6 +79,7 @@ struct world {
         const char *policy;    /* NULL: the default one */
         /* servers.d: path and text of each file, ends with NULL; NULL: none */
         const char *const *servers;
+        bool no_reports;        /* ReportToolCalls=no */
         const char *secret;     /* what a ClientSecretFile= holds */
         void (*quiet)(bool on); /* around the world's own allocations, for a sweep */
         bool ready;

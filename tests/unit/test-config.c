@@ -214,7 +214,8 @@ static int parse(struct config *c, const char *vendor, const char *user, struct 
 
 static const char everything[] =
         "[Broker]\nLogLevel=debug\nIdleTimeoutSec=1h\nLoginTimeoutSec=5m\nRefreshMarginSec=30\n"
-        "RedirectPort=8123\nClientName=My broker\nClientMetadataUrl=https://me.example/c.json\n"
+        "RedirectPort=8123\nReportToolCalls=no\nClientName=My "
+        "broker\nClientMetadataUrl=https://me.example/c.json\n"
         "[Network]\nProxy=http://proxy.example:3128\nNoProxy=localhost,.corp.example\n"
         "CaFile=/etc/ssl/corp.pem\nAllowPrivate=Git.corp.example 10.0.0.1\nAllowPrivate=::1\n";
 
@@ -224,6 +225,7 @@ static void check_everything(const struct config *c) {
         assert_int_equal(c->login_timeout_sec, 300);
         assert_int_equal(c->refresh_margin_sec, 30);
         assert_int_equal(c->redirect_port, 8123);
+        assert_false(c->report_tool_calls);
         assert_string_equal(c->client_name, "My broker");
         assert_string_equal(c->client_metadata_url, "https://me.example/c.json");
         assert_string_equal(c->proxy, "http://proxy.example:3128");
@@ -244,6 +246,7 @@ static void no_file_at_all_gives_the_defaults(void **state) {
         assert_int_equal(c.login_timeout_sec, LIMIT_LOGIN_SEC);
         assert_int_equal(c.refresh_margin_sec, 60);
         assert_int_equal(c.redirect_port, 0);
+        assert_true(c.report_tool_calls);
         assert_string_equal(c.client_name, "mcp-broker");
         assert_null(c.client_metadata_url);
         assert_null(c.proxy);
@@ -296,6 +299,7 @@ static void what_is_wrong_is_refused_with_file_and_line(void **state) {
                 { "[Broker]\nProxy=http://x\n", ":2: there is no key Proxy= in [Broker]" },
                 { "[Broker]\nLogLevel=loud\n", ":2: LogLevel= takes one of" },
                 { "[Broker]\nLogLevel=info\nLogLevel=info\n", ":3: LogLevel= stands twice" },
+                { "[Broker]\nReportToolCalls=maybe\n", ":2: ReportToolCalls= takes yes or no" },
                 { "[Broker]\nIdleTimeoutSec=-1\n", ":2: IdleTimeoutSec=-1 is not a duration" },
                 { "[Broker]\nIdleTimeoutSec=\n", "is not a duration" },
                 { "[Broker]\nLoginTimeoutSec=1d\n", "LoginTimeoutSec= takes 10s to 600s" },
@@ -331,7 +335,7 @@ static void configuration_from_elsewhere_than_us_is_refused(void **state) {
         static const char *const members[] = {
                 "log_level",     "idle_timeout_sec", "login_timeout_sec",   "refresh_margin_sec",
                 "redirect_port", "client_name",      "client_metadata_url", "proxy",
-                "no_proxy",      "ca_file",          "allow_private"
+                "no_proxy",      "ca_file",          "allow_private",       "report_tool_calls"
         };
         struct config c = { 0 };
         struct config back = { 0 };

@@ -14,6 +14,7 @@ struct config *world_config(const struct world *w) {
         assert_non_null(c);
         config_init(c);
         assert_non_null(c->client_name);
+        c->report_tool_calls = !w->no_reports;
         for (size_t i = 0; w->servers && w->servers[i]; i += 2) {
                 AUTO_BUF struct buf text = BUF_INIT;
 
