@@ -253,3 +253,26 @@ char *url_resolve(const struct url *base, const char *reference) {
                 return NULL;
         return buf_steal(&b);
 }
+
+void url_short_name(const struct url *u, char *name, size_t size) {
+        static const char *const weak[] = { "mcp", "api", "www", "app", "server" };
+        const char *start = u->host;
+        const char *dot;
+
+        if (url_host_is_loopback(u) || u->ipv6) {
+                (void)snprintf(name, size, "local-%u", (unsigned)u->port);
+                return;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(weak); i++) {
+                size_t n = strlen(weak[i]);
+
+                if (strncmp(start, weak[i], n) == 0 && start[n] == '.' &&
+                    strchr(start + n + 1, '.')) {
+                        start += n + 1;
+                        i = SIZE_MAX; /* begin again: "mcp.api.example.com" */
+                }
+        }
+        dot = strchr(start, '.');
+        (void)snprintf(name, size, "%.*s", (int)(dot ? dot - start : (ptrdiff_t)strlen(start)),
+                       start);
+}

@@ -41,6 +41,9 @@ int url_check_allowed(const char *text, const char *what, struct error *err) MUS
 bool url_same_origin(const struct url *a, const struct url *b);
 /* scheme://host[:port] with the port left out where it is the default; new string or NULL. */
 char *url_origin(const struct url *u) MUST_CHECK;
+/* What a person might call the server: the label of its host that says most ("api" says less than
+ * "example"), or "local-PORT". It may be cut, and need not be a good name. */
+void url_short_name(const struct url *u, char *name, size_t size);
 /* Appends what two URLs of the same resource have in common: the origin, the path ("/" if there is
  * none) and the query, as given. For comparing; never sent anywhere. */
 int url_append_canonical(const struct url *u, struct buf *b) MUST_CHECK;

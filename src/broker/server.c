@@ -40,30 +40,6 @@ int server_check_name(const char *name, struct error *err) {
         return error_set(err, MCPB_BAD_PARAMS, EINVAL, NAME_RULE, "'%s' cannot be a name", name);
 }
 
-/* The label of the host that says most: "api" says less than "example". */
-static void base_name(const struct url *u, char *name, size_t size) {
-        static const char *const weak[] = { "mcp", "api", "www", "app", "server" };
-        const char *start = u->host;
-        const char *dot;
-
-        if (url_host_is_loopback(u) || u->ipv6) {
-                (void)snprintf(name, size, "local-%u", (unsigned)u->port);
-                return;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(weak); i++) {
-                size_t n = strlen(weak[i]);
-
-                if (strncmp(start, weak[i], n) == 0 && start[n] == '.' &&
-                    strchr(start + n + 1, '.')) {
-                        start += n + 1;
-                        i = SIZE_MAX; /* begin again: "mcp.api.example.com" */
-                }
-        }
-        dot = strchr(start, '.');
-        (void)snprintf(name, size, "%.*s", (int)(dot ? dot - start : (ptrdiff_t)strlen(start)),
-                       start);
-}
-
 char *server_choose_name(struct broker *b, const char *url) {
         AUTO_URL struct url u = URL_INIT;
         char base[48];
@@ -71,7 +47,7 @@ char *server_choose_name(struct broker *b, const char *url) {
 
         if (url_parse(&u, url, "server URL", NULL) < 0)
                 return NULL;
-        base_name(&u, base, sizeof(base));
+        url_short_name(&u, base, sizeof(base));
         (void)snprintf(name, sizeof(name), "%s", base);
         for (unsigned n = 2;
              strmap_get(b->servers_byname, name) || server_check_name(name, NULL) < 0; n++) {

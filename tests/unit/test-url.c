@@ -166,6 +166,31 @@ static void http_is_for_loopback_only(void **state) {
         }
 }
 
+static void a_short_name_is_what_the_host_says_most_by(void **state) {
+        static const struct {
+                const char *text;
+                const char *name;
+        } table[] = {
+                { "https://mcp.linear.app/mcp", "linear" },
+                { "https://www.mcp.api.example.com/", "example" },
+                { "https://mcp.com/", "mcp" },
+                { "https://example", "example" },
+                { "http://localhost/", "local-80" },
+                { "http://127.0.0.1:8080/", "local-8080" },
+                { "https://[2001:db8::1]/", "local-443" },
+                { "https://a-very-long-name.example.com/", "a-very-" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_URL struct url u = URL_INIT;
+                char name[16];
+
+                assert_int_equal(url_parse(&u, table[i].text, "URL", NULL), 0);
+                url_short_name(&u, name, i == ARRAY_SIZE(table) - 1 ? 8 : sizeof(name));
+                assert_string_equal(name, table[i].name);
+        }
+}
+
 static void an_origin_is_scheme_host_and_port(void **state) {
         static const struct {
                 const char *a;
@@ -264,6 +289,7 @@ int main(void) {
                 cmocka_unit_test(what_two_parsers_could_read_differently_is_refused),
                 cmocka_unit_test(a_url_has_a_bound),
                 cmocka_unit_test(http_is_for_loopback_only),
+                cmocka_unit_test(a_short_name_is_what_the_host_says_most_by),
                 cmocka_unit_test(an_origin_is_scheme_host_and_port),
                 cmocka_unit_test(a_reference_means_what_it_would_on_that_page),
                 cmocka_unit_test(no_allocation_is_taken_for_granted),
