@@ -48,6 +48,7 @@
 #define LIMIT_MESSAGE_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 #define LIMIT_MESSAGE_DEPTH 512
 #define LIMIT_HOST_QUEUE_BYTES ((size_t)2 * LIMIT_MESSAGE_BYTES_MAX)
+#define LIMIT_CLIENT_CONFIG_BYTES (32 * 1024 * 1024) /* of a client, where we edit it */
 #define LIMIT_TOOLS 10000 /* with arguments that go into the head, remembered at once */
 #define LIMIT_CATALOG_BYTES (16 * 1024 * 1024)
 #define LIMIT_TOOL_HEADERS 128  /* of one tool */
