@@ -223,6 +223,8 @@ typedef struct mcpb_challenge {
  *               of the same program for the same token may mean that the server refused it
  * @optional:    not 0: the request can be tried without a token: where nothing says that the server
  *               wants one, no_challenge is answered, and no login is begun
+ * @token_id:    the token that the server answered with @challenge, as mcpb_token has it: one that
+ *               is not the current one any more needs no login, only the current one; NULL: none
  */
 typedef struct mcpb_token_request {
         size_t size;
@@ -234,10 +236,11 @@ typedef struct mcpb_token_request {
         const mcpb_challenge *challenge;
         int helper;
         int optional;
+        const char *token_id;
 } mcpb_token_request;
 
 #define MCPB_TOKEN_REQUEST_INIT \
-        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
+        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL }
 
 /**
  * struct mcpb_token - an access token and what is known of it

@@ -74,6 +74,8 @@ static int parse_get(struct broker_call *c, struct asked *ret, struct error *err
         if (r == 0)
                 r = call_bool(c, "optional", false, &c->optional, err);
         if (r == 0)
+                r = call_string(c, "token_id", false, &c->token_id, err);
+        if (r == 0)
                 r = parse_challenge(c, err);
         if (r == 0)
                 r = broker_check_open(c->broker, err);
@@ -333,13 +335,25 @@ static void keep_new(struct server *s) {
         kept_save_soon(&s->record);
 }
 
+/* Somebody else has logged in meanwhile, or it was refreshed: what the server said of the token
+ * before says nothing of the one that there is. */
+static bool is_about_another(const struct broker_call *c, struct grant *g) {
+        bool full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
+        const struct lease *l = grant_find_lease(g, &c->wanted, full);
+
+        return c->has_challenge && c->token_id && !(l && streq(l->token_id, c->token_id));
+}
+
 static void judge(struct broker_call *c, bool new) {
         AUTO_DECISION struct decision d = DECISION_INIT;
         struct error err = ERROR_INIT;
         struct server *s = c->server;
         struct grant *g = server_grant(s);
-        int r = g ? widen(c, g) : 0;
+        int r;
 
+        if (g && is_about_another(c, g))
+                c->has_challenge = false;
+        r = g ? widen(c, g) : 0;
         /* S3: before policy has spoken nothing is begun, and nothing told. */
         if (r == 0)
                 r = release_decide(c, c->has_wanted ? &c->wanted : NULL, g ? &g->scopes : NULL, &d);

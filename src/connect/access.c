@@ -388,8 +388,10 @@ static void ask_get(struct access_ask *q) {
         request.scopes = a->options.scopes;
         request.start_login = 1;
         request.optional = 1; /* the server says when it is not */
-        if (q->challenge.status != 0 && q->n_logins == 0)
+        if (q->challenge.status != 0 && q->n_logins == 0) {
                 request.challenge = &q->challenge;
+                request.token_id = q->token_id;
+        }
         unwatch(a);
         r = connect_daemon(a, &err);
         if (r == 0)

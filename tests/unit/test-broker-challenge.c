@@ -318,6 +318,35 @@ static void a_token_for_less_is_replaced_by_one_for_more_without_a_login(void **
         assert_token(&a, "at1");
 }
 
+/* A161: the other bridge has asked the person already. */
+static void what_was_said_of_an_older_token_asks_nobody(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        char ids[2][64];
+
+        log_in(w, "read", "read");
+        for (unsigned i = 0; i < 2; i++) {
+                assert_non_null(world_token(w, &a));
+                (void)snprintf(ids[i], sizeof(ids[i]), "%s", json_get_string(a.result, "token_id"));
+                answer_done(&a);
+                if (i == 0)
+                        log_in(w, "read write", "read write");
+        }
+        assert_string_not_equal(ids[0], ids[1]);
+        for (unsigned i = 0; i < 3; i++) {
+                world_ask(w, METHOD_TOKEN_GET,
+                          json_pack("{s:s, s:s, s:s*, s:{s:i, s:[s]}}", "server", WORLD_SERVER,
+                                    "login", "start", "token_id", i < 2 ? ids[i] : NULL,
+                                    "challenge", "status", 403, "fields", MORE("write")),
+                          &a);
+                world_run(w);
+                if (i == 0)
+                        assert_token(&a, "at1");
+                else
+                        assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
+        }
+}
+
 /* S3 */
 static void what_policy_takes_away_no_challenge_brings_back(void **state) {
         struct world *w = *state;
@@ -367,6 +396,33 @@ static void a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes(v
         answer_done(&a);
         challenged(w, 401, field, "start", &a);
         assert_refused(&a, MCPB_INSUFFICIENT_SCOPE);
+}
+
+/* The other bridge was faster, where a token can be had by a login alone. */
+static void a_dead_token_that_was_replaced_by_a_login_needs_no_other(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        char id[64];
+
+        w->no_refresh_token = true;
+        world_login(w, NULL);
+        assert_non_null(world_token(w, &a));
+        (void)snprintf(id, sizeof(id), "%s", json_get_string(a.result, "token_id"));
+        answer_done(&a);
+        for (unsigned i = 0; i < 2; i++) {
+                world_ask(w, METHOD_TOKEN_GET,
+                          json_pack("{s:s, s:s, s:s, s:{s:i, s:[s]}}", "server", WORLD_SERVER,
+                                    "login", "never", "token_id", id, "challenge", "status", 401,
+                                    "fields", "Bearer error=\"invalid_token\""),
+                          &a);
+                world_run(w);
+                if (i == 0) {
+                        assert_refused(&a, MCPB_LOGIN_REQUIRED);
+                        world_login(w, NULL);
+                } else {
+                        assert_token(&a, "at1");
+                }
+        }
 }
 
 /* --- Another issuer -------------------------------------------------------------------------- */
@@ -556,8 +612,10 @@ int main(void) {
                 E(logins_that_nobody_finishes_are_not_begun_for_ever),
                 E(a_server_that_wants_ever_more_is_given_up),
                 E(a_token_for_less_is_replaced_by_one_for_more_without_a_login),
+                E(what_was_said_of_an_older_token_asks_nobody),
                 E(what_policy_takes_away_no_challenge_brings_back),
                 E(a_server_that_wants_a_stronger_login_gets_one_with_the_same_scopes),
+                E(a_dead_token_that_was_replaced_by_a_login_needs_no_other),
                 E(a_server_that_names_another_issuer_is_logged_in_to_there_as_another_client),
                 E(another_issuer_begins_nothing_by_itself),
                 E(who_waits_for_a_look_that_fails_gets_what_there_is),
