@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "connect/bridge.h"
+#include "connect/clientconfig.h"
 #include "connect/options.h"
 #include "loop/loop.h"
 #include "os/process.h"
@@ -139,6 +140,60 @@ static int run(struct program *p, struct options *o) {
         return r < 0 ? 1 : r;
 }
 
+/* --- a client's configuration ---------------------------------------------------------------- */
+
+/* A client that connects itself needs the address of what the person calls by name. -1: go on. */
+static int ask_url(const struct program *p, const char *server, char **ret) {
+        AUTO_JSON json_t *value = NULL;
+        mcpb_error err = MCPB_ERROR_INIT;
+        mcpb_client *c = NULL;
+        char *text = NULL;
+        const char *url = NULL;
+        int r = program_connect(p, &c, &err);
+
+        if (r == 0)
+                r = mcpb_server_show(c, server, &text, &err);
+        (void)mcpb_client_free(c);
+        if (r < 0)
+                return program_fail(p, &err);
+        if (json_parse(text, strlen(text), 16, &value, NULL) == 0)
+                url = json_get_string(json_object_get(value, "server"), "url");
+        *ret = url ? strdup(url) : NULL;
+        (void)mcpb_text_free(text);
+        if (!*ret)
+                (void)fprintf(stderr, "%s: the daemon does not say where '%s' is\n", p->name,
+                              server);
+        return *ret ? -1 : 1;
+}
+
+static int configure(const struct program *p, const struct options *o) {
+        struct clientconfig_request request = {
+                .client = o->print_config ? o->print_config : o->write_config,
+                .server = o->server,
+                .entry = o->entry,
+                .helper = o->helper,
+        };
+        struct error err = ERROR_INIT;
+        AUTO_FREE char *url = NULL;
+        int r;
+
+        if (o->helper && o->server && !strstr(o->server, "://")) {
+                int status = ask_url(p, o->server, &url);
+
+                if (status >= 0)
+                        return status;
+                request.url = url;
+        }
+        r = o->print_config ? clientconfig_print(&request, stdout, &err)
+                            : clientconfig_write(&request, &err);
+        if (r == 0)
+                return 0;
+        (void)fprintf(stderr, "%s: %s\n", p->name, err.message);
+        if (err.hint[0])
+                (void)fprintf(stderr, "%s: %s\n", p->name, err.hint);
+        return error_exit_status(err.code);
+}
+
 int main(int argc, char **argv) {
         struct program p;
         struct options o;
@@ -149,6 +204,8 @@ int main(int argc, char **argv) {
                 return 1;
         program_init(&p, "mcp-connect", options_help);
         status = options_parse(&o, &p, argc, argv);
+        if (status < 0 && (o.print_config || o.write_config))
+                status = configure(&p, &o);
         if (status < 0)
                 status = open_log(&p, &o);
         if (status < 0 && http_init() < 0)

@@ -36,9 +36,18 @@ const char options_help[] =
         "                            $NODE_EXTRA_CA_CERTS)\n"
         "      --no-report           do not report tool calls to the broker's audit trail\n"
         "      --log-file=FILE       write there too what goes to standard error\n"
-        "      --debug               say more; never tokens, headers or contents\n" COMMON_HELP "\n"
-        "Exit status: 0 the client has gone, 2 bad usage, 1 other. Failures of the server or the\n"
-        "broker are answers to the client's requests, and lines on standard error.\n";
+        "      --debug               say more; never tokens, headers or contents\n"
+        "      --print-config=CLIENT print what that client needs in its configuration, and exit;\n"
+        "                            help: the list of clients\n"
+        "      --write-config=CLIENT put it there, where all else stays; a backup is kept\n"
+        "      --entry=NAME          what to call the server there (default: after the server)\n"
+        "      --helper              for clients that connect themselves and take headers from a\n"
+        "                            command: mcp-token --header\n" COMMON_HELP "\n"
+        "Exit status: 0 the client has gone, or its configuration is written, 2 bad usage, 3 no\n"
+        "daemon, 5 a file that may not be written, 7 not with this client, 9 no such server,\n"
+        "11 the file has changed meanwhile, 12 a file that is not understood, 1 other.\n"
+        "Failures of the server or the broker are answers to the client's requests, and lines on\n"
+        "standard error.\n";
 
 enum {
         OPTION_ACCOUNT = OPTION_OWN,
@@ -58,6 +67,10 @@ enum {
         OPTION_NO_REPORT,
         OPTION_LOG_FILE,
         OPTION_DEBUG,
+        OPTION_PRINT_CONFIG,
+        OPTION_WRITE_CONFIG,
+        OPTION_ENTRY,
+        OPTION_HELPER,
 };
 
 /* ---- header fields ---- */
@@ -193,11 +206,14 @@ static int add_word(const struct program *p, const char **list, size_t *n, const
 }
 
 static int set_text(struct options *o, int c) {
-        const char **to = c == OPTION_ACCOUNT   ? &o->account
-                          : c == OPTION_BROWSER ? &o->browser
-                          : c == OPTION_PROXY   ? &o->proxy
-                          : c == OPTION_CA_FILE ? &o->ca_file
-                                                : &o->log_file;
+        const char **to = c == OPTION_ACCOUNT        ? &o->account
+                          : c == OPTION_BROWSER      ? &o->browser
+                          : c == OPTION_PROXY        ? &o->proxy
+                          : c == OPTION_CA_FILE      ? &o->ca_file
+                          : c == OPTION_PRINT_CONFIG ? &o->print_config
+                          : c == OPTION_WRITE_CONFIG ? &o->write_config
+                          : c == OPTION_ENTRY        ? &o->entry
+                                                     : &o->log_file;
 
         *to = optarg;
         return -1;
@@ -208,6 +224,8 @@ static int set_flag(struct options *o, int c) {
                 o->no_browser = true;
         else if (c == OPTION_DEBUG)
                 o->debug = true;
+        else if (c == OPTION_HELPER)
+                o->helper = true;
         else
                 o->report = false;
         return -1;
@@ -236,6 +254,7 @@ static int set_option(struct options *o, struct program *p, int c) {
         case OPTION_NO_BROWSER:
         case OPTION_DEBUG:
         case OPTION_NO_REPORT:
+        case OPTION_HELPER:
                 return set_flag(o, c);
         default:
                 return c > OPTION_ACCOUNT - 1 ? set_text(o, c) : program_option(p, c, optarg);
@@ -269,6 +288,11 @@ static void take_environment(struct options *o) {
 static int check(struct options *o, const struct program *p) {
         struct error err = ERROR_INIT;
 
+        if (o->print_config && o->write_config)
+                return program_usage(p, "choose one of --print-config and --write-config");
+        if ((o->helper || o->entry) && !o->print_config && !o->write_config)
+                return program_usage(p, "--entry and --helper go with --print-config and "
+                                        "--write-config");
         if (strstr(o->server, "://") && url_check_allowed(o->server, "server URL", &err) < 0)
                 return program_usage(p, "%s", err.message);
         for (size_t i = 0; i < o->n_scopes; i++) {
@@ -299,6 +323,10 @@ int options_parse(struct options *o, struct program *p, int argc, char **argv) {
                 { "no-report", no_argument, NULL, OPTION_NO_REPORT },
                 { "log-file", required_argument, NULL, OPTION_LOG_FILE },
                 { "debug", no_argument, NULL, OPTION_DEBUG },
+                { "print-config", required_argument, NULL, OPTION_PRINT_CONFIG },
+                { "write-config", required_argument, NULL, OPTION_WRITE_CONFIG },
+                { "entry", required_argument, NULL, OPTION_ENTRY },
+                { "helper", no_argument, NULL, OPTION_HELPER },
                 { 0 },
         };
         int c;
@@ -313,6 +341,8 @@ int options_parse(struct options *o, struct program *p, int argc, char **argv) {
                 if (status >= 0)
                         return status;
         }
+        if (o->print_config && streq(o->print_config, "help") && optind == argc)
+                return -1;
         if (optind + 1 != argc)
                 return program_usage(p, "give the name or URL of one server");
         o->server = argv[optind];

@@ -32,6 +32,10 @@ struct options {
         bool debug;
         bool report;
         enum transport transport;
+        const char *print_config; /* a client; nothing is connected then */
+        const char *write_config;
+        const char *entry;
+        bool helper;
 };
 
 /* -1: go on; else the exit status, and everything is said. */
