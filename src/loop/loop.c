@@ -50,11 +50,16 @@ static uint64_t kernel_moment(uint64_t boot_usec) {
         return delay < UINT64_MAX - 1 - kernel_now ? kernel_now + delay : UINT64_MAX - 1;
 }
 
+/* sd-event wakes as late as it is allowed to: what is due now must not wait for company. */
+static uint64_t accuracy(uint64_t boot_usec) {
+        return boot_usec > clock_boot_usec() ? TIMER_ACCURACY_USEC : 1;
+}
+
 int loop_timer(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void *userdata,
                const char *description, sd_event_source **ret) {
         AUTO_LOOP_SOURCE sd_event_source *s = NULL;
         int r = sd_event_add_time(e, &s, CLOCK_BOOTTIME, kernel_moment(boot_usec),
-                                  TIMER_ACCURACY_USEC, fn, userdata);
+                                  accuracy(boot_usec), fn, userdata);
 
         if (r >= 0)
                 r = sd_event_source_set_priority(s, LOOP_TIMER);
@@ -69,6 +74,8 @@ int loop_timer(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void
 int loop_timer_set(sd_event_source *s, uint64_t boot_usec) {
         int r = sd_event_source_set_time(s, kernel_moment(boot_usec));
 
+        if (r >= 0)
+                r = sd_event_source_set_time_accuracy(s, accuracy(boot_usec));
         if (r >= 0)
                 r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         return r < 0 ? r : 0;

@@ -28,7 +28,8 @@ int loop_new(sd_event **ret) MUST_CHECK;
 sd_event *loop_free(sd_event *e);
 
 /*
- * A timer that fires once at @boot_usec (clock_boot_usec()), at most 10 ms late on an idle machine.
+ * A timer that fires once at @boot_usec (clock_boot_usec()), at most 10 ms late on an idle machine;
+ * at once if that moment has come.
  * @description is shown in debugging. The source is the caller's: loop_source_free().
  */
 int loop_timer(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void *userdata,

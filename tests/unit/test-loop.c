@@ -58,6 +58,28 @@ static void a_timer_is_set_on_our_own_clock(void **state) {
         assert_int_equal(n_never, 0);
 }
 
+/* sd-event puts a timer off for as long as its accuracy allows, even where nothing else is due. */
+static void assert_put_off(sd_event_source *s, uint64_t min, uint64_t max) {
+        uint64_t usec = 0;
+
+        assert_int_equal(sd_event_source_get_time_accuracy(s, &usec), 0);
+        assert_in_range(usec, min, max);
+}
+
+static void only_a_moment_to_come_may_be_put_off(void **state) {
+        AUTO_LOOP sd_event *e = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *s = NULL;
+        int n = 0;
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(loop_timer(e, fake_usec, on_count, &n, "now", &s), 0);
+        assert_put_off(s, 0, 1);
+        assert_int_equal(loop_timer_set(s, fake_usec + USEC_PER_SEC), 0);
+        assert_put_off(s, 1000, 10000);
+        assert_int_equal(loop_timer_set(s, fake_usec - 1), 0);
+        assert_put_off(s, 0, 1);
+}
+
 static void what_is_deferred_comes_from_the_loop_once(void **state) {
         AUTO_LOOP sd_event *e = NULL;
         AUTO_LOOP_SOURCE sd_event_source *s = NULL;
@@ -81,6 +103,7 @@ static void what_is_deferred_comes_from_the_loop_once(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_timer_is_set_on_our_own_clock),
+                cmocka_unit_test(only_a_moment_to_come_may_be_put_off),
                 cmocka_unit_test(what_is_deferred_comes_from_the_loop_once),
         };
 
