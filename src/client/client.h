@@ -63,7 +63,8 @@ struct mcpb_client {
         unsigned n_sent;
         unsigned n_submitted; /* in all three */
         size_t n_bytes;       /* of their lines */
-        bool *gone;           /* a function of the program runs: set if that frees the client */
+        bool telling;         /* a function of the program runs */
+        bool freed;           /* by that function: the rest goes when it is back */
 };
 
 enum call_state {

@@ -69,8 +69,6 @@ int mcpb_client_new(const mcpb_options *options, mcpb_client **ret, mcpb_error *
 mcpb_client *mcpb_client_free(mcpb_client *c) {
         if (!c)
                 return NULL;
-        if (c->gone)
-                *c->gone = true;
         client_forget_calls(c);
         client_disconnect(c);
         if (c->cancel_fd >= 0)
@@ -78,7 +76,10 @@ mcpb_client *mcpb_client_free(mcpb_client *c) {
         free(c->socket_path);
         free(c->client_name);
         free(c->daemon_path);
-        free(c);
+        if (c->telling)
+                c->freed = true;
+        else
+                free(c);
         return NULL;
 }
 

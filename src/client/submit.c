@@ -179,13 +179,12 @@ static void tell_answer(struct call *call) {
 
 /* As many as are done now: what the functions submit is for the next time. */
 static void tell_all(mcpb_client *c) {
-        bool gone = false;
         size_t n = 0;
 
         for (const struct list *item = c->done.next; item != &c->done; item = item->next)
                 n++;
-        c->gone = &gone;
-        for (; n > 0 && !gone && !list_empty(&c->done); n--) {
+        c->telling = true;
+        for (; n > 0 && !c->freed && !list_empty(&c->done); n--) {
                 struct call *call = LIST_FIRST(&c->done, struct call, link);
 
                 list_remove(&call->link);
@@ -197,14 +196,15 @@ static void tell_all(mcpb_client *c) {
                 call_done(call);
                 free(call);
         }
-        if (!gone)
-                c->gone = NULL;
+        c->telling = false;
+        if (c->freed)
+                free(c);
 }
 
 int mcpb_dispatch(mcpb_client *c) {
         int r;
 
-        if (c->gone)
+        if (c->telling)
                 return -EDEADLK;
         client_adopt(c);
         c->deadline_usec = client_wakeup(c);
