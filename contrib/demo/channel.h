@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event streams, and the scripts that are played on them. A channel outlives the connection that it
- * goes over: what it says while nobody reads is kept if its events have ids, for one who resumes it.
+ * Event streams, and the scripts that are played on them. A channel outlives the connection that
+ * it goes over: what it says while nobody reads is kept if its events have ids, for one who resumes
+ * it.
  * A script is an array of steps, each an object whose first member names it; see README.md.
  */
 #pragma once
