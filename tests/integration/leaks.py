@@ -21,6 +21,7 @@ from rough import NOBODY, PATIENCE, Broker, Demo, Rpc, RpcError, Skip, Waiting, 
 
 PASSPHRASE = "correct-horse-battery-staple-7341"
 PLANTED = "planted-client-secret-9f31c0"
+DECLARED = "declared-client-secret-20be77"
 LONG_LIVED = ("refresh_tokens", "codes", "verifiers", "client_secrets")
 
 
@@ -83,9 +84,25 @@ class Session:
     def client(self):
         return Recorder(self.broker.socket, self.told)
 
+    def declare(self):
+        """A server that a file declares, with a client and its secret: read while the store is locked."""
+        demo = self.demo("--auto-consent", "--client", f"fleet:{DECLARED}", "--fault", "no-registration")
+        secret = self.broker.dir / "declared"
+        secret.write_text(DECLARED + "\n")
+        secret.chmod(0o600)
+        folder = self.broker.dir / "config/servers.d"
+        folder.mkdir(mode=0o700)
+        (folder / "fleet.conf").write_text(
+            f"[Server]\nURL={demo.mcp}\nIssuer={demo.issuer}\nClientId=fleet\nClientSecretFile={secret}\n")
+        self.run("mcp-brokerctl", "reload", check=0)
+        until("the declaration is read", lambda: "read again" in self.broker.log())
+        return demo, secret
+
     def everything(self):
         broker = self.broker
+        declared, declared_secret = self.declare()
         self.unlock()
+        self.add(declared)
         # Logins: as usual, with a secret that the issuer gave, with one that the user brought, refused, and spoilt.
         plain = self.demo("--auto-consent")
         issued = self.demo("--auto-consent", "--fault", "registration-method=client_secret_basic")
@@ -110,7 +127,7 @@ class Session:
         self.run("mcp-token", "--no-login", "--scope", "tools:admin", plain.mcp, check=4)
         self.run("mcp-token", "--scope", "tools:admin", "--scope", "tools:generate_summary", plain.mcp, env=broker.person(), check=0)
         rpc = self.client()
-        for demo in (plain, issued, brought):
+        for demo in (plain, issued, brought, declared):
             got = rpc.call("token.get", server=demo.mcp)
             rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"])
             again = rpc.call("token.get", server=demo.mcp)
@@ -145,6 +162,9 @@ class Session:
         rpc.call("token.reject", server=issued.mcp, token_id=got["token_id"])
         rpc.call("token.get", server=issued.mcp)
         rpc.close()
+        self.run("mcp-add", "--logout=fleet", check=0)
+        self.add(declared)
+        declared_secret.unlink()
 
     def bad_refreshes(self, rpc):
         """Answers that quote the very secrets that they are about."""
@@ -160,7 +180,7 @@ class Session:
 
     def secrets(self):
         """kind -> all that there ever were."""
-        found = {"passphrase": {PASSPHRASE}, "client_secrets": {PLANTED}}
+        found = {"passphrase": {PASSPHRASE}, "client_secrets": {PLANTED, DECLARED}}
         for demo in self.demos:
             for kind, values in demo.secrets().items():
                 found.setdefault(kind, set()).update(values)
