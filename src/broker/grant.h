@@ -62,8 +62,8 @@ struct grant {
         uint64_t not_before;       /* no new attempt before this (boot clock): backoff */
         struct error backoff_error;
         unsigned n_failures;
-        uint64_t forced_boot; /* when token.reject last forced a refresh: the brake */
-        unsigned n_forced;
+        unsigned n_forced;    /* by token.reject, and still counted: the brake */
+        uint64_t forced_boot; /* since when one is waiting to be forgotten */
         uint64_t helped_boot; /* when a helper's second call last forced one */
         uint64_t n_refreshes;
 };

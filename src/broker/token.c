@@ -12,10 +12,11 @@
 #include "broker/server.h"
 
 #define MIN_TTL_DEFAULT_SEC 10
-/* token.reject: how often a peer can make us ask the issuer. */
-#define FORCE_FREE 2 /* so many at once, */
+/* token.reject: how often a peer can make us ask the issuer. A server that is being worked on
+ * forgets its tokens time after time; one that refuses all it gets must not cost more than this. */
+#define FORCE_FREE 12      /* so many at once, */
+#define FORCE_EVERY_SEC 15 /* and then one in this time */
 #define HELPER_EVERY_SEC 60
-#define FORCE_EVERY_SEC 30 /* and then one in this time */
 
 static int parse_challenge(struct broker_call *c, struct error *err) {
         const json_t *value = json_object_get(c->params, "challenge");
@@ -417,12 +418,19 @@ static struct lease *find_by_id(struct grant *g, const char *id) {
 /* An agent can cause a refresh, never a storm of them, and never a logout. */
 static bool brake(struct grant *g) {
         uint64_t now = clock_boot_usec();
+        uint64_t n_over = (now - g->forced_boot) / (FORCE_EVERY_SEC * USEC_PER_SEC);
 
-        if (g->forced_boot == 0 || now - g->forced_boot >= FORCE_EVERY_SEC * USEC_PER_SEC) {
-                g->forced_boot = now;
+        if (n_over >= g->n_forced) {
                 g->n_forced = 0;
+                g->forced_boot = now;
+        } else {
+                g->n_forced -= (unsigned)n_over;
+                g->forced_boot += n_over * FORCE_EVERY_SEC * USEC_PER_SEC;
         }
-        return ++g->n_forced > FORCE_FREE;
+        if (g->n_forced == FORCE_FREE)
+                return true;
+        g->n_forced++;
+        return false;
 }
 
 void handle_token_reject(struct broker_call *c) {

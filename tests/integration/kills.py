@@ -21,7 +21,7 @@ from harness import PATIENCE, Broker, Demo, Rpc, Tap, until  # noqa: E402
 
 LANES = 4
 KILLS = 200
-REJECTS_FREE = 2  # so often the daemon believes that its token was refused; then it takes its time
+REJECTS_FREE = 12  # so often the daemon believes that its token was refused; then it takes its time
 WORKERS = ("writer", "explore", "deal", "session")  # started again; without the others the daemon ends
 PROCESSES = ("supervisor", "keeper") + WORKERS
 UNNOTICED = ("writer", "explore", "session")  # whoever waits for a token gets it all the same

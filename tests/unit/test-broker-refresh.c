@@ -391,6 +391,61 @@ static void killed_after_any_step_the_grant_works_or_the_error_says_what_was_los
         assert_true(n > 6);
 }
 
+/* Whether the broker believes that the token at hand was refused. */
+static bool is_believed(struct world *w) {
+        AUTO_REPLY struct answer token = { 0 };
+        AUTO_REPLY struct answer reject = { 0 };
+
+        assert_non_null(world_token(w, &token));
+        world_ask(w, METHOD_TOKEN_REJECT,
+                  json_pack("{s:s, s:s}", "server", WORLD_SERVER, "token_id",
+                            json_get_string(token.result, "token_id")),
+                  &reject);
+        assert_non_null(reject.result);
+        assert_int_equal(json_get_int(reject.result, "retry_after", 0),
+                         json_get_bool(reject.result, "rejected", false) ? 0 : 15);
+        return json_get_bool(reject.result, "rejected", false);
+}
+
+/* Believed @n times, each time for one refresh, and once more not. */
+static void assert_believed(struct world *w, unsigned n) {
+        char token[16];
+        struct answer a;
+
+        for (unsigned i = 0; i < n; i++) {
+                unsigned n_token = w->n_token;
+
+                assert_true(is_believed(w));
+                world_send(w, NULL, &a);
+                assert_int_equal(w->n_token, n_token + 1);
+                (void)snprintf(token, sizeof(token), "again%u", n_token);
+                world_tokens(w, token, NULL, 36000, NULL);
+                world_run(w);
+                assert_token(&a, token);
+        }
+        assert_false(is_believed(w));
+        world_run(w);
+        assert_int_equal(w->n_fetches, 0);
+}
+
+/* S6 S9 */
+static void a_dozen_refusals_at_once_are_believed_and_then_one_in_a_quarter_of_a_minute(
+        void **state) {
+        struct world *w = *state;
+
+        assert_believed(w, 12);
+        world_advance(w, 14 * USEC_PER_SEC);
+        assert_believed(w, 0);
+        world_advance(w, USEC_PER_SEC);
+        assert_believed(w, 1);
+        world_advance(w, 44 * USEC_PER_SEC);
+        assert_believed(w, 2);
+        world_advance(w, USEC_PER_SEC);
+        assert_believed(w, 1);
+        world_advance(w, 3600 * USEC_PER_SEC);
+        assert_believed(w, 12);
+}
+
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
@@ -406,6 +461,7 @@ int main(void) {
                 T(a_full_disk_keeps_the_new_token_in_memory_and_costs_no_second_refresh),
                 T(a_mark_that_cannot_be_written_sends_nothing),
                 T(killed_after_any_step_the_grant_works_or_the_error_says_what_was_lost),
+                T(a_dozen_refusals_at_once_are_believed_and_then_one_in_a_quarter_of_a_minute),
         };
 
         return cmocka_run_group_tests_name("broker-refresh", tests, NULL, NULL);
