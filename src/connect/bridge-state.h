@@ -7,10 +7,12 @@
 
 #include "connect/bridge.h"
 #include "connect/catalog.h"
+#include "connect/eras.h"
 #include "connect/exchange.h"
 #include "connect/host.h"
 #include "connect/listen.h"
 #include "connect/oldsse.h"
+#include "connect/refusal.h"
 #include "connect/session.h"
 
 /* The answers to one batch of the host's (2025-03-26): they go back as one. */
@@ -27,6 +29,7 @@ struct bridge {
         struct upstream upstream;
         struct catalog *catalog;
         struct session session;
+        struct eras eras;
         struct listen *listen; /* NULL: none */
         enum transport transport;
         bool old_transport;    /* it is HTTP+SSE that is spoken */
@@ -63,6 +66,8 @@ void relay_answer(struct bridge *b, struct exchange *x, struct span text);
 void relay_refusal(struct bridge *b, struct exchange *x, const struct exchange_end *end);
 /* Leaves the batch, if it is part of one; the last one sends it. */
 void relay_leave_batch(struct bridge *b, struct exchange *x);
+/* The response to what the host asked. */
+void relay_response(struct bridge *b, struct exchange *x, const struct message *m);
 /* What the server says unasked. */
 void relay_unasked(struct bridge *b, const struct message *m);
 

@@ -78,6 +78,7 @@ static void say_goodbye(struct bridge *b) {
         if (b->leaving)
                 return;
         b->leaving = true;
+        eras_stop(b);
         drop_list(b, &b->running);
         drop_list(b, &b->waiting);
         b->n_running = b->n_waiting = 0;
@@ -144,6 +145,8 @@ static void send_next(struct bridge *b, struct exchange *x) {
 
         list_remove(&x->link);
         b->n_waiting--;
+        if (eras_send(b, x))
+                return;
         if (handshake_begin(b, x) == 0) {
                 bridge_send(b, x);
                 return;
@@ -211,7 +214,7 @@ static struct exchange *find(struct list *l, struct span id) {
 
         LIST_FOREACH(x, l, struct exchange, link)
                 if (x->message.kind == MESSAGE_REQUEST && !x->answered && !x->internal &&
-                    message_id_equal(x->message.id, id))
+                    message_id_equal(exchange_host_id(x), id))
                         return x;
         return NULL;
 }
@@ -237,7 +240,7 @@ static bool take_cancel(struct bridge *b, const struct message *m) {
         }
         x = find(&b->running, m->cancelled_id);
         if (!x)
-                return m->protocol_version != NULL;
+                return eras_cancel(b, m->cancelled_id) || m->protocol_version != NULL;
         if (!x->message.protocol_version && streq(x->message.method, "initialize"))
                 return true; /* MUST NOT be cancelled */
         if (x->message.protocol_version || !exchange_is_sent(x)) {
@@ -279,7 +282,7 @@ static void take_message(struct bridge *b, struct buf *line, struct message *m,
         bool waits = m->kind != MESSAGE_RESPONSE; /* whoever waits for those must not be stuck */
         struct exchange *x = NULL;
         bool nothing_to_send =
-                refused_here(b, m) || take_login_answer(b, m) ||
+                refused_here(b, m) || take_login_answer(b, m) || eras_hear(b, m) ||
                 (streq_null(m->method, "notifications/cancelled") && take_cancel(b, m));
 
         if (nothing_to_send) {
@@ -475,6 +478,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
         list_init(&b->running);
         list_init(&b->waiting);
         session_init(&b->session);
+        eras_init(&b->eras, o->message_max);
         b->upstream.event = o->event;
         b->upstream.http = o->http;
         b->upstream.headers = TAKE(o->headers);
@@ -491,6 +495,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
 struct bridge *bridge_free(struct bridge *b) {
         if (!b)
                 return NULL;
+        eras_stop(b);
         drop_list(b, &b->running);
         drop_list(b, &b->waiting);
         (void)listen_free(b->listen);
@@ -502,6 +507,7 @@ struct bridge *bridge_free(struct bridge *b) {
         (void)catalog_free(b->catalog);
         (void)loop_source_free(b->timer);
         session_done(&b->session);
+        eras_done(&b->eras);
         upstream_done(&b->upstream);
         (void)sd_event_unref(b->event);
         free(b);

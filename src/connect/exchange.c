@@ -234,6 +234,10 @@ void exchange_fail(struct exchange *x, const char *reason) {
                 finish(x, EXCHANGE_CUT, reason, NULL);
 }
 
+struct span exchange_host_id(const struct exchange *x) {
+        return x->errand ? x->errand->message.id : x->message.id;
+}
+
 bool exchange_is_sent(const struct exchange *x) {
         return x->status != 0 || x->resuming || (x->call && call_is_sent(x->call));
 }
@@ -280,6 +284,8 @@ struct exchange *exchange_free(struct exchange *x) {
         reply_done(&x->reply);
         message_done(&x->message);
         buf_done(&x->line);
+        buf_done(&x->refusal);
+        (void)errand_free(x->errand);
         free(x->event_id);
         free(x->audit_id);
         free(x);

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "connect/call.h"
+#include "connect/input.h"
 #include "connect/message.h"
 #include "connect/reply.h"
 
@@ -55,6 +56,10 @@ struct exchange {
         bool in_session;     /* it was sent with a session id */
         bool cancelled;      /* the host does not want the response any more */
         struct batch *batch; /* the owner's: what it is part of; NULL: of nothing */
+        /* Of the eras (connect/eras.h), else NULL or empty. */
+        struct errand *errand; /* what the host said, if it is something else that is sent; owned */
+        struct watch *watch;   /* whose stream it is */
+        struct buf refusal;    /* the host's answer, if nothing better can be found */
 
         struct call *call;
         struct reply reply;
@@ -83,5 +88,7 @@ bool exchange_owes(const struct exchange *x);
 /* The response came on another stream; or it never will. on_done follows, perhaps from here. */
 void exchange_deliver(struct exchange *x, const struct message *m);
 void exchange_fail(struct exchange *x, const char *reason);
+/* The id that the host knows it by. */
+struct span exchange_host_id(const struct exchange *x);
 bool exchange_is_sent(const struct exchange *x);
 void exchange_pause(struct exchange *x, bool pause);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connect/refusal.h"
-
 #include "base/log.h"
 #include "connect/bridge-state.h"
 #include "connect/mirror.h"
@@ -40,6 +38,12 @@ void relay_answer(struct bridge *b, struct exchange *x, struct span text) {
                 log_warning("an answer of a batch is lost: %s", strerror(-r));
 }
 
+static bool host_shows_urls(const struct bridge *b, const struct exchange *x) {
+        const struct message *said = x->errand ? &x->errand->message : &x->message;
+
+        return b->session.url_elicitation && !said->protocol_version;
+}
+
 void relay_refusal(struct bridge *b, struct exchange *x, const struct exchange_end *end) {
         AUTO_BUF struct buf text = BUF_INIT;
 
@@ -51,8 +55,7 @@ void relay_refusal(struct bridge *b, struct exchange *x, const struct exchange_e
         }
         if (x->cancelled)
                 return;
-        if (refusal_write(&text, x->message.id, end,
-                          b->session.url_elicitation && !x->message.protocol_version) < 0)
+        if (refusal_write(&text, exchange_host_id(x), end, host_shows_urls(b, x)) < 0)
                 log_warning("a request stays unanswered: out of memory");
         else
                 relay_answer(b, x, (struct span){ text.data, text.len });
@@ -132,13 +135,7 @@ static void on_head(struct exchange *x, const struct fetch_answer *a, void *user
                 log_warning("the server's session id cannot be sent back; it is left out");
 }
 
-static void on_message(struct exchange *x, const struct message *m, bool mine, void *userdata) {
-        struct bridge *b = userdata;
-
-        if (!mine) {
-                relay_unasked(b, m);
-                return;
-        }
+void relay_response(struct bridge *b, struct exchange *x, const struct message *m) {
         if (is_initialize(x))
                 session_take_result(&b->session, m);
         report_response(b, x, m);
@@ -148,6 +145,15 @@ static void on_message(struct exchange *x, const struct message *m, bool mine, v
                 relay_answer(b, x, m->whole);
 }
 
+static void on_message(struct exchange *x, const struct message *m, bool mine, void *userdata) {
+        struct bridge *b = userdata;
+
+        if (!mine && !eras_unasked(b, x, m))
+                relay_unasked(b, m);
+        else if (mine && !eras_answered(b, x, m))
+                relay_response(b, x, m);
+}
+
 static void on_done(struct exchange *x, const struct exchange_end *end, void *userdata) {
         struct bridge *b = userdata;
         bool owed =
@@ -155,7 +161,7 @@ static void on_done(struct exchange *x, const struct exchange_end *end, void *us
 
         list_remove(&x->link);
         b->n_running--;
-        if (handshake_lost(b, x, end) || transport_fall_back(b, x, end)) {
+        if (eras_ended(b, x, end) || handshake_lost(b, x, end) || transport_fall_back(b, x, end)) {
                 bridge_proceed(b);
                 return;
         }

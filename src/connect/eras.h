@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host and a server of two eras, brought together. Nothing is asked beforehand: the host's first
+ * message goes out as it is, and only a refusal makes the bridge find out, with the other era's
+ * first request, what the server is. What it found holds for the life of the process. eras.c finds
+ * out; eras-up.c stands between a legacy host and a modern server.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "connect/exchange.h"
+#include "connect/input.h"
+#include "connect/translate.h"
+
+struct bridge;
+
+struct eras {
+        struct translate words;
+        bool up;                   /* a legacy host, and a server that is modern alone */
+        struct exchange *held;     /* the host's initialize, until the server is known */
+        struct exchange *discover; /* our own request, meanwhile; it is one of the running */
+        struct list errands;       /* wait for the host's answers */
+        struct list listens;       /* up: subscriptions/listen of our own */
+        size_t n_listens;
+        uint64_t last_id;
+};
+
+void eras_init(struct eras *e, size_t message_max);
+/* Nothing is under way any more that could call back. */
+void eras_stop(struct bridge *b);
+void eras_done(struct eras *e);
+
+/* A message of the host's that needs no exchange. True: it is dealt with. */
+bool eras_hear(struct bridge *b, const struct message *m);
+/* The host does not want the answer any more. True: nobody else need know. */
+bool eras_cancel(struct bridge *b, struct span id);
+/* About to be sent: in the server's words. True: it is dealt with, and belongs to us. */
+bool eras_send(struct bridge *b, struct exchange *x);
+/* The response to it has come. True: it is dealt with. */
+bool eras_answered(struct bridge *b, struct exchange *x, const struct message *m);
+/* Something else came on its stream. True: the same. */
+bool eras_unasked(struct bridge *b, struct exchange *x, const struct message *m);
+/* Its end; it is none of the running any more. True: it belongs to us. */
+bool eras_ended(struct bridge *b, struct exchange *x, const struct exchange_end *end);
+
+/* ---- between the files ---- */
+
+/* A request of the bridge's own; @line is moved. */
+int eras_say(struct bridge *b, struct buf *line, struct exchange **ret) MUST_CHECK;
+/* From now on it is @line that is sent; what the host said is kept as its errand. */
+int eras_rewrite(struct exchange *x, struct buf *line) MUST_CHECK;
+/* Answers a request of the host's by ourselves, and frees it. */
+void eras_answer(struct bridge *b, struct exchange *x, const char *result);
+void eras_refuse(struct bridge *b, struct exchange *x, int code, const char *why);
+/* "mcp-connect/N", as a JSON string. */
+struct span eras_new_id(struct eras *e, char id[static 48]);
+
+/* ---- eras-up.c ---- */
+
+bool up_hear(struct bridge *b, const struct message *m);
+bool up_cancel(struct bridge *b, struct span id);
+bool up_send(struct bridge *b, struct exchange *x);
+bool up_answered(struct bridge *b, struct exchange *x, const struct message *m);
+
+/* ---- eras-listen.c: subscriptions of a legacy host at a modern server ---- */
+
+struct watch;
+/* @x asks for what becomes of a resource, and is taken over; NULL: lists, for ourselves. */
+void watch_open(struct bridge *b, struct exchange *x);
+void watch_close(struct bridge *b, const char *uri);
+bool watch_cancel(struct bridge *b, struct span id);
+bool watch_unasked(struct bridge *b, struct exchange *x, const struct message *m);
+bool watch_answered(struct bridge *b, struct exchange *x, const struct message *m);
+bool watch_ended(struct bridge *b, struct exchange *x, const struct exchange_end *end);
+void watch_stop(struct bridge *b);
