@@ -42,6 +42,7 @@ struct service {
                          while they are suspended */
         uint16_t port;
         bool stopping;
+        bool moved; /* bytes went into a pipe or out of it since MHD last ran */
 };
 
 struct connection {
@@ -397,6 +398,7 @@ void http_service_run(struct service *s) {
         struct epoll_event events[EVENTS_AT_ONCE];
         int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, 0);
 
+        s->moved = false;
         for (int i = 0; i < n; i++)
                 if (events[i].data.ptr)
                         on_line_end(events[i].data.ptr);
@@ -416,6 +418,9 @@ int http_service_timeout(const struct service *s, uint64_t now_msec) {
         MHD_UNSIGNED_LONG_LONG due = 0;
         int timeout = -1;
 
+        /* MHD stops after a block of a body and tells nobody that it would go on at once. */
+        if (s->moved)
+                return 0;
         if (MHD_get_timeout(s->daemon, &due) == MHD_YES)
                 timeout = due > 60000 ? 60000 : (int)due;
         for (const struct request *r = s->waiting; r; r = r->next_waiting) {
@@ -540,7 +545,7 @@ struct pipe *reply_pipe(struct request *r, unsigned status, const char *type, ui
         r->reply.status = status;
         r->reply.shape = REPLY_PIPE;
         r->reply.pipe = pipe_detach(r->reply.pipe);
-        r->reply.pipe = pipe_new(r->connection, size);
+        r->reply.pipe = pipe_new(r->connection, size, &r->service->moved);
         if (type)
                 reply_header(r, "Content-Type", "%s", type);
         return r->reply.pipe;

@@ -15,6 +15,7 @@ struct pipe {
         struct MHD_Connection *connection; /* NULL: detached */
         struct text out;
         size_t n_out; /* of out, what went already */
+        bool *moved;
         uint64_t size;
         uint64_t stall_at;
         pipe_left_fn left_fn;
@@ -26,10 +27,11 @@ struct pipe {
         bool suspended;
 };
 
-struct pipe *pipe_new(struct MHD_Connection *connection, uint64_t size) {
+struct pipe *pipe_new(struct MHD_Connection *connection, uint64_t size, bool *moved) {
         struct pipe *p = mem_new(sizeof(*p));
 
         p->connection = connection;
+        p->moved = moved;
         p->size = size;
         p->stall_at = UINT64_MAX;
         p->n_ref = 1;
@@ -72,6 +74,7 @@ static ssize_t on_read(void *cls, uint64_t pos, char *buf, size_t max) {
         n = n < open ? n : (size_t)open;
         if (n > 0) {
                 memcpy(buf, p->out.p + p->n_out, n);
+                *p->moved = true;
                 p->n_out += n;
                 if (p->n_out == p->out.n)
                         p->out.n = p->n_out = 0;
@@ -100,6 +103,8 @@ struct MHD_Response *pipe_response(struct pipe *p) {
 }
 
 static void wake(struct pipe *p) {
+        if (p->connection)
+                *p->moved = true;
         if (!p->suspended || !p->connection)
                 return;
         p->suspended = false;

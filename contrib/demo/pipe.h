@@ -15,7 +15,8 @@
 struct pipe;
 typedef void (*pipe_left_fn)(void *userdata);
 
-struct pipe *pipe_new(struct MHD_Connection *connection, uint64_t size);
+/* Sets *moved whenever MHD has to look at the connection once more before it waits. */
+struct pipe *pipe_new(struct MHD_Connection *connection, uint64_t size, bool *moved);
 /* The request is over: what was not sent never will be. */
 struct pipe *pipe_detach(struct pipe *p);
 struct MHD_Response *pipe_response(struct pipe *p);

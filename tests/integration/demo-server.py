@@ -241,6 +241,19 @@ def the_standalone_stream_says_what_is_pushed(stack):
     assert demo.stats()["streams"]["get"] == 0
 
 
+def what_is_said_goes_out_at_once(stack):
+    demo = Demo(stack, "--open", "--stream")
+    peer = Peer(stack, demo)
+    peer.start()
+    stream = peer.stream()
+    demo.wait(streams={"get": 1})
+    for i in range(100):  # whether a wake-up gets lost is a matter of microseconds
+        demo.push("get", {"ask": "ping", "id": i, "wait": True}, {"notify": 1})
+        assert said(stream)["id"] == i
+        assert peer.send({"jsonrpc": "2.0", "id": i, "result": {}})[0] == 202
+        assert said(stream)["method"] == "notifications/message"
+
+
 def without_the_option_there_is_no_stream(stack):
     demo = Demo(stack, "--open")
     peer = Peer(stack, demo)
