@@ -156,7 +156,7 @@ static int ask_url(const struct program *p, const char *server, char **ret) {
         (void)mcpb_client_free(c);
         if (r < 0)
                 return program_fail(p, &err);
-        if (json_parse(text, strlen(text), 16, &value, NULL) == 0)
+        if (text && json_parse(text, strlen(text), 16, &value, NULL) == 0)
                 url = json_get_string(json_object_get(value, "server"), "url");
         *ret = url ? strdup(url) : NULL;
         (void)mcpb_text_free(text);
