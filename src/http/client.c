@@ -193,12 +193,18 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
         return r < 0 ? -1 : 0;
 }
 
+/* Most often it is to be called at once, which takes no timer. */
 static int on_curl_timeout(CURLM *multi, long msec, void *userdata) {
         struct http *h = userdata;
-        int r = msec < 0 ? loop_timer_stop(h->timer)
-                         : loop_timer_set(h->timer,
-                                          clock_boot_usec() + (uint64_t)msec * USEC_PER_MSEC);
+        int r;
 
+        h->asked = msec == 0;
+        if (msec > 0)
+                r = loop_timer_set(h->timer, clock_boot_usec() + (uint64_t)msec * USEC_PER_MSEC);
+        else
+                r = loop_timer_stop(h->timer);
+        if (h->asked)
+                http_wake(h);
         return r < 0 ? -1 : 0;
 }
 
@@ -208,7 +214,12 @@ static int on_deferred(sd_event_source *s, void *userdata) {
 
         while ((t = LIST_FIRST(&h->refused, struct transfer, link)))
                 complete(h, t, CURLE_FAILED_INIT);
-        streams_deliver(h);
+        if (h->asked) {
+                h->asked = false;
+                drive(h, CURL_SOCKET_TIMEOUT, 0);
+        } else {
+                streams_deliver(h);
+        }
         return 0;
 }
 

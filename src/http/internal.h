@@ -10,6 +10,7 @@ struct http {
         sd_event *event;
         sd_event_source *timer;
         sd_event_source *defer; /* for what must be told later */
+        bool asked;             /* libcurl wants to be called, as soon as it can be */
         CURLM *multi;
         struct transfer_defaults defaults;
         struct list running; /* transfers that libcurl has */

@@ -180,6 +180,18 @@ static void an_answer_is_told_as_it_comes(void **state) {
         assert_told(&r, "head 200\nbody one\nbody two\nend answered none\n");
 }
 
+/* A timer that is due takes a turn of the loop and three system calls. */
+static void what_libcurl_wants_at_once_needs_no_timer(void **state) {
+        struct fixture *f = *state;
+        struct reader r = { 0 };
+
+        settle(f);
+        open_stream(f, &r);
+        assert_true(sd_event_prepare(f->event) > 0);
+        assert_true(sd_event_dispatch(f->event) > 0);
+        (void)http_stream_close(r.stream);
+}
+
 static void the_head_is_that_of_the_final_answer(void **state) {
         static const struct badserver_manners m = {
                 .answer = "HTTP/1.1 100 Continue\r\nX-A: 1\r\n\r\n"
@@ -743,6 +755,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(an_answer_is_told_as_it_comes),
+                TEST(what_libcurl_wants_at_once_needs_no_timer),
                 TEST(the_head_is_that_of_the_final_answer),
                 TEST(an_answer_that_is_cut_is_in_doubt_and_what_came_was_told),
                 TEST(without_a_head_nothing_but_the_end_is_told),
