@@ -138,11 +138,11 @@ static void on_head(struct exchange *x, const struct fetch_answer *a, void *user
 void relay_response(struct bridge *b, struct exchange *x, const struct message *m) {
         if (is_initialize(x))
                 session_take_result(&b->session, m);
-        report_response(b, x, m);
         if (streq_null(x->message.method, "tools/list") && m->result.len > 0 && !x->internal)
                 answer_tools(b, x, m);
         else
                 relay_answer(b, x, m->whole);
+        report_response(b, x, m); /* the host need not wait for it */
 }
 
 static void on_message(struct exchange *x, const struct message *m, bool mine, void *userdata) {
