@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "connect/daemon.h"
 #include "loop/loop.h"
 #include "os/browser.h"
 
@@ -17,6 +18,7 @@ struct access {
         const struct access_ops *ops;
         void *userdata;
         mcpb_client *client; /* NULL: not connected so far */
+        int cancel_fd;       /* of daemon_connect() */
         sd_event_source *io;
         sd_event_source *timer;
         struct list asks;
@@ -108,7 +110,9 @@ static int on_daemon_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static int connect_daemon(struct access *a, mcpb_error *err) {
-        return a->client ? 0 : mcpb_client_new(&a->options.client, &a->client, err);
+        return a->client ? 0
+                         : daemon_connect(&a->options.client, a->options.host_fd, &a->cancel_fd,
+                                          &a->client, err);
 }
 
 static void withdraw(struct access *a, unsigned long long *ticket) {
@@ -535,6 +539,7 @@ int access_new(sd_event *event, const struct access_options *options, const stru
         if (!a)
                 return -ENOMEM;
         a->event = sd_event_ref(event);
+        a->cancel_fd = -1;
         a->options = *options;
         a->ops = ops;
         a->userdata = userdata;
@@ -564,6 +569,8 @@ struct access *access_free(struct access *a) {
         (void)loop_source_free(a->io);
         (void)loop_source_free(a->timer);
         a->client = mcpb_client_free(a->client);
+        if (a->cancel_fd >= 0)
+                (void)close(a->cancel_fd);
         (void)sd_event_unref(a->event);
         free(a);
         return NULL;

@@ -27,6 +27,7 @@ struct access_ops {
 
 struct access_options {
         mcpb_options client;
+        int host_fd;        /* whose end also ends the wait for a daemon */
         const char *server; /* name or URL; borrowed, as all of these */
         const char *account;
         const char *scopes;

@@ -86,6 +86,7 @@ static int make_bridge(sd_event *event, struct http *http, const struct program 
                 .url = strstr(o->server, "://") ? o->server : NULL,
                 .message_max = o->message_max,
                 .access = { .client = p->options,
+                            .host_fd = STDIN_FILENO,
                             .server = o->server,
                             .account = o->account,
                             .scopes = o->joined_scopes,

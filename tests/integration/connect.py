@@ -5,6 +5,8 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 
@@ -90,6 +92,22 @@ def the_end_of_input_ends_a_bridge_that_waits_for_a_login(stack):
     assert host.process.returncode == 0
 
 
+def the_end_of_input_ends_a_bridge_that_waits_for_the_daemon(stack):
+    broker = Broker(stack, start=False)
+    broker.socket.parent.mkdir(mode=0o700)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(broker.socket))
+    broker.socket.chmod(0o600)
+    listener.listen(8)
+    process = broker.popen("mcp-connect", "https://mcp.example.com/mcp", stdin=subprocess.PIPE)
+    process.stdin.write('{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}\n')
+    process.stdin.flush()
+    stack.enter_context(listener.accept()[0])  # and nobody says hello
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert json.loads(output)["error"]["data"]["code"] == "timeout", output
+
+
 def swallow(what):
     try:
         what()
@@ -163,6 +181,7 @@ if __name__ == "__main__":
         a_url_that_nobody_added_is_added_at_its_first_challenge,
         a_request_that_waits_for_a_login_in_vain_is_answered_with_its_address,
         the_end_of_input_ends_a_bridge_that_waits_for_a_login,
+        the_end_of_input_ends_a_bridge_that_waits_for_the_daemon,
         a_token_that_is_refused_early_is_replaced,
         ten_bridges_at_once_refresh_an_expired_token_once,
         sigterm_ends_it_and_the_session,
