@@ -15,10 +15,10 @@ import subprocess
 import tempfile
 import urllib.parse
 
-from harness import PATIENCE
+from harness import PATIENCE, until
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("common", "issuer", "server", "client", "person")
+PROGRAMS = ("common", "issuer", "server", "client", "host", "person")
 
 
 class Answer:
@@ -116,12 +116,16 @@ class Stage:
         self.issuer, self.introspection = issuer.said["issuer"], issuer.said["introspection"]
         server = Node(self, "server", env={"ISSUER": json.dumps(issuer.said)})
         stack.callback(server.end)
-        self.mcp, self.jwt = server.said["mcp"], server.said["jwt"]
+        self.mcp, self.jwt, self.modern = (server.said[name] for name in ("mcp", "jwt", "modern"))
         self.at_issuer, self.at_server = Journal(self.issuer), Journal(self.mcp.rsplit("/", 1)[0])
 
     def access_tokens_live(self, seconds):
         """From now on."""
         request("POST", "%s/control/ttl?seconds=%d" % (self.issuer, seconds))
+
+    def refuse_tokens(self):
+        """The server no longer takes the opaque tokens that it has seen; the issuer knows nothing of that."""
+        request("POST", urllib.parse.urljoin(self.mcp, "/control/refuse"))
 
     def refresh_tokens(self):
         """Every refresh token that the issuer ever gave out."""
@@ -140,6 +144,14 @@ class Stage:
         run = subprocess.run([self.node, str(self.peers / "client.mjs"), url], input=header_line, env=self.env, text=True,
                              stdout=subprocess.PIPE, timeout=PATIENCE, check=False)
         return json.loads(run.stdout)
+
+    def log_in(self, broker, url, screenshot=None):
+        person = self.person("allow", screenshot)
+        result = broker.run("mcp-add", url, env=person.env)
+        assert result.returncode == 0, (result, person.said(), broker.log())
+        until("the person has read the page", person.is_back)
+        assert person.report["problems"] == [], person.report
+        return person
 
     def person(self, does, screenshot=None, password=None):
         self.n_persons += 1

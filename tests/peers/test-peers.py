@@ -109,16 +109,7 @@ def the_issuer_takes_no_wrong_password(stack):
 
 def broker_with_login(stack, url=None, screenshot=None):
     broker = Broker(stack)
-    return broker, log_in(broker, url or STAGE.mcp, screenshot)
-
-
-def log_in(broker, url, screenshot=None):
-    person = STAGE.person("allow", screenshot)
-    result = broker.run("mcp-add", url, env=person.env)
-    assert result.returncode == 0, (result, person.said(), broker.log())
-    until("the person has read the page", person.is_back)
-    assert person.report["problems"] == [], person.report
-    return person
+    return broker, STAGE.log_in(broker, url or STAGE.mcp, screenshot)
 
 
 def whoami(broker, url):
@@ -216,7 +207,7 @@ def offline_access_is_asked_for_with_consent_where_the_issuer_lists_it(_):
 def ten_who_ask_when_the_token_has_ended_make_one_refresh(stack):
     broker = Broker(stack)
     with access_tokens_that_live(2):
-        log_in(broker, STAGE.mcp)
+        STAGE.log_in(broker, STAGE.mcp)
     end = time.monotonic() + 2
     until("the access token ends", lambda: time.monotonic() > end)
     STAGE.at_issuer.new()
@@ -240,7 +231,7 @@ def refresh_tokens_rotate_again_and_again(stack):
         return rpc.call("token.get", server=STAGE.mcp, login="never")
 
     with access_tokens_that_live(2):
-        log_in(broker, STAGE.mcp)
+        STAGE.log_in(broker, STAGE.mcp)
         until("the access token ends again and again", lambda: tokens.add(get()["token"]) or len(tokens) == 4)
     until("a token that lives long enough to be used", lambda: get()["expires_in"] > 60)
     rpc.close()
@@ -267,7 +258,7 @@ def a_killed_daemon_comes_back_and_refreshes_without_a_person(stack):
 def two_servers_share_a_registration_but_no_token(stack):
     STAGE.at_issuer.new()
     broker, _ = broker_with_login(stack)
-    log_in(broker, STAGE.jwt)
+    STAGE.log_in(broker, STAGE.jwt)
     assert count(STAGE.at_issuer.new(), "registration") == 1
     assert whoami(broker, STAGE.mcp)["resource"] == STAGE.mcp
     assert whoami(broker, STAGE.jwt)["resource"] == STAGE.jwt
@@ -331,7 +322,7 @@ def no_refresh_token_is_on_disk_or_in_any_output(stack):
         assert not any(token in text for token in given)
 
 
-HELPERS = (plain_login, broker_with_login, log_in, whoami, access_tokens_that_live, force_refresh)
+HELPERS = (plain_login, broker_with_login, whoami, access_tokens_that_live, force_refresh)
 CLAIMS = [f for f in list(globals().values())
           if type(f) is type(plain_login) and f.__module__ == "__main__" and f not in HELPERS]
 
