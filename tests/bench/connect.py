@@ -246,12 +246,8 @@ class Stage:
 
 # --- what is measured -----------------------------------------------------------------------------
 
-TABLE = []
-
-
 def row(what, unit, values, target=None):
     """A line of the table; the ratio is ours to theirs, however it is to be read."""
-    TABLE.append((what, unit, values, target))
     ours, theirs = values.get(OURS), values.get(THEIRS)
     ratio = ""
     if isinstance(ours, (int, float)) and isinstance(theirs, (int, float)) and min(ours, theirs) > 0:
@@ -324,15 +320,17 @@ def memory(stage):
     after = {name: bridge.memory() for name, bridge in bridges.items()}
     row(f"RSS after {2 * MANY} calls, {IN_FLIGHT} in flight", "MiB", {name: m[0] for name, m in after.items()})
     row(f"  growth over the second {MANY}", "MiB", {name: f"{value:+.2f}" for name, value in grown.items()})
+    rounds = 4
     for name, bridge in bridges.items():
-        for _ in range(2):
-            before = bridge.memory()
+        sizes = []
+        for _ in range(rounds):
             stage.demo.ask("POST", "/script", {"method": "tools/call", "script": [{"notify": MANY}, {"answer": True}]})
             bridge.call()
-        grown[name] = bridge.memory()[0] - before[0]
+            sizes.append(bridge.memory()[0])
+        grown[name] = sizes[-1] - sizes[rounds // 2 - 1]
     after = {name: bridge.memory() for name, bridge in bridges.items()}
-    row(f"RSS after 2 answers with {MANY} notifications", "MiB", {name: m[0] for name, m in after.items()})
-    row("  growth over the second", "MiB", {name: f"{value:+.2f}" for name, value in grown.items()})
+    row(f"RSS after {rounds} answers with {MANY} notifications each", "MiB", {name: m[0] for name, m in after.items()})
+    row(f"  growth over the last {rounds // 2}", "MiB", {name: f"{value:+.2f}" for name, value in grown.items()})
     row("highest RSS", "MiB", {name: m[2] for name, m in after.items()})
 
 
@@ -352,7 +350,9 @@ def calls(stage, runs):
     row(f"calls a second, {IN_FLIGHT} in flight", "1/s", in_turns(list(bridges), max(3, runs // 4), lambda name: bridges[name].calls(1000)))
     bridges[ALONE] = stage.direct()
     stage.demo.fault("big:mcp=1")
-    row("a result of 1 MiB", "ms", in_turns(list(bridges), runs, lambda name: bridges[name].call()))
+    big = in_turns(list(bridges), runs, lambda name: bridges[name].call())
+    row("a result of 1 MiB", "ms", big)
+    row("  added to the server's", "ms", {name: big[name] - big[ALONE] for name in stage.names})
     stage.demo.clear()
 
 
@@ -362,7 +362,7 @@ def idle(stage, name):
     bridge = stage.bridge(name)
     bridge.open()
     bridge.call()
-    return bridge, bridge.end
+    return bridge
 
 
 def in_a_call(stage, name):
@@ -373,7 +373,7 @@ def in_a_call(stage, name):
     stage.demo.fault("hang:mcp@tools/call")
     bridge.send_call()
     stage.demo.wait(held={"mcp": held + 1})
-    return bridge, bridge.end
+    return bridge
 
 
 def in_a_login(stage, name):
@@ -387,7 +387,7 @@ def in_a_login(stage, name):
     bridge.write(initialize())
     other.wait(requests={"register": 1})
     time.sleep(1)  # from here on it waits, and tells nobody
-    return bridge, bridge.end
+    return bridge
 
 
 def without_the_daemon(stage, name):
@@ -402,13 +402,13 @@ def without_the_daemon(stage, name):
     bridge = stage.bridge(name, {**stage.broker.env, "MCP_BROKER_SOCK": f"{folder}/socket"})
     bridge.write(initialize())
     stage.stack.enter_context(listener.accept()[0])
-    return bridge, bridge.end
+    return bridge
 
 
 def at_once(stage, name):
     bridge = stage.bridge(name)
     bridge.write(initialize())
-    return bridge, bridge.end
+    return bridge
 
 
 def ends(stage):
@@ -419,7 +419,7 @@ def ends(stage):
             before = stage.demo.stats()["methods"].get("DELETE", 0)
             staged = state(stage, name)
             if staged:
-                msec = staged[1]()
+                msec = staged.end()
                 took[name] = f"{msec:.1f}" if msec is not None else f"> {EXIT_SECONDS * 1000}"
                 deleted[name] = "yes" if stage.demo.stats()["methods"].get("DELETE", 0) > before else "no"
             stage.demo.clear()
