@@ -241,15 +241,20 @@ static int set_up_multi(struct http *h) {
         return r ? -ENOMEM : 0;
 }
 
-/* A session is kept by the handle of its request otherwise, and gone with it. */
+/* What the handle of one request would keep to itself otherwise, and take with it: sessions of TLS,
+ * and the cookies by which a load balancer finds the server that knows us. */
 static int set_up_share(struct http *h) {
+        CURLSHcode r;
+
         if (!h->defaults.keep_alive)
                 return 0;
         h->defaults.share = curl_share_init();
-        if (!h->defaults.share || curl_share_setopt(h->defaults.share, CURLSHOPT_SHARE,
-                                                    CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+        if (!h->defaults.share)
                 return -ENOMEM;
-        return 0;
+        r = curl_share_setopt(h->defaults.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+        if (r == CURLSHE_OK)
+                r = curl_share_setopt(h->defaults.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
+        return r == CURLSHE_OK ? 0 : -ENOMEM;
 }
 
 static int set_up_loop(struct http *h) {

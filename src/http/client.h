@@ -24,8 +24,8 @@ struct http_options {
         const char *no_proxy;  /* hosts and domains reached without it, by commas; NULL: none */
         unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
         /*
-         * Connections are used again while they are fresh, and sessions of TLS are resumed. A
-         * request on a connection that ends before an answer comes is in doubt
+         * Connections are used again while they are fresh, sessions of TLS are resumed, and cookies
+         * go back to where they came from. A request on a connection that ends before an answer comes is in doubt
          * (FETCH_FAILURE_CUT), as it would be on a new one.
          */
         bool keep_alive;

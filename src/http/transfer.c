@@ -441,6 +441,7 @@ static CURLcode set_reuse(struct transfer *t, const struct transfer_defaults *d)
               : curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                                  d->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1);
         r = r ? r : curl_easy_setopt(e, CURLOPT_SHARE, d->share);
+        r = r ? r : curl_easy_setopt(e, CURLOPT_COOKIEFILE, ""); /* in memory alone */
         if (r || sec == 0)
                 return r ? r : curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
         /* libcurl counts whole seconds, and "more than". */
