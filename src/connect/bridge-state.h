@@ -30,7 +30,8 @@ struct bridge {
         struct catalog *catalog;
         struct session session;
         struct eras eras;
-        struct listen *listen; /* NULL: none */
+        sd_event_source *opening; /* how long the session's beginning may hold up the rest */
+        struct listen *listen;    /* NULL: none */
         enum transport transport;
         bool old_transport;    /* it is HTTP+SSE that is spoken */
         struct oldsse *oldsse; /* its stream; NULL: none at present */
@@ -40,6 +41,7 @@ struct bridge {
         size_t n_running;
         size_t n_waiting;
         size_t message_max;
+        uint64_t request_usec; /* 0: a request may take as long as it likes */
         bool report;
         bool host_ended; /* there is no more input */
         bool leaving;    /* only the goodbye is left */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "connect/bridge.h"
 
+#include <strings.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -196,6 +198,7 @@ int bridge_exchange(struct bridge *b, struct buf *line, struct message *m, struc
                 message_done(m);
                 return r;
         }
+        (*ret)->limit_usec = b->request_usec;
         (*ret)->may_resume = !(*ret)->message.protocol_version;
         return 0;
 }
@@ -473,6 +476,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
         b->server = o->access.server;
         b->message_max = o->message_max;
         b->report = o->report;
+        b->request_usec = o->request_usec;
         b->transport = o->transport;
         b->old_transport = o->transport == TRANSPORT_SSE || o->transport == TRANSPORT_SSE_FIRST;
         list_init(&b->running);
@@ -483,6 +487,9 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
         b->upstream.http = o->http;
         b->upstream.headers = TAKE(o->headers);
         b->upstream.n_headers = o->n_headers;
+        for (size_t i = 0; i < o->n_headers; i++)
+                if (strcasecmp(b->upstream.headers[i].name, "Authorization") == 0)
+                        b->upstream.own_authorization = true;
         r = set_up(b, o);
         if (r < 0) {
                 (void)bridge_free(b);
@@ -506,6 +513,7 @@ struct bridge *bridge_free(struct bridge *b) {
         (void)host_free(b->host);
         (void)catalog_free(b->catalog);
         (void)loop_source_free(b->timer);
+        (void)loop_source_free(b->opening);
         session_done(&b->session);
         eras_done(&b->eras);
         upstream_done(&b->upstream);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/url.h"
 #include "loop/loop.h"
@@ -113,14 +114,19 @@ static void finish(struct call *c, enum call_result result, const char *reason,
 /* ---- the answer ---- */
 
 static int copy_challenge(struct call *c, const struct fetch_answer *a) {
+        size_t left = LIMIT_CHALLENGE_BYTES; /* the broker takes no more */
+
         drop_challenge(c);
         c->status = (int)a->status;
         c->fields = calloc(a->n_headers + 1, sizeof(*c->fields));
         if (!c->fields)
                 return -ENOMEM;
         for (size_t i = 0; i < a->n_headers; i++) {
-                if (!streq(a->headers[i].name, "www-authenticate"))
+                size_t len = strlen(a->headers[i].value);
+
+                if (!streq(a->headers[i].name, "www-authenticate") || len > left)
                         continue;
+                left -= len;
                 c->fields[c->n_fields] = strdup(a->headers[i].value);
                 if (!c->fields[c->n_fields])
                         return -ENOMEM;
@@ -141,7 +147,8 @@ static bool speaks_of_scope(const struct call *c) {
 static enum next judge_refusal(struct call *c, const struct fetch_answer *a) {
         unsigned *rounds = a->status == 401 ? &c->n_refused : &c->n_scope;
 
-        if (copy_challenge(c, a) < 0 || *rounds >= ACCESS_ROUNDS_MAX)
+        if (c->upstream->own_authorization || copy_challenge(c, a) < 0 ||
+            *rounds >= ACCESS_ROUNDS_MAX)
                 return NEXT_NOTHING;
         if (a->status == 403 && !speaks_of_scope(c))
                 return NEXT_NOTHING;
@@ -384,7 +391,8 @@ int call_new(struct upstream *u, const struct call_ops *ops, const char *url, st
         *c = (struct call){
                 .upstream = u, .ops = ops, .url = url, .body = body, .userdata = userdata
         };
-        if (access_get(u->access, NULL, on_access, c, &c->ask) < 0) {
+        if (u->own_authorization ? set_timer(c, 0) < 0
+                                 : access_get(u->access, NULL, on_access, c, &c->ask) < 0) {
                 (void)call_free(c);
                 return -ENOMEM;
         }

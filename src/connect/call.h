@@ -21,7 +21,8 @@ struct upstream {
         char *url;                    /* NULL: not known before the broker names it */
         struct fetch_header *headers; /* --header; owned */
         size_t n_headers;
-        uint64_t last_id; /* of our HTTP requests */
+        bool own_authorization; /* it is among these: the broker is not asked */
+        uint64_t last_id;       /* of our HTTP requests */
 };
 void upstream_done(struct upstream *u);
 

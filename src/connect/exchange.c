@@ -26,6 +26,7 @@ static void finish(struct exchange *x, enum exchange_result result, const char *
         if (result == EXCHANGE_HTTP && x->reply.body.len > 0)
                 end.body = (struct span){ x->reply.body.data, x->reply.body.len };
         x->timer = loop_source_free(x->timer);
+        x->deadline = loop_source_free(x->deadline);
         x->call = call_free(x->call);
         x->ops->on_done(x, &end, x->userdata);
 }
@@ -108,7 +109,9 @@ static void on_message(struct span text, void *userdata) {
         bool anonymous;
 
         if (message_scan(&m, text.p, text.len, &why) < 0) {
-                log_warning("a message of the server is left out: %s", why ? why : "no memory");
+                /* The body of a refusal is often JSON of another kind. */
+                log_message(x->status < 300 ? LOG_WARNING : LOG_DEBUG,
+                            "a message of the server is left out: %s", why ? why : "no memory");
                 return;
         }
         anonymous = m.kind == MESSAGE_RESPONSE && m.error.len > 0 && m.id.len == 0 &&
@@ -213,8 +216,27 @@ static void start_call(struct exchange *x) {
         finish(x, EXCHANGE_CUT, "out of memory", NULL);
 }
 
+static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct exchange *x = userdata;
+
+        if (exchange_owes(x)) {
+                x->late = true;
+                finish(x, EXCHANGE_CUT, "the server did not answer in time", NULL);
+        }
+        return 0;
+}
+
+static void set_deadline(struct exchange *x) {
+        if (x->limit_usec == 0 || x->deadline || x->message.kind != MESSAGE_REQUEST)
+                return;
+        if (loop_timer(x->upstream->event, x->begun_usec + x->limit_usec, on_deadline, x,
+                       "exchange-deadline", &x->deadline) < 0)
+                log_debug("a request has no deadline: out of memory");
+}
+
 void exchange_send(struct exchange *x) {
         x->begun_usec = clock_boot_usec();
+        set_deadline(x);
         x->status = 0;
         x->resuming = false;
         x->n_resumed = 0;
@@ -250,6 +272,7 @@ void exchange_pause(struct exchange *x, bool pause) {
 void exchange_abandon(struct exchange *x) {
         x->call = call_free(x->call);
         x->timer = loop_source_free(x->timer);
+        x->deadline = loop_source_free(x->deadline);
 }
 
 /* ---- life ---- */

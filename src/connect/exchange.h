@@ -64,6 +64,9 @@ struct exchange {
         struct call *call;
         struct reply reply;
         sd_event_source *timer;
+        sd_event_source *deadline;
+        uint64_t limit_usec; /* how long it may take; 0: as long as it likes */
+        bool late;           /* that has passed */
         unsigned status;
         bool answered;
         bool resuming; /* the call is a GET for the rest of the stream */

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/log.h"
 #include "connect/bridge-state.h"
+#include "loop/loop.h"
+
+/* What the host has said last, and the server's stream, may take so long: then the rest goes on
+ * without. */
+#define OPENING_USEC (5 * USEC_PER_SEC)
 
 static bool is_initialize(const struct exchange *x) {
         return streq_null(x->message.method, "initialize");
@@ -25,9 +31,24 @@ static void on_message(const struct message *m, void *userdata) {
 static void on_settled(void *userdata) {
         struct bridge *b = userdata;
 
+        b->opening = loop_source_free(b->opening);
         if (b->session.state == SESSION_OPENING)
                 b->session.state = SESSION_READY;
         bridge_proceed(b);
+}
+
+static int on_opening_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        log_warning("the server takes its time to begin the session; going on");
+        on_settled(userdata);
+        return 0;
+}
+
+/* From now on the rest waits until the server has taken it, and its own stream is open or refused:
+ * else what it says at once would be lost. */
+static int begin_opening(struct bridge *b) {
+        b->opening = loop_source_free(b->opening);
+        return loop_timer(b->event, clock_boot_usec() + OPENING_USEC, on_opening_timer, b,
+                          "bridge-opening", &b->opening);
 }
 
 static void open_listen(struct bridge *b) {
@@ -49,8 +70,11 @@ int handshake_begin(struct bridge *b, struct exchange *x) {
                 b->listen = listen_free(b->listen);
                 return session_begin(&b->session, &x->message);
         }
-        if (is_initialized(x) && b->session.state == SESSION_ANSWERED)
-                return session_note_initialized(&b->session, &x->message);
+        if (is_initialized(x) && b->session.state == SESSION_ANSWERED) {
+                int r = begin_opening(b);
+
+                return r < 0 ? r : session_note_initialized(&b->session, &x->message);
+        }
         return 0;
 }
 
@@ -112,7 +136,7 @@ static void initialize_done(struct bridge *b, const struct exchange *x) {
         if (b->session.initialized.len == 0)
                 return; /* the host has yet to say it */
         b->session.state = SESSION_OPENING;
-        if (say_again(b, &b->session.initialized) < 0)
+        if (begin_opening(b) < 0 || say_again(b, &b->session.initialized) < 0)
                 anew_failed(b);
 }
 

@@ -285,6 +285,13 @@ static void take_environment(struct options *o) {
                 o->ca_file = from_environment(ca_file);
 }
 
+static bool has_authorization(const struct options *o) {
+        for (size_t i = 0; i < o->n_headers; i++)
+                if (strcasecmp(o->headers[i].name, "Authorization") == 0)
+                        return true;
+        return false;
+}
+
 static int check(struct options *o, const struct program *p) {
         struct error err = ERROR_INIT;
 
@@ -293,6 +300,9 @@ static int check(struct options *o, const struct program *p) {
         if ((o->helper || o->entry) && !o->print_config && !o->write_config)
                 return program_usage(p, "--entry and --helper go with --print-config and "
                                         "--write-config");
+        if (has_authorization(o) && !strstr(o->server, "://"))
+                return program_usage(p, "with an Authorization field of your own, give the URL: "
+                                        "the broker is not asked");
         if (strstr(o->server, "://") && url_check_allowed(o->server, "server URL", &err) < 0)
                 return program_usage(p, "%s", err.message);
         for (size_t i = 0; i < o->n_scopes; i++) {

@@ -154,6 +154,24 @@ static void on_message(struct exchange *x, const struct message *m, bool mine, v
                 relay_response(b, x, m);
 }
 
+/* Whoever gives up says so (2025); later the end of the connection says it. */
+static void tell_cancelled(struct bridge *b, const struct exchange *x) {
+        AUTO_BUF struct buf line = BUF_INIT;
+        struct exchange *note = NULL;
+
+        if (!x->late || x->message.protocol_version || b->leaving ||
+            streq(x->message.method, "initialize"))
+                return;
+        if (buf_printf(&line,
+                       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
+                       "\"requestId\":%.*s,\"reason\":\"timeout\"}}",
+                       (int)x->message.id.len, x->message.id.p) < 0 ||
+            bridge_exchange(b, &line, NULL, &note) < 0)
+                return;
+        note->internal = true;
+        bridge_send(b, note);
+}
+
 static void on_done(struct exchange *x, const struct exchange_end *end, void *userdata) {
         struct bridge *b = userdata;
         bool owed =
@@ -169,6 +187,7 @@ static void on_done(struct exchange *x, const struct exchange_end *end, void *us
                 report_failure(b, x);
                 relay_refusal(b, x, end);
         }
+        tell_cancelled(b, x);
         handshake_done(b, x, end);
         relay_leave_batch(b, x);
         (void)exchange_free(x);

@@ -149,6 +149,68 @@ def ten_bridges_at_once_refresh_an_expired_token_once(stack):
     assert demo.count("refresh") == refreshes + 1
 
 
+def a_request_that_takes_too_long_is_answered_and_the_server_told(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp, "--request-timeout=1")
+    host.open()
+    called(host)
+    demo.fault("hang:mcp!1")
+    try:
+        called(host)
+    except Refused as e:
+        assert "in time" in e.error["message"], e.error
+    else:
+        raise AssertionError("there was an answer")
+    until("the server is told", lambda: demo.stats()["methods"].get("notifications/cancelled"))
+
+
+def a_server_that_hangs_while_the_session_begins_holds_nobody_up_for_ever(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp)
+    host.request("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})
+    demo.fault("hang:mcp!1")
+    host.notify("notifications/initialized")
+    assert called(host)
+
+
+def header_fields_of_the_person_are_sent_and_cookies_go_back(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    demo.fault("header:mcp=Set-Cookie: lb=seven!1")
+    fields = broker.dir / "fields"
+    fields.write_text("# a comment\nX-File: from a file\n")
+    fields.chmod(0o600)
+    broker.env["SECRET"] = "from the environment"
+    host = bridge(stack, broker, demo.mcp, "--header=X-Env: ${SECRET}", f"--header-file={fields}")
+    host.open()
+    called(host)
+    first, last = (demo.requests("mcp")[i]["headers"] for i in (-4, -1))
+    assert last["x-env"] == "from the environment" and last["x-file"] == "from a file", last
+    assert "cookie" not in first and last["cookie"] == "lb=seven", (first, last)
+
+
+def an_authorization_field_of_the_person_is_used_instead_of_the_broker(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    broker.env["KEY"] = broker.token(demo.mcp)
+    host = bridge(stack, broker, demo.mcp, "--header=Authorization: Bearer ${KEY}", "--no-autostart", "--socket=/nonexistent")
+    host.open()
+    assert called(host)
+    demo.fault("refuse-early")
+    try:
+        called(host)
+    except Refused as e:
+        assert e.error["data"]["status"] == 401, e.error
+    else:
+        raise AssertionError("there was an answer")
+
+
 def sigterm_ends_it_and_the_session(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -184,6 +246,10 @@ if __name__ == "__main__":
         the_end_of_input_ends_a_bridge_that_waits_for_the_daemon,
         a_token_that_is_refused_early_is_replaced,
         ten_bridges_at_once_refresh_an_expired_token_once,
+        a_request_that_takes_too_long_is_answered_and_the_server_told,
+        a_server_that_hangs_while_the_session_begins_holds_nobody_up_for_ever,
+        header_fields_of_the_person_are_sent_and_cookies_go_back,
+        an_authorization_field_of_the_person_is_used_instead_of_the_broker,
         sigterm_ends_it_and_the_session,
         what_is_no_message_gets_an_error_and_the_next_one_an_answer,
     )))
