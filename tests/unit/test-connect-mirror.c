@@ -164,11 +164,11 @@ static void an_argument_is_written_as_the_rules_say(void **state) {
 static void what_no_head_can_hold_is_an_error(void **state) {
         static const size_t sizes[] = { LIMIT_HEADER_BYTES / 2, LIMIT_HEADER_BYTES + 1,
                                         6 * LIMIT_HEADER_BYTES + 1, BUF_MAX_DEFAULT + 1 };
-        static const char *const forms[] = { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
-                                             "\"tools/call\",\"params\":{\"name\":\"t\","
-                                             "\"arguments\":{\"s\":\"%s\"}}}",
-                                             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
-                                             "\"tools/call\",\"params\":{\"name\":\"%s\"}}",
+        static const char *const forms[] = { ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+                                              "\"tools/call\",\"params\":{\"name\":\"t\","
+                                              "\"arguments\":{\"s\":\"%s\"}}}"),
+                                             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+                                              "\"tools/call\",\"params\":{\"name\":\"%s\"}}"),
                                              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}" };
 
         for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
