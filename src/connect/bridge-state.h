@@ -23,7 +23,8 @@ struct batch {
 
 struct bridge {
         sd_event *event;
-        const char *server; /* as the person names it; borrowed */
+        const char *server;  /* as the person names it; borrowed */
+        const char *account; /* NULL: the only one */
         struct host *host;
         struct access *access;
         struct upstream upstream;

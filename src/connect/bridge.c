@@ -474,6 +474,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
                 return -ENOMEM;
         b->event = sd_event_ref(o->event);
         b->server = o->access.server;
+        b->account = o->access.account;
         b->message_max = o->message_max;
         b->report = o->report;
         b->request_usec = o->request_usec;

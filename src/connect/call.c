@@ -408,3 +408,7 @@ void call_pause(struct call *c, bool pause) {
 bool call_is_sent(const struct call *c) {
         return c->sent;
 }
+
+const char *call_audit_id(const struct call *c) {
+        return c->token ? c->token->request : NULL;
+}

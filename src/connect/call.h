@@ -66,3 +66,5 @@ struct call *call_free(struct call *c);
 void call_pause(struct call *c, bool pause);
 /* Was it sent, so that the server may have acted? */
 bool call_is_sent(const struct call *c);
+/* The broker's name for the request whose token is used; NULL: none. Borrowed. */
+const char *call_audit_id(const struct call *c);

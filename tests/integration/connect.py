@@ -211,6 +211,28 @@ def an_authorization_field_of_the_person_is_used_instead_of_the_broker(stack):
         raise AssertionError("there was an answer")
 
 
+def calls(broker):
+    return [r for r in broker.audit() if r.get("call", {}).get("tool") == "generate_summary"]
+
+
+def a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--name=demo")
+    host = bridge(stack, broker, "demo")
+    host.open()
+    called(host)
+    record = until("the call is recorded", lambda: next(iter(calls(broker)), None))
+    assert record["call"]["end"] == "ok" and record["call"]["arguments"] and record["call"]["bytes"] > 100, record
+    assert [r for r in broker.audit() if r.get("req") == record["req"] and "call" not in r], record
+    assert "Three" not in (broker.state / "audit/audit.log").read_text()
+    silent = bridge(stack, broker, "demo", "--no-report")
+    silent.open()
+    called(silent)
+    called(host)
+    until("the second call is recorded", lambda: len(calls(broker)) == 2)
+
+
 def sigterm_ends_it_and_the_session(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -250,6 +272,7 @@ if __name__ == "__main__":
         a_server_that_hangs_while_the_session_begins_holds_nobody_up_for_ever,
         header_fields_of_the_person_are_sent_and_cookies_go_back,
         an_authorization_field_of_the_person_is_used_instead_of_the_broker,
+        a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not,
         sigterm_ends_it_and_the_session,
         what_is_no_message_gets_an_error_and_the_next_one_an_answer,
     )))

@@ -12,7 +12,7 @@ allowed() {
         mcp-broker-session) echo systemd seccomp ;;
         mcp-broker-kdf) echo sodium seccomp ;;
         mcp-broker-keyring) echo secret-1 glib-2.0 gobject-2.0 gio-2.0 ;;
-        mcp-connect) echo mcpbroker curl systemd ;;
+        mcp-connect) echo mcpbroker curl crypto systemd ;;
         mcp-policy | mcp-audit) echo mcpbroker sodium ;;
         mcp-demo-server) echo microhttpd sodium ;;
         libmcpbroker) ;;

@@ -4,7 +4,7 @@
 # no include shows is undefined here.
 . "$(dirname "${BASH_SOURCE[0]}")/tap.bash"
 
-mapfile -t v < <(values CC SAN_FLAGS JANSSON_LIBS SODIUM_LIBS SYSTEMD_LIBS SECCOMP_LIBS CURL_LIBS MICROHTTPD_LIBS)
+mapfile -t v < <(values CC SAN_FLAGS JANSSON_LIBS SODIUM_LIBS SYSTEMD_LIBS SECCOMP_LIBS CURL_LIBS MICROHTTPD_LIBS CRYPTO_LIBS)
 read -ra cc <<<"${v[0]}"
 read -ra san <<<"${v[1]}"
 read -ra jansson <<<"${v[2]}"
@@ -18,6 +18,7 @@ foreign() {
         sandbox) echo "${v[5]}" ;;
         http) echo "${v[6]}" ;;
         net) echo "${v[7]}" ;;
+        connect) echo "${v[8]}" ;;
         esac
 }
 
