@@ -13,8 +13,8 @@ static bool is_tool_call(const struct bridge *b, const struct exchange *x) {
                streq(x->message.method, "tools/call") && x->message.name;
 }
 
-/* Of the arguments as they mean, not as they are spaced; the broker makes a keyed hash of it, so that
- * nobody can try out what they were. "" if there are none. */
+/* Of the arguments as they mean, not as they are spaced; the broker makes a keyed hash of it, so
+ * that nobody can try out what they were. "" if there are none. */
 static void hash_arguments(const struct exchange *x, char text[static 65]) {
         AUTO_BUF struct buf compact = { .max = x->message.arguments.len + 1 };
         unsigned char digest[32];

@@ -25,8 +25,8 @@ struct http_options {
         unsigned connect_msec; /* to be connected, TLS included; 0: LIMIT_FETCH_CONNECT_MSEC */
         /*
          * Connections are used again while they are fresh, sessions of TLS are resumed, and cookies
-         * go back to where they came from. A request on a connection that ends before an answer comes is in doubt
-         * (FETCH_FAILURE_CUT), as it would be on a new one.
+         * go back to where they came from. A request on a connection that ends before an answer
+         * comes is in doubt (FETCH_FAILURE_CUT), as it would be on a new one.
          */
         bool keep_alive;
         /* With keep_alive: HTTP/2 where the server offers it. libcurl before 8.10 loses answers
