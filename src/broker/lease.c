@@ -10,9 +10,11 @@
 #include "crypto/rand.h"
 #include "oauth/token.h"
 
-/* A client that starts several connections runs its helper several times at once: that says
- * nothing. */
-#define HELPER_AGE_SEC 5
+/* A helper's second call means nothing where the token is new: then it was not refused for what has
+ * happened since. Nor at once: a client that starts several connections runs its helper for each.
+ * One whose token a server refused does so a round trip later. */
+#define HELPER_FRESH_SEC 5
+#define HELPER_AT_ONCE_MSEC 20
 /* Nobody's lifetime: a century. Larger numbers are mistakes or tricks. */
 #define LIFETIME_MAX_SEC ((uint64_t)100 * 365 * 86400)
 
@@ -192,12 +194,15 @@ bool lease_is_old(const struct lease *l, uint64_t margin_usec) {
 }
 
 bool lease_note_helper(struct lease *l, int pid, uint64_t start_ticks, uint64_t now_boot) {
+        /* By the wall clock, for a lease may be older than this daemon. */
+        bool fresh = clock_wall_usec() - l->obtained_wall < HELPER_FRESH_SEC * USEC_PER_SEC;
         struct lease_helper *h;
 
         for (size_t i = 0; i < LEASE_HELPERS; i++) {
                 h = &l->helpers[i];
                 if (h->pid == pid && h->start_ticks == start_ticks && h->first_boot != 0)
-                        return now_boot - h->first_boot > HELPER_AGE_SEC * USEC_PER_SEC;
+                        return !fresh &&
+                               now_boot - h->first_boot >= HELPER_AT_ONCE_MSEC * USEC_PER_MSEC;
         }
         h = &l->helpers[l->next_helper++ % LEASE_HELPERS];
         *h = (struct lease_helper){ pid, start_ticks, now_boot };

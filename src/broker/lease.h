@@ -55,7 +55,8 @@ json_t *lease_first_json(const struct token_reply *reply, const struct scope_set
         MUST_CHECK;
 int lease_from_json(struct grant *g, const json_t *value, struct lease **ret) MUST_CHECK;
 
-/* A helper of this process asks. True: it had this very lease before, and not just now. */
+/* A helper of this process asks. True: it had this very lease before, and that may mean that a
+ * server refused it. */
 bool lease_note_helper(struct lease *l, int pid, uint64_t start_ticks, uint64_t now_boot);
 
 /* Time left in microseconds; UINT64_MAX where the issuer gave no lifetime (A133); 0 when it is over

@@ -396,8 +396,8 @@ def a_helper_that_asks_again_gets_a_fresh_token(stack):
     demo, broker, _ = walk(stack)
     rpc = Rpc(broker.socket)
     first = rpc.call("token.get", server=demo.mcp, helper=True)
-    assert rpc.call("token.get", server=demo.mcp, helper=True)["token"] == first["token"], "at once says nothing"
-    # Five seconds is what tells a refusal from a client that opens several connections.
+    assert rpc.call("token.get", server=demo.mcp, helper=True)["token"] == first["token"], "of a new token it says nothing"
+    # Five seconds is how long a token is new.
     until("it is taken for a refusal", lambda: rpc.call("token.get", server=demo.mcp, helper=True)["token"] != first["token"], 20)
     assert demo.counters()["refreshes"] == 1
     rpc.close()

@@ -75,6 +75,16 @@ def codex_gets_another_token_where_the_server_refuses_the_first_early(stack):
     assert_one_refresh()
 
 
+def codex_comes_in_where_the_token_was_refused_before_it_started(stack):
+    desk = desk_with_login(stack)
+    line = desk.broker.token(STAGE.mcp, "--header-line") + "\n"
+    assert_alice(STAGE.sdk_client(STAGE.mcp, line)["whoami"])
+    the_token_ends_early(desk)
+    assert_alice(in_codex(desk).whoami())
+    assert len(desk.helper_runs()) == 2
+    assert_one_refresh()
+
+
 def codex_starts_the_bridge_without_being_told_of_the_broker(stack):
     desk = desk_with_login(stack)
     codex = Codex(desk, "command = %s\nargs = [%s]\n" % (json.dumps(program("mcp-connect")), json.dumps(STAGE.mcp)))
@@ -123,6 +133,7 @@ def main():
         return Tap().run((
             codex_lists_and_calls_tools_with_headers_from_mcp_token,
             codex_gets_another_token_where_the_server_refuses_the_first_early,
+            codex_comes_in_where_the_token_was_refused_before_it_started,
             codex_starts_the_bridge_without_being_told_of_the_broker,
             claude_connects_with_headers_from_mcp_token,
             claude_gets_another_token_where_the_server_refuses_the_first_early,

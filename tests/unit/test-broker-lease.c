@@ -179,6 +179,71 @@ static void so_does_none_that_is_refused_while_its_successor_is_fetched(void **s
         assert_token(&a, "at2");
 }
 
+/* --- A helper's second call ------------------------------------------------------------------ */
+
+/* Whether another token is fetched for the helper; @token is what it gets. */
+static bool is_taken_for_a_refusal(struct world *w, int anchor, const char *token) {
+        unsigned n_token = w->n_token;
+        struct answer a;
+        bool fetched;
+
+        w->evidence.anchor_known = true;
+        w->evidence.anchor_pid = anchor;
+        world_ask(w, METHOD_TOKEN_GET, json_pack("{s:s, s:b}", "server", WORLD_SERVER, "helper", 1),
+                  &a);
+        world_run(w);
+        fetched = w->n_token > n_token;
+        if (fetched) {
+                world_tokens(w, token, NULL, 36000, NULL);
+                world_run(w);
+        }
+        assert_token(&a, token);
+        return fetched;
+}
+
+/* S6 */
+static void a_helper_that_asks_again_soon_for_an_old_token_was_refused_with_it(void **state) {
+        struct world *w = *state;
+
+        world_advance(w, 6 * USEC_PER_SEC);
+        assert_false(is_taken_for_a_refusal(w, 100, "at1"));
+        assert_false(is_taken_for_a_refusal(w, 100, "at1")); /* at once: another connection */
+        world_advance(w, 19 * USEC_PER_MSEC);
+        assert_false(is_taken_for_a_refusal(w, 100, "at1"));
+        assert_false(is_taken_for_a_refusal(w, 200, "at1")); /* another program */
+        world_advance(w, USEC_PER_MSEC);
+        assert_true(is_taken_for_a_refusal(w, 100, "at2"));
+        assert_false(is_taken_for_a_refusal(w, 200, "at2"));
+        world_advance(w, 10 * USEC_PER_SEC);
+        assert_false(is_taken_for_a_refusal(w, 100, "at2")); /* its first call for this one */
+        world_advance(w, 10 * USEC_PER_SEC);
+        assert_false(is_taken_for_a_refusal(w, 100, "at2")); /* rarely */
+        world_advance(w, MINUTE);
+        assert_true(is_taken_for_a_refusal(w, 100, "at3"));
+}
+
+/* S6 */
+static void a_new_token_is_not_replaced_for_a_helper(void **state) {
+        struct world *w = *state;
+
+        assert_false(is_taken_for_a_refusal(w, 100, "at1"));
+        world_advance(w, 4 * USEC_PER_SEC);
+        assert_false(is_taken_for_a_refusal(w, 100, "at1"));
+        world_advance(w, USEC_PER_SEC);
+        assert_true(is_taken_for_a_refusal(w, 100, "at2"));
+}
+
+/* S6 */
+static void a_token_of_the_daemon_before_is_not_new(void **state) {
+        struct world *w = *state;
+
+        world_advance_stopped(MINUTE);
+        world_crash(w);
+        assert_false(is_taken_for_a_refusal(w, 100, "at1"));
+        world_advance(w, 50 * USEC_PER_MSEC);
+        assert_true(is_taken_for_a_refusal(w, 100, "at2"));
+}
+
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
@@ -188,6 +253,9 @@ int main(void) {
                 T(a_record_of_before_goes_by_its_end_alone),
                 T(a_token_that_was_refused_does_not_come_back_with_the_next_daemon),
                 T(so_does_none_that_is_refused_while_its_successor_is_fetched),
+                T(a_helper_that_asks_again_soon_for_an_old_token_was_refused_with_it),
+                T(a_new_token_is_not_replaced_for_a_helper),
+                T(a_token_of_the_daemon_before_is_not_new),
         };
 
         return cmocka_run_group_tests_name("broker-lease", tests, NULL, NULL);
