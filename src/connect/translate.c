@@ -3,6 +3,8 @@
 
 #include "connect/translate.h"
 
+#include <stdio.h>
+
 #include "connect/rewrite.h"
 
 #define META "io.modelcontextprotocol/"
@@ -264,17 +266,22 @@ int translate_write_listen(const struct translate *t, struct span id, const char
         return finish(out, before, r, content(&params));
 }
 
+static const char *const levels[] = { "debug", "info",     "notice", "warning",
+                                      "error", "critical", "alert",  "emergency" };
+
+static int level_of(struct span level) {
+        for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+                if (jsonspan_string_is(level, levels[i]))
+                        return (int)i;
+        return -1;
+}
+
 int translate_hear_level(struct translate *t, const struct message *m) {
-        static const char *const levels[] = { "debug", "info",     "notice", "warning",
-                                              "error", "critical", "alert",  "emergency" };
         struct span level = member(m->params, "level", JSONSPAN_STRING);
 
         if (!translate_server_can(t, "logging", NULL))
                 return -ENOTSUP;
-        for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
-                if (jsonspan_string_is(level, levels[i]))
-                        return keep(&t->log_level, level);
-        return -EINVAL;
+        return level_of(level) < 0 ? -EINVAL : keep(&t->log_level, level);
 }
 
 /* The error with another code. */
@@ -409,6 +416,158 @@ int translate_answer_down(const struct message *asked, const struct message *ans
         if (code == CODE_URL_ELICITATION) /* its range is the modern protocol's own */
                 return write_error_as(asked, answer, -32000, out);
         return message_write_with_id(out, answer, asked->id);
+}
+
+/* ---- down: subscriptions and the log ---- */
+
+static struct span filter_of(const struct message *listen) {
+        return member(listen->params, "notifications", JSONSPAN_OBJECT);
+}
+
+static bool wants_list(const struct message *listen, const char *filter) {
+        return member(filter_of(listen), filter, JSONSPAN_BOOL).len == strlen("true");
+}
+
+bool translate_next_listened(const struct message *listen, size_t *pos, struct span *ret_uri) {
+        struct span uris = member(filter_of(listen), "resourceSubscriptions", JSONSPAN_ARRAY);
+
+        while (jsonspan_next_item(uris, pos, ret_uri))
+                if (jsonspan_type(*ret_uri) == JSONSPAN_STRING)
+                        return true;
+        return false;
+}
+
+static int write_granted(const struct translate *t, const struct message *listen, struct buf *out) {
+        struct span uris = member(filter_of(listen), "resourceSubscriptions", JSONSPAN_ARRAY);
+        const char *comma = "";
+        int r = buf_append(out, "{", 1);
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(lists); i++) {
+                if (!wants_list(listen, lists[i].filter) ||
+                    !translate_server_can(t, lists[i].group, "listChanged"))
+                        continue;
+                r = buf_printf(out, "%s\"%s\":true", comma, lists[i].filter);
+                comma = ",";
+        }
+        if (r == 0 && uris.len > 0 && translate_server_can(t, "resources", "subscribe")) {
+                r = buf_printf(out, "%s\"resourceSubscriptions\":", comma);
+                r = r < 0 ? r : buf_append(out, uris.p, uris.len);
+        }
+        return r < 0 ? r : buf_append(out, "}", 1);
+}
+
+static int write_subscription(struct span id, struct buf *out) {
+        int r = buf_append_str(out, "{\"" META "subscriptionId\":");
+
+        r = r < 0 ? r : buf_append(out, id.p, id.len);
+        return r < 0 ? r : buf_append(out, "}", 1);
+}
+
+int translate_write_acknowledged(const struct translate *t, const struct message *listen,
+                                 struct buf *out) {
+        AUTO_BUF struct buf params = { .max = out->max };
+        size_t before = out->len;
+        int r = buf_append_str(&params, "{\"_meta\":");
+
+        r = r < 0 ? r : write_subscription(listen->id, &params);
+        r = r < 0 ? r : buf_append_str(&params, ",\"notifications\":");
+        r = r < 0 ? r : write_granted(t, listen, &params);
+        r = r < 0 ? r : buf_append(&params, "}", 1);
+        r = r < 0 ? r
+                  : buf_append_str(out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+                                        "subscriptions/acknowledged\",\"params\":");
+        return finish(out, before, r, content(&params));
+}
+
+/* What a server is subscribed for, it may tell of what lies below, too. */
+static bool wants_resource(const struct message *listen, const char *uri) {
+        struct span one;
+        size_t pos = 0;
+        bool wanted = false;
+
+        while (!wanted && translate_next_listened(listen, &pos, &one)) {
+                AUTO_FREE char *own = NULL;
+
+                wanted = jsonspan_string(one, &own) == 0 && strncmp(uri, own, strlen(own)) == 0;
+        }
+        return wanted;
+}
+
+bool translate_listens(const struct message *listen, const struct message *note) {
+        AUTO_FREE char *uri = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+                AUTO_BUF struct buf method = BUF_INIT;
+
+                if (buf_printf(&method, "notifications/%s/list_changed", lists[i].group) == 0 &&
+                    streq(note->method, method.data))
+                        return wants_list(listen, lists[i].filter);
+        }
+        return streq(note->method, "notifications/resources/updated") &&
+               jsonspan_string(member(note->params, "uri", JSONSPAN_STRING), &uri) == 0 &&
+               wants_resource(listen, uri);
+}
+
+int translate_write_listened(const struct message *listen, const struct message *note,
+                             struct buf *out) {
+        AUTO_BUF struct buf meta = { .max = out->max };
+        AUTO_BUF struct buf params = { .max = out->max };
+        struct rewrite id = { .key = META "subscriptionId", .value = listen->id };
+        struct rewrite members = { .key = "_meta" };
+        int r = rewrite_object(&meta, member(note->params, "_meta", JSONSPAN_OBJECT), &id, 1);
+
+        members.value = content(&meta);
+        r = r < 0 ? r : rewrite_object(&params, note->params, &members, 1);
+        return r < 0 ? r : rewrite_message(out, note, none, &params);
+}
+
+int translate_write_subscribe(struct span id, const char *method, struct span uri,
+                              struct buf *out) {
+        AUTO_BUF struct buf params = { .max = out->max };
+        size_t before = out->len;
+        int r = buf_append_str(&params, "{\"uri\":");
+
+        r = r < 0 ? r : buf_append(&params, uri.p, uri.len);
+        r = r < 0 ? r : buf_append(&params, "}", 1);
+        r = r < 0 ? r : begin_request(out, id, method);
+        return finish(out, before, r, content(&params));
+}
+
+int translate_wanted_level(const struct message *m) {
+        return level_of(member(member(m->params, "_meta", JSONSPAN_OBJECT), META "logLevel",
+                               JSONSPAN_STRING));
+}
+
+int translate_level(const struct message *note) {
+        return level_of(member(note->params, "level", JSONSPAN_STRING));
+}
+
+int translate_write_set_level(struct span id, int level, struct buf *out) {
+        char params[64];
+        size_t before = out->len;
+
+        (void)snprintf(params, sizeof(params), "{\"level\":\"%s\"}", levels[level]);
+        return finish(out, before, begin_request(out, id, "logging/setLevel"), text(params));
+}
+
+int translate_write_cancel(struct span id, struct buf *out) {
+        size_t before = out->len;
+        int r = buf_append_str(out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
+                                    "\"params\":{\"requestId\":");
+
+        r = r < 0 ? r : buf_append(out, id.p, id.len);
+        r = r < 0 ? r : buf_append_str(out, "}}");
+        if (r < 0)
+                buf_truncate(out, before);
+        return r;
+}
+
+bool translate_shows_addresses(const struct message *m) {
+        struct span at = member(m->params, "_meta", JSONSPAN_OBJECT);
+
+        at = member(at, META "clientCapabilities", JSONSPAN_OBJECT);
+        at = member(at, "elicitation", JSONSPAN_OBJECT);
+        return member(at, "url", JSONSPAN_OBJECT).len > 0;
 }
 
 /* ---- which era is it? ---- */

@@ -77,6 +77,29 @@ int translate_down(const struct message *m, struct buf *out) MUST_CHECK;
 int translate_answer_down(const struct message *asked, const struct message *answer,
                           struct buf *out) MUST_CHECK;
 
+/* subscriptions/listen: the server agrees to what it can. */
+int translate_write_acknowledged(const struct translate *t, const struct message *listen,
+                                 struct buf *out) MUST_CHECK;
+/* Does that request ask for this notification? */
+bool translate_listens(const struct message *listen, const struct message *note);
+/* The notification, as one of that request. */
+int translate_write_listened(const struct message *listen, const struct message *note,
+                             struct buf *out) MUST_CHECK;
+/* The next of the addresses that it names; *@pos is 0 at first. */
+bool translate_next_listened(const struct message *listen, size_t *pos, struct span *ret_uri);
+/* resources/subscribe or resources/unsubscribe. */
+int translate_write_subscribe(struct span id, const char *method, struct span uri, struct buf *out)
+        MUST_CHECK;
+/* The level of the log that a modern request asks for, from 0 (debug) on; -1: none. */
+int translate_wanted_level(const struct message *m);
+/* That of a notification of the log; -1: it cannot be read. */
+int translate_level(const struct message *note);
+int translate_write_set_level(struct span id, int level, struct buf *out) MUST_CHECK;
+/* notifications/cancelled for a request that the server knows by this id. */
+int translate_write_cancel(struct span id, struct buf *out) MUST_CHECK;
+/* Can the host show an address to a person? */
+bool translate_shows_addresses(const struct message *m);
+
 /* ---- both ---- */
 
 /* An answer with this result: JSON. */

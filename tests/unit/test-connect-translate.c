@@ -357,6 +357,123 @@ static void a_request_loses_what_a_legacy_server_does_not_know(void **state) {
         assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{}}");
 }
 
+#define LISTEN                                                                               \
+        "{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"method\":\"subscriptions/listen\",\"params\":{" \
+        "\"notifications\":{\"toolsListChanged\":true,\"promptsListChanged\":false,"         \
+        "\"resourcesListChanged\":true,\"resourceSubscriptions\":[\"file:///\\u0061\",7,\"b\"]}}}"
+
+static void a_server_agrees_to_what_it_can(void **state) {
+        static const struct {
+                const char *capabilities;
+                const char *granted;
+        } table[] = {
+                { "{}", "{}" },
+                { "{\"tools\":{\"listChanged\":true}}", "{\"toolsListChanged\":true}" },
+                { "{\"prompts\":{\"listChanged\":true},\"resources\":{\"listChanged\":true}}",
+                  "{\"resourcesListChanged\":true}" },
+                { "{\"tools\":{\"listChanged\":true},\"resources\":{\"subscribe\":true}}",
+                  "{\"toolsListChanged\":true,\"resourceSubscriptions\":[\"file:///"
+                  "\\u0061\",7,\"b\"]}" },
+        };
+        AUTO_MESSAGE struct message listen = MESSAGE_INIT;
+        AUTO_BUF struct buf out = BUF_INIT;
+        struct translate t;
+        char line[512];
+
+        hear_modern_host(&t);
+        scan(&listen, LISTEN);
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                (void)snprintf(line, sizeof(line), "{\"capabilities\":%s}", table[i].capabilities);
+                assert_int_equal(translate_hear_initialized(&t, span_of(line)), 0);
+                assert_int_equal(translate_write_acknowledged(&t, &listen, &out), 0);
+                (void)snprintf(line, sizeof(line),
+                               "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/"
+                               "acknowledged\",\"params\":{\"_meta\":{\"" M
+                               "subscriptionId\":\"l\"},\"notifications\":%s}}",
+                               table[i].granted);
+                assert_text(&out, line);
+        }
+        translate_done(&t);
+}
+
+static void notifications_go_to_who_asked_for_them(void **state) {
+        static const struct {
+                const char *method;
+                const char *params;
+                bool wanted;
+        } table[] = {
+                { "notifications/tools/list_changed", "{}", true },
+                { "notifications/prompts/list_changed", "{}", false },
+                { "notifications/resources/list_changed", "{}", true },
+                { "notifications/resources/updated", "{\"uri\":\"file:///a\"}", true },
+                { "notifications/resources/updated", "{\"uri\":\"file:///a/x\"}", true },
+                { "notifications/resources/updated", "{\"uri\":\"b\"}", true },
+                { "notifications/resources/updated", "{\"uri\":\"file:///c\"}", false },
+                { "notifications/resources/updated", "{\"uri\":7}", false },
+                { "notifications/message", "{}", false },
+        };
+        AUTO_MESSAGE struct message listen = MESSAGE_INIT;
+        AUTO_BUF struct buf out = BUF_INIT;
+        char line[512];
+
+        scan(&listen, LISTEN);
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_MESSAGE struct message m = MESSAGE_INIT;
+
+                (void)snprintf(line, sizeof(line),
+                               "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":%s}",
+                               table[i].method, table[i].params);
+                scan(&m, line);
+                assert_int_equal(translate_listens(&listen, &m), table[i].wanted);
+                assert_int_equal(translate_write_listened(&listen, &m, &out), 0);
+                assert_non_null(strstr(out.data, "\"_meta\":{\"" M "subscriptionId\":\"l\"}"));
+                buf_clear(&out);
+        }
+}
+
+static void addresses_are_those_that_are_strings(void **state) {
+        AUTO_MESSAGE struct message listen = MESSAGE_INIT;
+        AUTO_BUF struct buf out = BUF_INIT;
+        struct span uri;
+        size_t pos = 0;
+
+        scan(&listen, LISTEN);
+        assert_true(translate_next_listened(&listen, &pos, &uri));
+        assert_int_equal(translate_write_subscribe(span_of("1"), "resources/subscribe", uri, &out),
+                         0);
+        assert_text(&out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/subscribe\",\"params\":"
+                    "{\"uri\":\"file:///\\u0061\"}}");
+        assert_true(translate_next_listened(&listen, &pos, &uri));
+        assert_true(jsonspan_string_is(uri, "b"));
+        assert_false(translate_next_listened(&listen, &pos, &uri));
+}
+
+static void levels_are_read_and_written(void **state) {
+        AUTO_MESSAGE struct message m = MESSAGE_INIT;
+        AUTO_MESSAGE struct message bare = MESSAGE_INIT;
+        AUTO_MESSAGE struct message note = MESSAGE_INIT;
+        AUTO_BUF struct buf out = BUF_INIT;
+
+        scan(&m, modern);
+        scan(&bare, LISTEN);
+        scan(&note,
+             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":"
+             "\"emergency\"}}");
+        assert_int_equal(translate_wanted_level(&m), 1);
+        assert_int_equal(translate_wanted_level(&bare), -1);
+        assert_int_equal(translate_level(&note), 7);
+        assert_int_equal(translate_level(&bare), -1);
+        assert_int_equal(translate_write_set_level(span_of("1"), 7, &out), 0);
+        assert_text(&out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"logging/setLevel\",\"params\":"
+                    "{\"level\":\"emergency\"}}");
+        assert_int_equal(translate_write_cancel(span_of("\"x\""), &out), 0);
+        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
+                          "{\"requestId\":\"x\"}}");
+        assert_false(translate_shows_addresses(&m));
+}
+
 /* ---- answers ---- */
 
 static void answers_get_what_their_reader_expects(void **state) {
@@ -457,6 +574,11 @@ static int do_all(struct translate *t, struct buf *out, struct message *m) {
         r = r < 0 ? r : translate_hear_meta(t, m);
         r = r < 0 ? r : translate_write_initialize(t, span_of("1"), out);
         r = r < 0 ? r : translate_write_discovered(t, span_of("1"), out);
+        r = r < 0 ? r : translate_write_acknowledged(t, m, out);
+        r = r < 0 ? r : translate_write_listened(m, m, out);
+        r = r < 0 ? r : translate_write_subscribe(span_of("1"), "a", span_of("2"), out);
+        r = r < 0 ? r : translate_write_set_level(span_of("1"), 0, out);
+        r = r < 0 ? r : translate_write_cancel(span_of("1"), out);
         return r < 0 ? r : translate_down(m, out);
 }
 
@@ -492,6 +614,10 @@ int main(void) {
                 cmocka_unit_test(a_host_without_a_name_is_introduced_as_the_bridge),
                 cmocka_unit_test(the_answer_to_initialize_becomes_that_to_discover),
                 cmocka_unit_test(a_request_loses_what_a_legacy_server_does_not_know),
+                cmocka_unit_test(a_server_agrees_to_what_it_can),
+                cmocka_unit_test(notifications_go_to_who_asked_for_them),
+                cmocka_unit_test(addresses_are_those_that_are_strings),
+                cmocka_unit_test(levels_are_read_and_written),
                 cmocka_unit_test(answers_get_what_their_reader_expects),
                 cmocka_unit_test(refusals_tell_the_eras_apart),
                 cmocka_unit_test(each_failed_allocation_is_reported),
