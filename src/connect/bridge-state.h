@@ -71,8 +71,8 @@ void relay_refusal(struct bridge *b, struct exchange *x, const struct exchange_e
 void relay_leave_batch(struct bridge *b, struct exchange *x);
 /* The response to what the host asked. */
 void relay_response(struct bridge *b, struct exchange *x, const struct message *m);
-/* What the server says unasked. */
-void relay_unasked(struct bridge *b, const struct message *m);
+/* What the server says unasked, on the stream of @x or (NULL) on its own. */
+void relay_unasked(struct bridge *b, struct exchange *x, const struct message *m);
 
 /* ---- handshake.c ---- */
 /* About to be sent: initialize and what follows it change the session. */

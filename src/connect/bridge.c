@@ -110,7 +110,7 @@ void bridge_stop(struct bridge *b) {
 
 /* A subscription never ends by itself, and an answered stream need not. */
 static bool is_in_flight(const struct exchange *x) {
-        return !x->answered && !x->cancelled &&
+        return !x->answered && !x->cancelled && !x->away &&
                !streq_null(x->message.method, "subscriptions/listen");
 }
 
@@ -130,7 +130,11 @@ static void leave_if_done(struct bridge *b) {
 static bool may_go(const struct bridge *b, const struct exchange *x) {
         if (b->n_running >= LIMIT_EXCHANGES)
                 return false;
-        return x->message.protocol_version || !session_is_closed(&b->session);
+        if (x->internal)
+                return true;
+        if (eras_is_closed(b))
+                return false;
+        return (x->message.protocol_version && !b->eras.down) || !session_is_closed(&b->session);
 }
 
 void bridge_send(struct bridge *b, struct exchange *x) {
@@ -217,7 +221,7 @@ static struct exchange *find(struct list *l, struct span id) {
 
         LIST_FOREACH(x, l, struct exchange, link)
                 if (x->message.kind == MESSAGE_REQUEST && !x->answered && !x->internal &&
-                    message_id_equal(exchange_host_id(x), id))
+                    !x->away && message_id_equal(exchange_host_id(x), id))
                         return x;
         return NULL;
 }
@@ -252,7 +256,10 @@ static bool take_cancel(struct bridge *b, const struct message *m) {
                 return true;
         }
         x->cancelled = true;
-        return false;
+        if (!x->errand)
+                return false;
+        eras_tell_cancel(b, x);
+        return true;
 }
 
 /* The person's answer to a login that the host was asked to show. */

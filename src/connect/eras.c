@@ -12,6 +12,9 @@ void eras_init(struct eras *e, size_t message_max) {
         translate_init(&e->words, message_max);
         list_init(&e->errands);
         list_init(&e->listens);
+        list_init(&e->away);
+        list_init(&e->listeners);
+        e->level = -1;
 }
 
 static struct exchange *drop(struct bridge *b, struct exchange *x) {
@@ -32,7 +35,9 @@ void eras_stop(struct bridge *b) {
 
         watch_stop(b);
         b->eras.held = drop(b, b->eras.held);
-        b->eras.discover = NULL;
+        b->eras.discover = b->eras.set_level = NULL;
+        question_stop(b);
+        listener_stop(b);
         while ((e = LIST_FIRST(&b->eras.errands, struct errand, link)))
                 drop_errand(b, e);
 }
@@ -177,11 +182,17 @@ bool eras_hear(struct bridge *b, const struct message *m) {
 }
 
 bool eras_cancel(struct bridge *b, struct span id) {
-        return b->eras.up && up_cancel(b, id);
+        return b->eras.up ? up_cancel(b, id) : listener_cancel(b, id);
 }
 
 bool eras_send(struct bridge *b, struct exchange *x) {
-        if (x->internal || x->errand || x->message.protocol_version || !b->eras.up)
+        if (x->internal || x->errand || x->message.kind == MESSAGE_RESPONSE)
+                return false;
+        if (x->message.protocol_version)
+                return down_send(b, x);
+        if (is_initialize(x))
+                b->eras.down = false; /* from now on the host has a session of its own */
+        if (!b->eras.up)
                 return false;
         if (!is_initialize(x))
                 return up_send(b, x);
@@ -192,6 +203,10 @@ bool eras_send(struct bridge *b, struct exchange *x) {
         return true;
 }
 
+static bool is_our_initialize(const struct exchange *x) {
+        return x->internal && streq_null(x->message.method, "initialize");
+}
+
 bool eras_answered(struct bridge *b, struct exchange *x, const struct message *m) {
         if (x == b->eras.discover) {
                 if (m->result.len > 0 && translate_hear_discovered(&b->eras.words, m->result) == 0)
@@ -200,14 +215,21 @@ bool eras_answered(struct bridge *b, struct exchange *x, const struct message *m
         }
         if (x->watch)
                 return watch_answered(b, x, m);
+        if (b->eras.down && is_our_initialize(x))
+                down_hear(b, m);
         if (is_initialize(x) && !b->eras.up)
                 return initialize_refused(b, x, m);
-        return x->errand && up_answered(b, x, m);
+        if (x->errand)
+                return x->errand->message.protocol_version ? down_answered(b, x, m)
+                                                           : up_answered(b, x, m);
+        return x->message.protocol_version && !x->internal && down_refused(b, x, m);
 }
 
 bool eras_unasked(struct bridge *b, struct exchange *x, const struct message *m) {
-        if (x->watch)
+        if (x && x->watch)
                 return watch_unasked(b, x, m);
+        if (b->eras.down)
+                return down_unasked(b, x, m);
         if (b->eras.up && m->kind == MESSAGE_REQUEST) {
                 log_warning("the server asks the client directly, as " TRANSLATE_MODERN
                             " has it not: %s",
@@ -217,13 +239,30 @@ bool eras_unasked(struct bridge *b, struct exchange *x, const struct message *m)
         return false;
 }
 
+/* Without words for it: what an answer of HTTP alone may mean. */
+static bool http_refused(struct bridge *b, struct exchange *x, const struct exchange_end *end) {
+        if (!x->message.protocol_version || x->message.kind != MESSAGE_REQUEST || x->internal ||
+            x->errand || b->eras.modern || end->result != EXCHANGE_HTTP ||
+            !translate_may_be_legacy(x->message.method, end->status, 0))
+                return false;
+        x->refusal.max = b->message_max;
+        return refusal_write(&x->refusal, x->message.id, end, false) == 0;
+}
+
 bool eras_ended(struct bridge *b, struct exchange *x, const struct exchange_end *end) {
         if (x->watch)
                 return watch_ended(b, x, end);
         if (x == b->eras.discover)
                 give_up_discovery(b, end);
-        if (x->refusal.len == 0)
+        if (x == b->eras.set_level)
+                b->eras.set_level = NULL;
+        if (x->away)
+                return question_ended(b, x, end);
+        if (x->refusal.len == 0 && !http_refused(b, x, end))
                 return false;
-        discover(b, x);
+        if (x->message.protocol_version)
+                down_begin(b, x);
+        else
+                discover(b, x);
         return true;
 }

@@ -257,7 +257,9 @@ void exchange_fail(struct exchange *x, const char *reason) {
 }
 
 struct span exchange_host_id(const struct exchange *x) {
-        return x->errand ? x->errand->message.id : x->message.id;
+        struct span none = SPAN_NONE;
+
+        return x->away ? none : x->errand ? x->errand->message.id : x->message.id;
 }
 
 bool exchange_is_sent(const struct exchange *x) {
@@ -309,6 +311,9 @@ struct exchange *exchange_free(struct exchange *x) {
         buf_done(&x->line);
         buf_done(&x->refusal);
         (void)errand_free(x->errand);
+        if (x->questions)
+                questions_done(x->questions);
+        free(x->questions);
         free(x->event_id);
         free(x->audit_id);
         free(x);

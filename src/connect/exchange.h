@@ -10,6 +10,7 @@
 #include "connect/call.h"
 #include "connect/input.h"
 #include "connect/message.h"
+#include "connect/question.h"
 #include "connect/reply.h"
 
 struct exchange;
@@ -59,7 +60,9 @@ struct exchange {
         /* Of the eras (connect/eras.h), else NULL or empty. */
         struct errand *errand; /* what the host said, if it is something else that is sent; owned */
         struct watch *watch;   /* whose stream it is */
-        struct buf refusal;    /* the host's answer, if nothing better can be found */
+        struct buf refusal;    /* the host's answer, if nothing better can be found; or kept */
+        struct questions *questions; /* what the server wants to know meanwhile; owned */
+        bool away;                   /* the host was told that, and its request is over */
 
         struct call *call;
         struct reply reply;

@@ -25,7 +25,7 @@ static int add_headers(struct fetch_request *f, void *userdata) {
 }
 
 static void on_message(const struct message *m, void *userdata) {
-        relay_unasked(userdata, m);
+        relay_unasked(userdata, NULL, m);
 }
 
 static void on_settled(void *userdata) {
@@ -120,6 +120,7 @@ bool handshake_lost(struct bridge *b, struct exchange *x, const struct exchange_
 static void anew_failed(struct bridge *b) {
         log_warning("the server does not begin another session");
         session_forget(&b->session);
+        eras_no_session(b);
 }
 
 static void initialize_done(struct bridge *b, const struct exchange *x) {
@@ -145,6 +146,8 @@ void handshake_done(struct bridge *b, struct exchange *x, const struct exchange_
                 return;
         if (is_initialize(x))
                 initialize_done(b, x);
-        else if (is_initialized(x) && b->session.state == SESSION_OPENING && !b->leaving)
+        else if (is_initialized(x) && b->session.state == SESSION_OPENING && !b->leaving) {
                 open_listen(b);
+                eras_session(b);
+        }
 }

@@ -61,7 +61,9 @@ void relay_refusal(struct bridge *b, struct exchange *x, const struct exchange_e
                 relay_answer(b, x, (struct span){ text.data, text.len });
 }
 
-void relay_unasked(struct bridge *b, const struct message *m) {
+void relay_unasked(struct bridge *b, struct exchange *x, const struct message *m) {
+        if (eras_unasked(b, x, m))
+                return;
         if (m->kind == MESSAGE_RESPONSE) {
                 log_debug("a response to nothing that was asked is left out");
                 return;
@@ -148,9 +150,9 @@ void relay_response(struct bridge *b, struct exchange *x, const struct message *
 static void on_message(struct exchange *x, const struct message *m, bool mine, void *userdata) {
         struct bridge *b = userdata;
 
-        if (!mine && !eras_unasked(b, x, m))
-                relay_unasked(b, m);
-        else if (mine && !eras_answered(b, x, m))
+        if (!mine)
+                relay_unasked(b, x, m);
+        else if (!eras_answered(b, x, m))
                 relay_response(b, x, m);
 }
 

@@ -14,11 +14,16 @@ static void refuse_waiting(struct bridge *b, const struct call_end *call) {
         while ((x = LIST_FIRST(&b->waiting, struct exchange, link))) {
                 list_remove(&x->link);
                 b->n_waiting--;
-                if (!x->internal)
+                if (x->refusal.len > 0)
+                        relay_answer(b, x, (struct span){ x->refusal.data, x->refusal.len });
+                else if (!x->internal)
                         relay_refusal(b, x, &end);
                 relay_leave_batch(b, x);
                 (void)exchange_free(x);
         }
+        if (b->session.state == SESSION_STARTING)
+                session_forget(&b->session); /* by our own initialize, which was one of them */
+        eras_no_session(b);
 }
 
 static void on_open(const char *url, void *userdata) {
@@ -42,7 +47,7 @@ static void on_message(const struct message *m, void *userdata) {
         struct exchange *x;
 
         if (m->kind != MESSAGE_RESPONSE) {
-                relay_unasked(b, m);
+                relay_unasked(b, NULL, m);
                 return;
         }
         LIST_FOREACH(x, &b->running, struct exchange, link) {
@@ -100,6 +105,8 @@ bool transport_fall_back(struct bridge *b, struct exchange *x, const struct exch
         x->repeated = true;
         b->old_transport = true;
         session_forget(&b->session);
+        if (x->internal) /* the others wait for it */
+                b->session.state = SESSION_STARTING;
         list_prepend(&b->waiting, &x->link);
         b->n_waiting++;
         return true;

@@ -500,6 +500,468 @@ def a_subscription_that_the_server_ends_is_opened_again(stack):
     assert host.notes.empty()
 
 
+# --- a modern host, a legacy server ---
+
+def down(stack, capabilities=None, start=True, **methods):
+    """A modern host at a legacy server."""
+    server = LegacyServer(stack)
+    server.methods.update({name.replace("__", "/"): f for name, f in methods.items()})
+    host = bridge(stack, server, True, capabilities)
+    if start:
+        host.open()
+    return host, server
+
+
+@row("down", "host", "server/discover", "translated")
+def discover_is_answered_with_what_the_server_says_at_initialize(stack):
+    host, server = down(stack, {"roots": {}, "extensions": {"x/y": {}}}, start=False)
+    server.capabilities["tasks"] = {"list": {}}
+    result = host.request("server/discover")
+    del server.capabilities["tasks"]
+    assert result == {"resultType": "complete", "supportedVersions": [MODERN], "capabilities": server.capabilities, "ttlMs": 0,
+                      "cacheScope": "private", "instructions": "Be kind.",
+                      "_meta": {META + "serverInfo": {"name": "legacy", "version": "25"}}}, result
+    assert [m["method"] for _, _, m in server.log if m][:3] == ["server/discover", "initialize", "notifications/initialized"]
+    assert server.sent("initialize")[0]["params"] == {"protocolVersion": LEGACY, "capabilities": {"roots": {}}, "clientInfo": INFO}
+    assert len(server.wrong) == 1, server.wrong
+
+
+@claim
+def every_refusal_that_a_legacy_server_may_give_to_a_modern_request_is_understood(stack):
+    for method, refusal in (("tools/list", (400, -32000)), ("tools/list", (400, -32600)), ("tools/list", (404, -32601)),
+                            ("tools/list", (200, -32600)), ("tools/list", (200, -32602)), ("server/discover", (200, -32601)),
+                            ("server/discover", (200, -32603)), ("tools/list", (400, None)), ("tools/list", (405, None))):
+        with contextlib.ExitStack() as inner:
+            server = LegacyServer(inner)
+            server.refuses = refusal
+            host = bridge(inner, server, True)
+            assert host.request(method)["resultType"] == "complete", (method, refusal)
+            assert host.request("tools/list")["tools"][0]["name"] == "t"
+            assert len(server.sent("initialize")) == 1 and len(server.wrong) == 1, (method, refusal)
+
+
+@claim
+def many_first_requests_at_once_begin_one_session(stack):
+    host, server = down(stack, start=False)
+    boxes = [host.begin("tools/list")[1] for _ in range(8)]
+    for box in boxes:
+        assert box.get(timeout=PATIENCE)["result"]["tools"]
+    assert len(server.sent("initialize")) == 1
+
+
+@claim
+def a_modern_server_that_refuses_is_heard_first(stack):
+    server = ModernServer(stack)
+    server.methods["tools/call"] = lambda s, p: fail(RpcError(-32602, "no such tool", 400))
+    host = bridge(stack, server, True)
+    assert refused(host, "tools/call", {"name": "x"}) == {"code": -32602, "message": "no such tool"}
+    assert refused(host, "nothing/such") == {"code": -32601, "message": "no such method"}
+    assert len(server.sent("initialize")) == 1, "it was asked once what it is"
+
+
+@claim
+def a_modern_server_that_has_shown_itself_is_not_asked(stack):
+    server = ModernServer(stack)
+    server.methods["tools/call"] = lambda s, p: fail(RpcError(-32602, "no such tool", 400))
+    host = bridge(stack, server, True)
+    host.open()
+    refused(host, "tools/call", {"name": "x"})
+    assert not server.sent("initialize") and not server.wrong
+
+
+@claim
+def a_version_that_the_bridge_cannot_translate_is_refused_as_a_server_would(stack):
+    host, _ = down(stack)
+    host.version = "2027-01-01"
+    error = refused(host, "tools/list")
+    assert error["code"] == -32022 and error["data"] == {"supported": [MODERN], "requested": "2027-01-01"}, error
+
+
+def passes_without_meta(method, params, result, more):
+    def test(stack):
+        host, server = down(stack)
+        server.methods[method] = lambda s, p: dict(result)
+        answer = host.request(method, params)
+        sent = server.sent(method)[-1]["params"]
+        assert sent == params, sent
+        assert answer == {"resultType": "complete", **more, **result}, answer
+        headers = server.headers_of("notifications/initialized")
+        assert headers["Mcp-Session-Id"] == "s-1" and headers["MCP-Protocol-Version"] == LEGACY
+    test.__name__ = f"a_modern_{method.replace('/', '_')}_goes_without_meta"
+    return row("down", "host", method, "translated")(test)
+
+
+CACHED = {"ttlMs": 0, "cacheScope": "private"}
+for METHOD, PARAMS, RESULT, MORE in (
+        ("tools/list", {}, {"tools": []}, CACHED), ("tools/call", {"name": "t", "arguments": {"a": 1}}, TEXT, {}),
+        ("prompts/list", {"cursor": "c"}, {"prompts": []}, CACHED), ("prompts/get", {"name": "p"}, {"messages": []}, {}),
+        ("resources/list", {}, {"resources": []}, CACHED),
+        ("resources/templates/list", {}, {"resourceTemplates": []}, CACHED),
+        ("resources/read", {"uri": "file:///x"}, {"contents": []}, CACHED),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": "b"}},
+         {"completion": {"values": []}}, {})):
+    passes_without_meta(METHOD, PARAMS, RESULT, MORE)
+
+
+@claim
+def a_resource_that_is_not_there_is_so_in_modern_words(stack):
+    host, _ = down(stack, resources__read=lambda s, p: fail(RpcError(-32002, "no such resource")))
+    assert refused(host, "resources/read", {"uri": "x"}) == {"code": -32602, "message": "no such resource"}
+
+
+@claim
+def a_session_that_is_lost_is_begun_anew_with_its_subscriptions(stack):
+    host, server = down(stack)
+    host.begin("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["file:///x"]}})
+    host.note("notifications/subscriptions/acknowledged")
+    until("it is subscribed", lambda: len(server.sent("resources/subscribe")) == 1)
+    server.session = "s-2"
+    assert host.request("tools/list")["tools"]
+    until("it is subscribed again", lambda: len(server.sent("resources/subscribe")) == 2)
+    assert len(server.sent("initialize")) == 2
+
+
+def modern_has_not(method):
+    def test(stack):
+        host, server = down(stack)
+        before = len(server.sent(method))
+        assert refused(host, method, {"taskId": "x"})["code"] == -32601
+        assert len(server.sent(method)) == before
+    test.__name__ = f"a_modern_{method.replace('/', '_')}_is_refused"
+    return claim(test)
+
+
+for METHOD in ("tasks/get", "ping", "logging/setLevel", "resources/subscribe"):
+    modern_has_not(METHOD)
+
+
+@row("down", "host", "notifications/cancelled", "translated")
+def a_modern_cancel_is_posted(stack):
+    begun, over = threading.Event(), threading.Event()
+
+    def call(stream, params):
+        begun.set()
+        over.wait(PATIENCE)
+        return TEXT
+    host, server = down(stack, tools__call=call)
+    number, box = host.begin("tools/call", {"name": "t"})
+    assert begun.wait(PATIENCE)
+    host.say("notifications/cancelled", {"requestId": number})
+    until("the server hears of it", lambda: server.notes)
+    assert server.notes[0]["params"]["requestId"] == number
+    over.set()
+    assert host.request("tools/list")["tools"] and box.empty()
+
+
+def a_servers_request(method, params, capabilities, answer):
+    def test(stack):
+        heard = []
+
+        def call(stream, _):
+            heard.append(server.ask(stream, "q", method, params))
+            return TEXT
+        host, server = down(stack, capabilities, tools__call=call)
+        first = host.request("tools/call", {"name": "t"})
+        assert first["resultType"] == "input_required", first
+        (key, request), = first["inputRequests"].items()
+        assert request == {"method": method, **({"params": params} if params is not None else {})}, request
+        result = host.request("tools/call", {"name": "t", "requestState": first["requestState"], "inputResponses": {key: answer}})
+        assert result == {**TEXT, "resultType": "complete"}, result
+        assert heard == [{"jsonrpc": "2.0", "id": "q", "result": answer}], heard
+        assert len(server.sent("tools/call")) == 1
+        error = refused(host, "tools/call", {"name": "t", "requestState": first["requestState"], "inputResponses": {key: answer}})
+        assert error["code"] == -32602, error
+    test.__name__ = f"a_legacy_servers_{method.replace('/', '_')}_is_an_answer_that_wants_input"
+    return row("down", "server", method, "translated")(test)
+
+
+a_servers_request("elicitation/create", {"message": "Who?", "requestedSchema": {"type": "object"}}, {"elicitation": {}},
+                  {"action": "accept", "content": {"name": "x"}})
+a_servers_request("sampling/createMessage", {"messages": [], "maxTokens": 3}, {"sampling": {}}, {"role": "assistant", "model": "m"})
+a_servers_request("roots/list", None, {"roots": {}}, {"roots": []})
+
+
+@claim
+def a_question_on_the_servers_own_stream_is_about_the_request_under_way(stack):
+    def call(_, __):
+        return {"content": [{"type": "text", "text": server.ask(None, 5, "roots/list")["result"]["roots"][0]["uri"]}]}
+    host, server = down(stack, {"roots": {}}, tools__call=call)
+    assert server.listening.wait(PATIENCE)
+    first = host.request("tools/call", {"name": "t"})
+    (key, _), = first["inputRequests"].items()
+    result = host.request("tools/call", {"name": "t", "requestState": first["requestState"],
+                                         "inputResponses": {key: {"roots": [{"uri": "file:///r"}]}}})
+    assert result["content"][0]["text"] == "file:///r"
+
+
+@claim
+def a_question_about_nothing_is_refused(stack):
+    host, server = down(stack, {"roots": {}})
+    assert server.listening.wait(PATIENCE)
+    assert server.ask(None, 5, "roots/list")["error"]["code"] == -32600
+    assert host.request("tools/list")["tools"]
+
+
+@claim
+def questions_that_were_left_out_are_asked_again_and_a_late_one_with_them(stack):
+    got = {}
+
+    def call(stream, _):
+        threads = [threading.Thread(target=lambda n=n: got.update({n: server.ask(stream, n, "roots/list")})) for n in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        return TEXT
+    host, server = down(stack, {"roots": {}}, tools__call=call)
+    result, answers = host.request("tools/call", {"name": "t"}), 0
+    while result["resultType"] == "input_required":
+        keys = sorted(result["inputRequests"])
+        answers += 1
+        responses = {keys[0]: {"roots": []}} if answers > 1 else {}
+        result = host.request("tools/call", {"name": "t", "requestState": result["requestState"], "inputResponses": responses})
+        assert answers < 5
+    assert result["content"] == TEXT["content"] and set(got) == {"a", "b"}, got
+
+
+@claim
+def an_answer_that_comes_before_the_host_is_back_is_kept(stack):
+    gone = threading.Event()
+
+    def call(stream, _):
+        stream.send({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+        stream.note("notifications/cancelled", {"requestId": "q"})
+        gone.set()
+        return TEXT
+    host, server = down(stack, {"roots": {}}, tools__call=call)
+    first = host.request("tools/call", {"name": "t"})
+    assert first["resultType"] == "input_required" and gone.wait(PATIENCE)
+    again = {"name": "t", "requestState": first["requestState"], "inputResponses": {}}
+    assert host.request("tools/call", again)["content"] == TEXT["content"]
+    assert not server.answers, "the question was withdrawn"
+
+
+@claim
+def a_server_that_breaks_off_while_the_host_is_asked_is_an_error_then(stack):
+    def call(stream, _):
+        stream.send({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+        raise BrokenPipeError
+    host, _ = down(stack, {"roots": {}}, tools__call=call)
+    first = host.request("tools/call", {"name": "t"})
+    error = refused(host, "tools/call", {"name": "t", "requestState": first["requestState"]})
+    assert error["code"] == -32000, error
+
+
+@claim
+def a_request_that_the_host_does_not_come_back_to_is_given_up_at_last(stack):
+    refusals = queue.SimpleQueue()
+
+    def call(stream, params):
+        refusals.put(server.ask(stream, params["arguments"]["n"], "roots/list"))
+        return TEXT
+    host, server = down(stack, {"roots": {}}, tools__call=call)
+    for n in range(33):
+        assert host.request("tools/call", {"name": "t", "arguments": {"n": n}})["resultType"] == "input_required"
+    given_up = refusals.get(timeout=PATIENCE)
+    assert given_up["id"] == 0 and given_up["error"]["code"] == -32603, given_up
+
+
+@claim
+def a_request_that_was_made_again_is_cancelled_by_the_id_that_the_server_knows(stack):
+    answered, over = threading.Event(), threading.Event()
+
+    def call(stream, _):
+        server.ask(stream, "q", "roots/list")
+        answered.set()
+        over.wait(PATIENCE)
+        return TEXT
+    host, server = down(stack, {"roots": {}}, tools__call=call)
+    first = host.request("tools/call", {"name": "t"})
+    (key, _), = first["inputRequests"].items()
+    number, box = host.begin("tools/call", {"name": "t", "requestState": first["requestState"], "inputResponses": {key: {}}})
+    assert answered.wait(PATIENCE)
+    host.say("notifications/cancelled", {"requestId": number})
+    until("the server hears of it", lambda: server.notes)
+    assert server.notes[0]["params"]["requestId"] == server.sent("tools/call")[0]["id"] != number
+    over.set()
+    assert host.request("tools/list")["tools"] and box.empty()
+
+
+ADDRESS = {"mode": "url", "message": "Go", "url": "https://example.com/", "elicitationId": "e"}
+
+
+@claim
+def an_address_to_be_seen_first_is_asked_for_as_input(stack):
+    been = []
+
+    def call(_, __):
+        if been:
+            return TEXT
+        raise RpcError(-32042, "see", 200, {"elicitations": [ADDRESS]})
+    host, server = down(stack, {"elicitation": {"url": {}}}, tools__call=call)
+    first = host.request("tools/call", {"name": "t"})
+    shown = {k: v for k, v in ADDRESS.items() if k != "elicitationId"}
+    assert first["inputRequests"] == {"0": {"method": "elicitation/create", "params": shown}}, first
+    been.append(True)
+    again = {"name": "t", "requestState": first["requestState"], "inputResponses": {"0": {"action": "accept"}}}
+    assert host.request("tools/call", again)["content"] == TEXT["content"]
+    assert server.sent("tools/call")[-1]["params"] == {"name": "t"}
+
+
+@claim
+def an_address_that_the_host_cannot_show_is_an_error(stack):
+    host, _ = down(stack, tools__call=lambda s, p: fail(RpcError(-32042, "see", 200, {"elicitations": [ADDRESS]})))
+    assert refused(host, "tools/call", {"name": "t"}) == {"code": -32000, "message": "see", "data": {"elicitations": [ADDRESS]}}
+
+
+@row("down", "server", "ping", "answered")
+def a_servers_ping_is_answered_by_the_bridge(stack):
+    _, server = down(stack)
+    assert server.listening.wait(PATIENCE)
+    assert server.ask(None, "p", "ping") == {"jsonrpc": "2.0", "id": "p", "result": {}}
+
+
+def a_servers_request_that_is_refused(method):
+    def test(stack):
+        _, server = down(stack)
+        assert server.listening.wait(PATIENCE)
+        assert server.ask(None, "p", method)["error"]["code"] == -32601
+    test.__name__ = f"a_legacy_servers_{method.replace('/', '_')}_is_refused"
+    return row("down", "server", method, "refused -32601")(test)
+
+
+for METHOD in ("tasks/get", "tasks/result", "tasks/cancel", "tasks/list"):
+    a_servers_request_that_is_refused(METHOD)
+
+
+@row("down", "server", "notifications/progress", "passed")
+def a_legacy_servers_progress_is_passed(stack):
+    def call(stream, params):
+        stream.note("notifications/progress", {"progressToken": 3, "progress": 1})
+        return TEXT
+    host, _ = down(stack, tools__call=call)
+    host.call("t")
+    assert host.note("notifications/progress") == {"progressToken": 3, "progress": 1}
+
+
+def with_level(level):
+    return {"name": "t", "_meta": {META + "logLevel": level}}
+
+
+@row("down", "server", "notifications/message", "passed")
+def the_log_goes_to_who_asked_for_it(stack):
+    def call(stream, params):
+        for level in ("debug", "info", "error"):
+            stream.note("notifications/message", {"level": level, "data": level})
+        return TEXT
+    host, server = down(stack, tools__call=call)
+    host.with_meta = lambda params, old=host.with_meta: {**params, "_meta": {**params.get("_meta", {}), **old({})["_meta"]}}
+    host.request("tools/call", {"name": "t"})
+    assert not server.sent("logging/setLevel") and host.notes.empty()
+    host.request("tools/call", with_level("info"))
+    assert [m["params"] for m in server.sent("logging/setLevel")] == [{"level": "info"}]
+    assert [host.note("notifications/message")["level"] for _ in range(2)] == ["info", "error"]
+    host.request("tools/call", with_level("error"))
+    assert len(server.sent("logging/setLevel")) == 1, "what another request wants is not taken from it"
+    assert host.note("notifications/message")["level"] == "error"
+    host.request("tools/call", with_level("debug"))
+    assert len(server.sent("logging/setLevel")) == 2
+    methods = [m["method"] for _, _, m in server.log if m and m.get("method") in ("logging/setLevel", "tools/call")]
+    assert methods[-2:] == ["logging/setLevel", "tools/call"], methods
+
+
+# --- subscriptions of a modern host ---
+
+@row("down", "host", "subscriptions/listen", "answered")
+@row("down", "server", "notifications/tools/list_changed", "translated")
+@row("down", "server", "notifications/resources/updated", "translated")
+def a_modern_host_listens_and_hears_what_it_asked_for(stack):
+    host, server = down(stack)
+    assert server.listening.wait(PATIENCE)
+    number, _ = host.begin("subscriptions/listen", {"notifications": {
+        "toolsListChanged": True, "promptsListChanged": True, "resourceSubscriptions": ["file:///x"]}})
+    other, _ = host.begin("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["file:///x"]}})
+    granted = {"toolsListChanged": True, "resourceSubscriptions": ["file:///x"]}
+    assert host.note("notifications/subscriptions/acknowledged") == {"_meta": {META + "subscriptionId": number},
+                                                                     "notifications": granted}
+    assert host.note("notifications/subscriptions/acknowledged")["_meta"] == {META + "subscriptionId": other}
+    until("it is subscribed", lambda: server.sent("resources/subscribe"))
+    assert server.sent("resources/subscribe")[0]["params"] == {"uri": "file:///x"}
+    server.tell("notifications/resources/updated", {"uri": "file:///y"})
+    server.tell("notifications/tools/list_changed")
+    server.tell("notifications/resources/updated", {"uri": "file:///x/part"})
+    assert host.note("notifications/tools/list_changed") == {"_meta": {META + "subscriptionId": number}}
+    for who in (number, other):
+        assert host.note("notifications/resources/updated") == {"uri": "file:///x/part", "_meta": {META + "subscriptionId": who}}
+    for who, left in ((number, 0), (other, 1)):
+        host.say("notifications/cancelled", {"requestId": who})
+        host.request("tools/list")
+        until("it is unsubscribed when nobody listens", lambda left=left: len(server.sent("resources/unsubscribe")) == left)
+    assert len(server.sent("resources/subscribe")) == 1 and host.notes.empty()
+
+
+def modern_list_changes(group, what, method):
+    def test(stack):
+        host, server = down(stack, start=False)
+        server.capabilities = {group: {"listChanged": True}}
+        host.open()
+        assert server.listening.wait(PATIENCE)
+        server.tell(method)  # nobody listens so far
+        number, _ = host.begin("subscriptions/listen", {"notifications": {what: True}})
+        assert host.note("notifications/subscriptions/acknowledged")["notifications"] == {what: True}
+        server.tell(method, {"_meta": {"mine": 1}})
+        while host.note(method) != {"_meta": {"mine": 1, META + "subscriptionId": number}}:
+            pass  # the first may have come late
+    test.__name__ = f"a_modern_host_hears_of_changes_of_{group}"
+    return row("down", "server", method, "translated")(test)
+
+
+modern_list_changes("prompts", "promptsListChanged", "notifications/prompts/list_changed")
+modern_list_changes("resources", "resourcesListChanged", "notifications/resources/list_changed")
+
+
+@claim
+def a_host_cannot_listen_without_end(stack):
+    host, _ = down(stack)
+    for _ in range(32):
+        host.begin("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+        host.note("notifications/subscriptions/acknowledged")
+    assert refused(host, "subscriptions/listen", {"notifications": {}})["code"] == -32000
+
+
+def what_a_modern_host_need_not_hear(method):
+    def test(stack):
+        host, server = down(stack)
+        assert server.listening.wait(PATIENCE)
+        server.tell(method, {"elicitationId": "e", "requestId": "q", "taskId": "t"})
+        server.ask(None, "p", "ping")  # behind it
+        assert host.notes.empty()
+    test.__name__ = f"a_legacy_servers_{method.replace('/', '_')}_stays_here"
+    return row("down", "server", method, "dropped")(test)
+
+
+for METHOD in ("notifications/cancelled", "notifications/elicitation/complete", "notifications/tasks/status"):
+    what_a_modern_host_need_not_hear(METHOD)
+
+
+@claim
+def a_host_that_takes_the_session_over_speaks_for_itself(stack):
+    host, server = down(stack)
+    host.modern, host.version = False, LEGACY
+    server.initialized.clear()
+    host.open()
+    assert "resultType" not in host.request("tools/list")
+    assert host.request("ping") == {} and len(server.sent("initialize")) == 2
+
+
+@claim
+def the_end_of_input_ends_the_session_that_the_bridge_began(stack):
+    with contextlib.ExitStack() as inner:
+        _, server = down(inner)
+        inner.pop_all().close()
+    assert server.deleted.wait(PATIENCE)
+
+
 # --- the document ---
 
 LEGACY_METHODS = """initialize ping resources/list resources/templates/list resources/read resources/subscribe resources/unsubscribe
@@ -509,8 +971,15 @@ notifications/tasks/status""".split()
 MODERN_ASKS = """elicitation/create sampling/createMessage roots/list notifications/cancelled notifications/progress
 notifications/message notifications/resources/updated notifications/resources/list_changed notifications/tools/list_changed
 notifications/prompts/list_changed notifications/subscriptions/acknowledged""".split()
-EXPECTED = {("up", "host"): LEGACY_METHODS, ("up", "server"): MODERN_ASKS}
-DIRECTIONS = {"## A legacy host, a modern server": "up"}
+MODERN_METHODS = """server/discover resources/list resources/templates/list resources/read subscriptions/listen prompts/list prompts/get
+tools/list tools/call completion/complete notifications/cancelled""".split()
+LEGACY_ASKS = """ping sampling/createMessage roots/list elicitation/create tasks/get tasks/result tasks/cancel tasks/list
+notifications/cancelled notifications/progress notifications/message notifications/resources/updated
+notifications/resources/list_changed notifications/tools/list_changed notifications/prompts/list_changed
+notifications/elicitation/complete notifications/tasks/status""".split()
+EXPECTED = {("up", "host"): LEGACY_METHODS, ("up", "server"): MODERN_ASKS,
+            ("down", "host"): MODERN_METHODS, ("down", "server"): LEGACY_ASKS}
+DIRECTIONS = {"## A legacy host, a modern server": "up", "## A modern host, a legacy server": "down"}
 
 
 def document():

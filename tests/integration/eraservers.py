@@ -19,6 +19,14 @@ class RpcError(Exception):
         self.error = {"code": code, "message": message, **({"data": data} if data is not None else {})}
 
 
+class Bare(Exception):
+    """An answer of HTTP alone."""
+
+    def __init__(self, status):
+        super().__init__(status)
+        self.status = status
+
+
 class Stream:
     """The answer to one request: events as soon as one is sent, else one JSON object."""
 
@@ -118,6 +126,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status = 200
             if message["method"] == "initialize":
                 extra = {"Mcp_Session_Id": self.server.session}
+        except Bare as e:
+            self.say(e.status)
+            return
         except RpcError as e:
             answer["error"] = e.error
             status = e.status
@@ -221,11 +232,13 @@ class LegacyServer(Server):
         text = json.dumps(message)
         if version == MODERN or META in text or "Mcp-Method" in headers:
             self.wrong.append(message)
+            if self.refuses[1] is None:
+                raise Bare(self.refuses[0])
             raise RpcError(self.refuses[1], "Bad Request: Unsupported protocol version", self.refuses[0])
         if message.get("method") == "initialize":
             return
         if headers["Mcp-Session-Id"] != self.session:
-            raise RpcError(-32600, "session not found", 404 if "Mcp-Session-Id" in headers else 400)
+            raise Bare(404) if "Mcp-Session-Id" in headers else RpcError(-32600, "no session", 400)
         if version != LEGACY:
             self.wrong.append(message)
         if not self.initialized.is_set() and message.get("method") != "notifications/initialized":
