@@ -47,6 +47,7 @@ struct bridge {
         bool host_ended; /* there is no more input */
         bool leaving;    /* only the goodbye is left */
         struct call *goodbye;
+        bool reporting;         /* the broker has not got all reports yet */
         sd_event_source *timer; /* how long the end may take */
         bool paused;            /* the host does not read: nobody is asked for more */
 };

@@ -37,11 +37,24 @@ static void leave(struct bridge *b) {
         (void)sd_event_exit(b->event, 0);
 }
 
+static void leave_if_told(struct bridge *b) {
+        if (!b->goodbye && !b->reporting)
+                leave(b);
+}
+
 static void on_goodbye(const struct call_end *end, void *userdata) {
         struct bridge *b = userdata;
 
         b->goodbye = NULL;
-        leave(b);
+        leave_if_told(b);
+}
+
+/* Were it gone sooner, the broker could not say any more whose the reports are. */
+static void on_reported(void *userdata) {
+        struct bridge *b = userdata;
+
+        b->reporting = false;
+        leave_if_told(b);
 }
 
 static void on_goodbye_head(struct call *c, const struct fetch_answer *a, void *userdata) {
@@ -86,11 +99,11 @@ static void say_goodbye(struct bridge *b) {
         b->n_running = b->n_waiting = 0;
         b->listen = listen_free(b->listen);
         transport_close(b);
-        if (!b->session.id || call_new(&b->upstream, &ops, NULL, none, b, &b->goodbye) < 0) {
-                leave(b);
-                return;
-        }
+        b->reporting = access_finish(b->access);
+        if (b->session.id && call_new(&b->upstream, &ops, NULL, none, b, &b->goodbye) < 0)
+                log_debug("the server is not told of the session's end: out of memory");
         set_end_timer(b, GOODBYE_USEC);
+        leave_if_told(b);
 }
 
 static int on_end_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -452,7 +465,8 @@ static int set_up(struct bridge *b, struct bridge_options *o) {
                                                   .on_end = on_host_end,
                                                   .on_drained = on_drained };
         static const struct access_ops access_ops = { .on_login = on_login,
-                                                      .on_login_over = on_login_over };
+                                                      .on_login_over = on_login_over,
+                                                      .on_reported = on_reported };
         int r = host_new(o->event, o->in_fd, o->out_fd, o->message_max, &host_ops, b, &b->host);
 
         if (r < 0)

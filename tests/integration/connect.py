@@ -233,6 +233,20 @@ def a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not(stack):
     until("the second call is recorded", lambda: len(calls(broker)) == 2)
 
 
+def all_calls_are_recorded_when_the_bridge_has_ended(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--name=demo")
+    demo.fault("header:mcp=Mcp-Session-Id")  # so that there is no goodbye to wait for
+    host = bridge(stack, broker, "demo")
+    host.open()
+    for _ in range(40):
+        called(host)
+    host.close()
+    assert demo.stats()["methods"].get("DELETE", 0) == 0
+    assert len(calls(broker)) == 40
+
+
 def sigterm_ends_it_and_the_session(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -273,6 +287,7 @@ if __name__ == "__main__":
         header_fields_of_the_person_are_sent_and_cookies_go_back,
         an_authorization_field_of_the_person_is_used_instead_of_the_broker,
         a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not,
+        all_calls_are_recorded_when_the_bridge_has_ended,
         sigterm_ends_it_and_the_session,
         what_is_no_message_gets_an_error_and_the_next_one_an_answer,
     )))
