@@ -88,6 +88,16 @@ def installed(stage, package, path):
     return str(found)
 
 
+def end(process):
+    """By the end of its input; one that stays all the same is killed."""
+    process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
 class Codex:
     """codex app-server: JSON-RPC by lines, as its editors speak to it. It calls a tool without any model."""
 
@@ -101,7 +111,7 @@ class Codex:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(at_home(desk.broker, self.exe, "app-server"), env=desk.env, cwd=desk.project,
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
-        desk.stack.callback(self.end)
+        desk.stack.callback(end, self.process)
         self.last = 0
         self.call("initialize", clientInfo={"name": "peers", "title": None, "version": "1"}, capabilities=None)
         self.send(method="initialized")
@@ -130,14 +140,6 @@ class Codex:
         assert not answer.get("isError"), answer
         return json.loads(answer["content"][0]["text"])
 
-    def end(self):
-        self.process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(PATIENCE)
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
 
 class Claude:
     """claude, with one server that the project names and the person has agreed to."""
@@ -165,6 +167,40 @@ class Claude:
                           ANTHROPIC_BASE_URL=model.url, ENABLE_TOOL_SEARCH="false", MCP_CONNECTION_NONBLOCKING="0")
         assert result.returncode == 0, (result.stdout, result.stderr, model.asked)
         return [json.loads(text) for text in model.answers]
+
+
+class ClaudeSession:
+    """claude as the programs around it have it: it is asked for the state of its servers, and told to connect again."""
+
+    def __init__(self, claude):
+        desk = claude.desk
+        self.log = desk.stage.logs / "claude-session.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                at_home(desk.broker, claude.exe, "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
+                env={**claude.env, "ANTHROPIC_API_KEY": "none", "ANTHROPIC_BASE_URL": NO_NETWORK["HTTP_PROXY"],
+                     "MCP_CONNECTION_NONBLOCKING": "0"},
+                cwd=desk.project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        desk.stack.callback(end, self.process)
+        self.last = 0
+        self.control("initialize")
+
+    def control(self, subtype, **request):
+        self.last += 1
+        self.process.stdin.write(json.dumps({"type": "control_request", "request_id": str(self.last),
+                                             "request": {"subtype": subtype, **request}}) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            message = json.loads(line)
+            if message["type"] == "control_response" and message["response"]["request_id"] == str(self.last):
+                return message["response"].get("response")
+        raise AssertionError(self.log.read_text())
+
+    def status(self):
+        return {s["name"]: s["status"] for s in self.control("mcp_status")["mcpServers"]}
+
+    def reconnect(self):
+        self.control("mcp_reconnect", serverName="peer")
 
 
 class Model(http.server.ThreadingHTTPServer):

@@ -17,7 +17,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
-from agents import Claude, Codex, Desk, Model  # noqa: E402
+from agents import Claude, ClaudeSession, Codex, Desk, Model  # noqa: E402
 from harness import Tap, program  # noqa: E402
 from stage import Stage, count, granted  # noqa: E402
 
@@ -75,11 +75,16 @@ def codex_gets_another_token_where_the_server_refuses_the_first_early(stack):
     assert_one_refresh()
 
 
-def codex_comes_in_where_the_token_was_refused_before_it_started(stack):
+def desk_with_refused_token(stack):
     desk = desk_with_login(stack)
     line = desk.broker.token(STAGE.mcp, "--header-line") + "\n"
     assert_alice(STAGE.sdk_client(STAGE.mcp, line)["whoami"])
     the_token_ends_early(desk)
+    return desk
+
+
+def codex_comes_in_where_the_token_was_refused_before_it_started(stack):
+    desk = desk_with_refused_token(stack)
     assert_alice(in_codex(desk).whoami())
     assert len(desk.helper_runs()) == 2
     assert_one_refresh()
@@ -114,6 +119,16 @@ def claude_gets_another_token_where_the_server_refuses_the_first_early(stack):
     assert_one_refresh()
 
 
+def claude_comes_in_by_its_second_connection_where_the_token_was_refused_before_it_started(stack):
+    desk = desk_with_refused_token(stack)
+    session = ClaudeSession(in_claude(desk))
+    # It does not run its helper again for this one, so nobody can help it.
+    assert session.status() == {"peer": "failed"} and len(desk.helper_runs()) == 1
+    session.reconnect()
+    assert session.status() == {"peer": "connected"}
+    assert_one_refresh()
+
+
 def claude_starts_the_bridge(stack):
     desk = desk_with_login(stack)
     claude = Claude(desk, {"command": program("mcp-connect"), "args": [STAGE.mcp]})
@@ -137,6 +152,7 @@ def main():
             codex_starts_the_bridge_without_being_told_of_the_broker,
             claude_connects_with_headers_from_mcp_token,
             claude_gets_another_token_where_the_server_refuses_the_first_early,
+            claude_comes_in_by_its_second_connection_where_the_token_was_refused_before_it_started,
             claude_starts_the_bridge,
         ))
 
