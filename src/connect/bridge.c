@@ -215,7 +215,8 @@ int bridge_exchange(struct bridge *b, struct buf *line, struct message *m, struc
                 message_done(m);
                 return r;
         }
-        (*ret)->limit_usec = b->request_usec;
+        if (!streq_null((*ret)->message.method, "subscriptions/listen")) /* it is to last */
+                (*ret)->limit_usec = b->request_usec;
         (*ret)->may_resume = !(*ret)->message.protocol_version;
         return 0;
 }

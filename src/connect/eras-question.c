@@ -225,6 +225,8 @@ bool question_ended(struct bridge *b, struct exchange *x, const struct exchange_
         x->refusal.max = b->message_max;
         if (x->refusal.len == 0 && refusal_write(&x->refusal, id, end, false) < 0)
                 log_warning("a request stays unanswered: out of memory");
+        if (x->late)
+                eras_tell_cancel(b, x);
         list_append(&b->eras.away, &x->link);
         return true;
 }

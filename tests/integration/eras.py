@@ -80,8 +80,8 @@ def refused(host, method, params=None):
     raise AssertionError(f"{method} was answered with {result}")
 
 
-def bridge(stack, server, modern, capabilities=None):
-    host = Host([program("mcp-connect"), "--no-browser", server.url], BROKER.env, modern, capabilities)
+def bridge(stack, server, modern, capabilities=None, *options):
+    host = Host([program("mcp-connect"), "--no-browser", *options, server.url], BROKER.env, modern, capabilities)
 
     def end():
         host.close()
@@ -500,6 +500,27 @@ def a_subscription_that_the_server_ends_is_opened_again(stack):
     assert host.notes.empty()
 
 
+@claim
+def a_limit_of_time_for_requests_is_none_for_subscriptions(stack):
+    for modern in (False, True):
+        server = ModernServer(stack)
+        server.capabilities = {"resources": {"subscribe": True}}
+        server.methods["tools/call"] = lambda s, p: s.begin() or not s.gone(PATIENCE) and TEXT or fail(BrokenPipeError())
+        host = bridge(stack, server, modern, None, "--request-timeout=1")
+        host.open()
+        if modern:
+            _, box = host.begin("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["x"]}})
+            host.note("notifications/subscriptions/acknowledged")
+        else:
+            box = queue.SimpleQueue()
+            host.request("resources/subscribe", {"uri": "x"})
+        assert "in time" in refused(host, "tools/call", {"name": "t"})["message"]
+        assert server.closed.get(timeout=PATIENCE) == "tools/call"
+        server.tell("resourceSubscriptions", "notifications/resources/updated", {"uri": "x"})
+        assert host.note("notifications/resources/updated")["uri"] == "x"
+        assert box.empty() and len(server.streams) == 1
+
+
 # --- a modern host, a legacy server ---
 
 def down(stack, capabilities=None, start=True, **methods):
@@ -785,6 +806,26 @@ def a_request_that_was_made_again_is_cancelled_by_the_id_that_the_server_knows(s
     assert server.notes[0]["params"]["requestId"] == server.sent("tools/call")[0]["id"] != number
     over.set()
     assert host.request("tools/list")["tools"] and box.empty()
+
+
+@claim
+def a_request_that_takes_too_long_while_the_host_is_asked_is_cancelled(stack):
+    over = threading.Event()
+
+    def call(stream, _):
+        stream.send({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+        over.wait(PATIENCE)
+        return TEXT
+    server = LegacyServer(stack)
+    server.methods["tools/call"] = call
+    host = bridge(stack, server, True, {"roots": {}}, "--request-timeout=1")
+    host.open()
+    first = host.request("tools/call", {"name": "t"})
+    until("the server hears of it", lambda: server.notes)
+    assert server.notes[0]["params"]["requestId"] == server.sent("tools/call")[0]["id"]
+    over.set()
+    error = refused(host, "tools/call", {"name": "t", "requestState": first["requestState"]})
+    assert "in time" in error["message"], error
 
 
 ADDRESS = {"mode": "url", "message": "Go", "url": "https://example.com/", "elicitationId": "e"}
