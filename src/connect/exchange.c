@@ -102,29 +102,19 @@ static void pass_anonymous_error(struct exchange *x, const struct message *m) {
                 pass_on(x, &named, true);
 }
 
-static void on_message(struct span text, void *userdata) {
+static void on_message(const struct message *m, void *userdata) {
         struct exchange *x = userdata;
-        const char *why = NULL;
-        struct message m;
-        bool anonymous;
+        bool anonymous = m->kind == MESSAGE_RESPONSE && m->error.len > 0 && m->id.len == 0 &&
+                         !(x->status == 404 && x->in_session); /* the session's end */
 
-        if (message_scan(&m, text.p, text.len, &why) < 0) {
-                /* The body of a refusal is often JSON of another kind. */
-                log_message(x->status < 300 ? LOG_WARNING : LOG_DEBUG,
-                            "a message of the server is left out: %s", why ? why : "no memory");
-                return;
-        }
-        anonymous = m.kind == MESSAGE_RESPONSE && m.error.len > 0 && m.id.len == 0 &&
-                    !(x->status == 404 && x->in_session); /* the session's end */
-        if (m.kind != MESSAGE_RESPONSE)
-                pass_on(x, &m, false);
-        else if (exchange_owes(x) && message_id_equal(m.id, x->message.id))
-                pass_on(x, &m, true);
+        if (m->kind != MESSAGE_RESPONSE)
+                pass_on(x, m, false);
+        else if (exchange_owes(x) && message_id_equal(m->id, x->message.id))
+                pass_on(x, m, true);
         else if (anonymous && exchange_owes(x) && x->reply.kind == REPLY_JSON)
-                pass_anonymous_error(x, &m);
+                pass_anonymous_error(x, m);
         else
                 log_debug("a response to nothing that was asked is left out");
-        message_done(&m);
 }
 
 static void on_event_id(const char *id, void *userdata) {

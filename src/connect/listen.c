@@ -37,18 +37,11 @@ static int on_settle_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void on_message(struct span text, void *userdata) {
+static void on_message(const struct message *m, void *userdata) {
         struct listen *l = userdata;
-        const char *why = NULL;
-        struct message m;
 
-        if (message_scan(&m, text.p, text.len, &why) < 0) {
-                log_warning("a message of the server is left out: %s", why ? why : "no memory");
-                return;
-        }
         l->pause_usec = PAUSE_MIN_USEC;
-        l->ops->on_message(&m, l->userdata);
-        message_done(&m);
+        l->ops->on_message(m, l->userdata);
 }
 
 static void on_event_id(const char *id, void *userdata) {

@@ -20,17 +20,10 @@ struct oldsse {
         const char *why; /* we end it */
 };
 
-static void on_message(struct span text, void *userdata) {
+static void on_message(const struct message *m, void *userdata) {
         struct oldsse *o = userdata;
-        const char *why = NULL;
-        struct message m;
 
-        if (message_scan(&m, text.p, text.len, &why) < 0) {
-                log_warning("a message of the server is left out: %s", why ? why : "no memory");
-                return;
-        }
-        o->ops->on_message(&m, o->userdata);
-        message_done(&m);
+        o->ops->on_message(m, o->userdata);
 }
 
 /* The token goes there too: so it must be the same server. */

@@ -32,6 +32,7 @@ void reply_begin(struct reply *r, const struct fetch_answer *a) {
         r->body.max = r->message_max;
         sse_done(&r->sse);
         sse_init(&r->sse, r->message_max);
+        r->status = a->status;
         r->why = NULL;
         r->bytes = 0;
         if (a->status == 202 || a->status == 204)
@@ -49,6 +50,18 @@ static int wrong(struct reply *r, int errnum, const char *why) {
         return -errnum;
 }
 
+static void tell(struct reply *r, struct span text) {
+        AUTO_MESSAGE struct message m = MESSAGE_INIT;
+        const char *why = NULL;
+
+        if (message_scan(&m, text.p, text.len, &why) == 0)
+                r->ops->on_message(&m, r->userdata);
+        else
+                /* The body of a refusal is often JSON of another kind. */
+                log_message(r->status < 300 ? LOG_WARNING : LOG_DEBUG,
+                            "a message of the server is left out: %s", why ? why : "no memory");
+}
+
 /* One JSON value: a message, or a batch of them (2025-03-26). */
 static int take_value(struct reply *r, const char *data, size_t len) {
         struct span whole;
@@ -59,14 +72,14 @@ static int take_value(struct reply *r, const char *data, size_t len) {
                 return wrong(r, EBADMSG, "the server's answer is not JSON");
         whole = jsonspan_trim(data, len);
         if (jsonspan_type(whole) == JSONSPAN_OBJECT) {
-                r->ops->on_message(whole, r->userdata);
+                tell(r, whole);
                 return 0;
         }
         if (jsonspan_type(whole) != JSONSPAN_ARRAY)
                 return wrong(r, EBADMSG, "the server's answer is no JSON-RPC message");
         while (jsonspan_next_item(whole, &pos, &item))
                 if (jsonspan_type(item) == JSONSPAN_OBJECT)
-                        r->ops->on_message(item, r->userdata);
+                        tell(r, item);
         return 0;
 }
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "base/jsonspan.h"
+#include "connect/message.h"
 #include "http/sse.h"
 #include "wire/fetch.h"
 
@@ -18,8 +18,8 @@ enum reply_kind {
 };
 
 struct reply_ops {
-        /* One valid JSON object; the members of a batch one by one. Must not end the reply. */
-        void (*on_message)(struct span text, void *userdata);
+        /* The members of a batch one by one. Must not end the reply. */
+        void (*on_message)(const struct message *m, void *userdata);
         /* What resumption needs. */
         void (*on_event_id)(const char *id, void *userdata);
         void (*on_retry)(long msec, void *userdata);
@@ -31,6 +31,7 @@ struct reply {
         const struct reply_ops *ops;
         void *userdata;
         enum reply_kind kind;
+        unsigned status;
         size_t message_max;
         size_t bytes;
         struct buf body;
