@@ -187,7 +187,7 @@ struct channel *channel_open(struct exchange *x, enum channel_kind kind) {
         c->name = mem_printf("c%llu", (unsigned long long)++all->n_ever);
         c->steps = json_array();
         c->newline = "\n";
-        c->ids = x->demo->options.event_ids && kind != CHANNEL_LISTEN;
+        c->ids = x->demo->options.event_ids && !x->modern; /* 2026 resumes nothing */
         c->next = all->first;
         all->first = c;
         all->n++;

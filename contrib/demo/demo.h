@@ -41,6 +41,7 @@ struct demo {
         struct clients *clients;
         struct table *tickets;  /* consent pages that are open, by ticket */
         struct table *sessions; /* MCP sessions, by id */
+        struct table *rounds;   /* what ask_user waits for in 2026, by requestState */
         struct channels *channels;
         json_t *scripts; /* what is said to the next requests: [{"method", "times", "script"}] */
         struct service *mcp;

@@ -57,6 +57,7 @@ struct exchange {
         struct session *session; /* that the request belongs to */
         struct channel *old;     /* where answers of the old transport go */
         unsigned status;         /* of HTTP, for the answer; 0: 200 */
+        bool modern;             /* a request of 2026-07-28 */
         enum stage stage;
         char label[64]; /* for the log line: the method or grant asked for */
         char note[160]; /* and why it was answered so */

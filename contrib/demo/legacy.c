@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard.h"
+#include "catalog.h"
 #include "rpc.h"
-#include "tools.h"
 
 struct session *legacy_session(struct demo *d, enum protocol version) {
         struct session *session = mem_new(sizeof(*session));
@@ -38,46 +37,35 @@ static json_t *initialize(struct exchange *x, const json_t *id, const json_t *pa
         struct demo *d = x->demo;
         const char *asked = json_string_value(json_object_get(params, "protocolVersion"));
         enum protocol version;
-        json_t *tools = json_object();
+        json_t *capabilities;
         json_t *result;
 
-        if (!asked) {
-                json_decref(tools);
+        if (!asked)
                 return rpc_error(x, 200, id, RPC_INVALID_PARAMS, "protocolVersion is missing",
                                  NULL);
-        }
         if (!spoken(d, asked, &version))
                 version = newest(d);
         if (x->old)
                 x->session->version = version;
         else
                 reply_header(x->request, "Mcp-Session-Id", "%s", legacy_session(d, version)->id);
-        result = json_pack("{s:s, s:{s:o}, s:{s:s, s:s, s:s}, s:s}", "protocolVersion",
-                           protocol_name(version), "capabilities", "tools", tools, "serverInfo",
+        capabilities = json_pack("{s:{}}", "tools");
+        if (d->options.more) {
+                json_object_set_new(capabilities, "prompts", json_object());
+                json_object_set_new(capabilities, "resources", json_object());
+        }
+        result = json_pack("{s:s, s:o, s:{s:s, s:s, s:s}, s:s}", "protocolVersion",
+                           protocol_name(version), "capabilities", capabilities, "serverInfo",
                            "name", "mcp-demo-server", "title", "Demo summaries", "version", "1",
                            "instructions", "Call generate_summary with a text.");
         return rpc_result(id, result);
-}
-
-static json_t *call(struct exchange *x, const json_t *id, const json_t *params, const char *scope) {
-        const char *name = json_string_value(json_object_get(params, "name"));
-        const char *needed = name ? tool_scope(name) : NULL;
-
-        if (!needed)
-                return rpc_error(x, 200, id, RPC_INVALID_PARAMS, "unknown tool", NULL);
-        if (scope && !words_contain(scope, needed, strlen(needed))) {
-                guard_challenge(x, 403, needed, "insufficient_scope", "this tool needs more scope");
-                return NULL;
-        }
-        journal_count(x->demo->journal, COUNT_TOOL_CALLS);
-        exchange_note(x, "%s", name);
-        return rpc_result(id, tool_call(name, json_object_get(params, "arguments")));
 }
 
 static json_t *request_answer(struct exchange *x, const json_t *message, const char *scope) {
         const json_t *id = json_object_get(message, "id");
         const json_t *params = json_object_get(message, "params");
         const char *method = json_string_value(json_object_get(message, "method"));
+        json_t *answer;
 
         if (!json_is_string(id) && !json_is_integer(id))
                 return rpc_error(x, 400, NULL, RPC_INVALID_REQUEST,
@@ -86,10 +74,9 @@ static json_t *request_answer(struct exchange *x, const json_t *message, const c
                 return initialize(x, id, params);
         if (strcmp(method, "ping") == 0)
                 return rpc_result(id, json_object());
-        if (strcmp(method, "tools/list") == 0)
-                return rpc_result(id, json_pack("{s:o}", "tools", tools_list()));
-        if (strcmp(method, "tools/call") == 0)
-                return call(x, id, params, scope);
+        answer = catalog_answer(x, message, scope);
+        if (answer || x->request->reply.status != 0)
+                return answer;
         return rpc_error(x, 200, id, RPC_METHOD_NOT_FOUND, "no such method", NULL);
 }
 

@@ -72,6 +72,7 @@ static void demo_init(struct demo *d) {
         d->clients = clients_new();
         d->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
         d->sessions = table_new(SESSIONS_MAX, true, session_free);
+        d->rounds = table_new(SESSIONS_MAX, true, free);
         d->channels = channels_new();
         d->scripts = json_array();
 }
@@ -82,6 +83,7 @@ static void demo_done(struct demo *d) {
         d->control = http_service_free(d->control);
         json_decref(d->scripts);
         d->channels = channels_free(d->channels);
+        d->rounds = table_free(d->rounds);
         d->sessions = table_free(d->sessions);
         d->tickets = table_free(d->tickets);
         d->clients = clients_free(d->clients);

@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "guard.h"
 #include "legacy.h"
+#include "modern.h"
 #include "rpc.h"
 
 #define OLD_MESSAGES "/mcp/messages"
@@ -43,11 +44,16 @@ static void handle_delete(struct exchange *x) {
 }
 
 static void handle_post(struct exchange *x, const char *scope) {
-        json_t *answer = x->message ? legacy_answer(x, scope)
-                                    : rpc_error(x, 400, NULL, RPC_PARSE_ERROR, "not JSON", NULL);
+        json_t *answer;
 
+        if (!x->message)
+                answer = rpc_error(x, 400, NULL, RPC_PARSE_ERROR, "not JSON", NULL);
+        else if (modern_is(x))
+                answer = modern_answer(x, scope);
+        else
+                answer = legacy_answer(x, scope);
         if (x->request->reply.status != 0)
-                json_decref(answer); /* a challenge came first */
+                json_decref(answer); /* a challenge, or a stream */
         else if (answer)
                 answer_send(x, answer);
         else
@@ -108,6 +114,8 @@ static void handle_streamable(struct exchange *x, const char *scope) {
 
         if (strcmp(method, "POST") == 0)
                 handle_post(x, scope);
+        else if (modern_only(x->demo))
+                refuse(x, 405, "POST", "only messages here");
         else if (strcmp(method, "DELETE") == 0)
                 handle_delete(x);
         else if (strcmp(method, "GET") == 0)

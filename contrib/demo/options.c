@@ -33,6 +33,7 @@ enum {
         OPT_ISSUER_PATH,
         OPT_LOG,
         OPT_METADATA,
+        OPT_MORE,
         OPT_NO_EXPIRES_IN,
         OPT_NO_REFRESH_TOKEN,
         OPT_NO_ROTATE,
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
         { "issuer-path", required_argument, NULL, OPT_ISSUER_PATH },
         { "log", no_argument, NULL, OPT_LOG },
         { "metadata", required_argument, NULL, OPT_METADATA },
+        { "more", no_argument, NULL, OPT_MORE },
         { "no-expires-in", no_argument, NULL, OPT_NO_EXPIRES_IN },
         { "no-refresh-token", no_argument, NULL, OPT_NO_REFRESH_TOKEN },
         { "no-rotate", no_argument, NULL, OPT_NO_ROTATE },
@@ -268,6 +270,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->http_sse;
         case OPT_LOG:
                 return &o->log;
+        case OPT_MORE:
+                return &o->more;
         case OPT_NO_EXPIRES_IN:
                 return &o->no_expires_in;
         case OPT_NO_REFRESH_TOKEN:

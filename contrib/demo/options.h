@@ -55,6 +55,7 @@ struct options {
         bool event_ids;
         bool http_sse;
         bool log;
+        bool more;
         bool no_expires_in;
         bool no_refresh_token;
         bool no_rotate;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo server as the other side of a transport: what it is told to do it does, and what it sees it tells."""
 
+import base64
 import http.client
 import json
 import os
@@ -12,6 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import PATIENCE, Demo, Tap  # noqa: E402
 
 BOTH = "application/json, text/event-stream"
+MODERN = "2026-07-28"
+META = "io.modelcontextprotocol/"
 CALL = {"name": "generate_summary", "arguments": {"text": "One two. Three."}}
 
 
@@ -412,6 +415,167 @@ def the_old_transport_asks_for_a_token_too(stack):
         answer = peer.open(method, b"{}" if target else None, target)
         answer.read()
         assert answer.status == 401 and "oauth-protected-resource/mcp\"" in answer.headers["WWW-Authenticate"]
+
+
+# --- 2026-07-28 ----------------------------------------------------------------------------------------------------------
+
+
+class Modern(Peer):
+    """A client of 2026-07-28: says in each request, and in its head, what it needs."""
+
+    capabilities = {"elicitation": {}}
+
+    def message(self, method, params=None, **more):
+        meta = {META + "protocolVersion": MODERN, META + "clientCapabilities": self.capabilities}
+        params = params or {}
+        return super().message(method, {**params, "_meta": {**meta, **params.get("_meta", {})}}, **more)
+
+    def head(self, message):
+        params = message["params"]
+        name = params.get("name", params.get("uri"))
+        head = {"MCP-Protocol-Version": params["_meta"][META + "protocolVersion"], "Mcp-Method": message["method"]}
+        return {**head, **({"Mcp-Name": name} if name else {})}
+
+    def ask(self, method, params=None, **headers):
+        """call() with the right head; a header that is None is left out."""
+        message = self.message(method, params)
+        head = {k: v for k, v in {**self.head(message), **headers}.items() if v is not None}
+        status, _, answer = self.send(message, **head)
+        return status, answer
+
+    def refused(self, method, params=None, **headers):
+        status, answer = self.ask(method, params, **headers)
+        return status, answer["error"]["code"]
+
+
+def the_stateless_protocol_has_its_methods_and_no_others(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28", "--stream", "--strict")
+    peer = Modern(stack, demo)
+    status, answer = peer.ask("server/discover")
+    result = answer["result"]
+    assert status == 200 and result["supportedVersions"] == [MODERN] and result["resultType"] == "complete", answer
+    assert (result["ttlMs"], result["cacheScope"]) == (0, "private") and result["_meta"][META + "serverInfo"]["name"]
+    assert peer.ask("tools/call", CALL)[1]["result"]["structuredContent"]["words"] == 3
+    for method in ("ping", "logging/setLevel", "initialize", "prompts/list"):
+        assert peer.refused(method) == (404, -32601), method
+    for method in ("GET", "DELETE"):
+        answer = peer.open(method, Accept="text/event-stream")
+        answer.read()
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST"), method
+    assert peer.refused("server/discover", **{"Mcp-Session-Id": "x"}) == (400, -32600)
+    note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+    assert peer.send(note)[0] == 400 and demo.stats()["methods"]["notifications/cancelled"] == 1
+    assert peer.send({"jsonrpc": "2.0", "id": 1, "result": {}})[0] == 400
+    assert peer.send([peer.message("server/discover")])[0] == 400
+
+
+def head_and_body_have_to_agree(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28", "--more")
+    peer = Modern(stack, demo)
+    version = META + "protocolVersion"
+    for params, headers, wanted in (
+            (None, {"MCP-Protocol-Version": None}, -32020), (None, {"MCP-Protocol-Version": "2027-01-01"}, -32020),
+            (None, {"Mcp-Method": None}, -32020), (None, {"Mcp-Method": "Tools/list"}, -32020),
+            ({"_meta": {version: None}}, {"MCP-Protocol-Version": MODERN}, -32602),
+            ({"_meta": {META + "clientCapabilities": None}}, {}, -32602), ({"_meta": {version: "2027-01-01"}}, {}, -32022)):
+        assert peer.refused("tools/list", params, **headers) == (400, wanted), (params, headers)
+    error = peer.ask("tools/list", {"_meta": {version: "2027-01-01"}})[1]["error"]
+    assert error["data"] == {"supported": [MODERN], "requested": "2027-01-01"}, error
+    status, _, answer = Peer(stack, demo).call("initialize", {"protocolVersion": "2025-11-25"})
+    assert status == 400 and answer["error"]["data"] == {"supported": [MODERN], "requested": "2025-11-25"}
+    for method, params in (("tools/call", CALL), ("prompts/get", {"name": "greeting"}), ("resources/read", {"uri": "demo://note"})):
+        assert peer.ask(method, params)[0] == 200, method
+        for value in (None, "other"):
+            assert peer.refused(method, params, **{"Mcp-Name": value}) == (400, -32020), (method, value)
+
+
+def wrapped(text):
+    return "=?base64?" + base64.b64encode(text.encode()).decode() + "?="
+
+
+def arguments_are_mirrored_as_their_annotations_say(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28", "--more")
+    peer = Modern(stack, demo)
+    assert peer.ask("resources/read", {"uri": "demo://b\u00e4r"}, **{"Mcp-Name": wrapped("demo://b\u00e4r")})[0] == 200
+    tools = {tool["name"]: tool for tool in peer.ask("tools/list")[1]["result"]["tools"]}
+    assert sum(name.startswith("invalid_") for name in tools) == 8 and "region_report" in tools
+    good = (({}, {}), ({"region": "eu", "plain": "x"}, {"Region": "eu"}), ({"region": ""}, {"Region": ""}), ({"region": None}, {}),
+            ({"count": -7, "dry": False}, {"Count": "-7", "Dry-Run": "false"}), ({"inner": {"key": "k"}}, {"Inner-Key": "k"}),
+            ({"region": "\u00e4\n"}, {"Region": wrapped("\u00e4\n")}), ({"region": " x "}, {"Region": wrapped(" x ")}))
+    bad = (({"region": "eu"}, {}), ({"region": "eu"}, {"Region": "us"}), ({}, {"Region": "eu"}), ({"dry": True}, {"Dry-Run": "True"}),
+           ({"region": None}, {"Region": "null"}), ({"inner": {"key": "k"}}, {}), ({"region": "eu"}, {"Region": "=?base64?!?="}),
+           ({"count": 7}, {"Count": "7.0"}))
+    for cases, wanted in ((good, 200), (bad, 400)):
+        for arguments, headers in cases:
+            status, answer = peer.ask("tools/call", {"name": "region_report", "arguments": arguments},
+                                      **{"Mcp-Param-" + k: v for k, v in headers.items()})
+            assert status == wanted, (arguments, headers, answer)
+            assert (answer["result"]["structuredContent"] == arguments if wanted == 200 else answer["error"]["code"] == -32020)
+    assert peer.refused("tools/call", {"name": "invalid_empty"})[1] == -32602, "a client was to drop it"
+
+
+def the_user_is_asked_in_rounds_or_on_the_stream(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28,2025-11-25", "--more")
+    peer = Modern(stack, demo)
+    call = {"name": "ask_user"}
+    peer.capabilities = {}
+    status, answer = peer.ask("tools/call", call)
+    assert (status, answer["error"]["data"]) == (400, {"requiredCapabilities": {"elicitation": {}}})
+    peer.capabilities = {"elicitation": {}}
+    first = peer.ask("tools/call", call)[1]["result"]
+    assert first["resultType"] == "input_required" and first["inputRequests"]["confirm"]["method"] == "elicitation/create"
+    again = {**call, "requestState": first["requestState"], "inputResponses": {"confirm": {"action": "accept"}}}
+    assert peer.refused("tools/call", {**again, "requestState": "made up"}) == (400, -32602)
+    assert peer.ask("tools/call", again)[1]["result"]["structuredContent"] == again["inputResponses"]
+    assert peer.refused("tools/call", again) == (400, -32602), "a state is good for one round"
+    old = Peer(stack, demo)
+    assert old.start() == "2025-11-25"
+    answer = old.open("POST", old.message("tools/call", call))
+    response = {"jsonrpc": "2.0", "id": said(answer)["id"], "result": {"action": "accept"}}
+    assert Peer(stack, demo, **old.headers).send(response)[0] == 202
+    assert said(answer)["result"]["structuredContent"] == response
+
+
+def a_subscription_lasts_until_one_side_ends_it(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28", "--event-ids")
+    wanted = {"toolsListChanged": True}
+    streams = []
+    for i in range(2):
+        peer = Modern(stack, demo)
+        message = {**peer.message("subscriptions/listen", {"notifications": wanted}), "id": f"s{i}"}
+        streams.append(peer.open("POST", message, **peer.head(message)))
+        first = event(streams[i])
+        assert "id" not in first, "nothing can be resumed"
+        assert json.loads(first["data"])["params"] == {"notifications": wanted, "_meta": {META + "subscriptionId": f"s{i}"}}
+    demo.wait(streams={"listen": 2})
+    demo.push("listen", {"notify": 1, "method": "notifications/tools/list_changed"}, {"answer": True}, {"close": True})
+    assert said(streams[1])["params"]["_meta"] == {META + "subscriptionId": "s1"}
+    end = said(streams[1])
+    assert end["id"] == "s1" and end["result"]["_meta"] == {META + "subscriptionId": "s1"} and event(streams[1]) is None
+    demo.push("listen", {"cut": True})
+    assert isinstance(fails(streams[0].read), http.client.IncompleteRead)
+    peer = Modern(stack, demo)
+    message = peer.message("subscriptions/listen")
+    peer.open("POST", message, **peer.head(message)).close()
+    demo.wait(streams={"listen": 1})
+    peer.line.close()
+    demo.wait(counters={"streams_left": 1})
+
+
+def a_server_of_both_eras_serves_each(stack):
+    demo = Demo(stack, "--open", "--protocol=2026-07-28,2025-06-18", "--stream", "--strict")
+    old, new = Peer(stack, demo), Modern(stack, demo)
+    assert old.start() == "2025-06-18" and old.call()[0] == 200 and old.stream().status == 200
+    assert new.ask("server/discover")[1]["result"]["supportedVersions"] == [MODERN, "2025-06-18"]
+    assert new.refused("ping") == (404, -32601) and old.call("ping")[0] == 200
+    assert new.refused("tools/list", {"_meta": {META + "protocolVersion": "2027-01-01"}}) == (400, -32022)
+    assert "resultType" not in old.call("tools/list")[2]["result"]
+    demo.script({"progress": 1}, {"answer": True}, method="tools/call")
+    message = new.message("tools/call", {**CALL, "_meta": {"progressToken": 5}})
+    answer = new.open("POST", message, **new.head(message))
+    assert said(answer)["params"]["progressToken"] == 5 and said(answer)["result"]["resultType"] == "complete"
+    legacy = Demo(stack, "--open")
+    assert Modern(stack, legacy).refused("server/discover") == (400, -32600)
 
 
 TESTS = [value for value in list(globals().values())
