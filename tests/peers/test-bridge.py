@@ -91,6 +91,23 @@ def a_client_and_a_server_of_2026_07_28_meet_through_the_bridge(stack):
     assert {"server/discover", "tools/list", "tools/call"} <= seen and "initialize" not in seen, seen
 
 
+def a_client_of_2026_07_28_meets_a_server_of_before_through_the_bridge(stack):
+    broker = broker_with_login(stack, STAGE.mcp)
+    STAGE.at_server.new()
+    host = SdkHost(stack, broker, "modern", STAGE.mcp)
+    assert_served(host.said(), STAGE.mcp)
+    STAGE.refuse_tokens()
+    assert host.whoami()["whoami"]["sub"] == STAGE.user
+    seen = {e.get("rpc") for e in STAGE.at_server.new()}
+    assert {"initialize", "notifications/initialized", "tools/list", "tools/call"} <= seen, seen
+
+
+def a_client_of_before_meets_a_server_of_2026_07_28_through_the_bridge(stack):
+    broker = broker_with_login(stack, STAGE.modern)
+    for kind in ("v1", "v2"):
+        assert_served(SdkHost(stack, broker, kind, STAGE.modern).said(), STAGE.modern)
+
+
 def the_inspector_lists_and_calls_tools_through_the_bridge(stack):
     broker = Broker(stack)
     for url, era in ((STAGE.mcp, "legacy"), (STAGE.modern, "modern")):
@@ -147,6 +164,8 @@ def main():
         return Tap().run((
             both_versions_of_the_sdk_list_and_call_tools_through_the_bridge,
             a_client_and_a_server_of_2026_07_28_meet_through_the_bridge,
+            a_client_of_2026_07_28_meets_a_server_of_before_through_the_bridge,
+            a_client_of_before_meets_a_server_of_2026_07_28_through_the_bridge,
             the_inspector_lists_and_calls_tools_through_the_bridge,
             a_url_that_nobody_added_is_logged_in_at_through_chromium_while_the_sdk_waits,
             eight_bridges_outlive_ten_early_refusals_at_a_strict_issuer,
