@@ -24,6 +24,7 @@ struct access {
         int cancel_fd;       /* of daemon_connect() */
         sd_event_source *io;
         sd_event_source *timer;
+        uint64_t timer_usec; /* UINT64_MAX: it is not set */
         struct list asks;
         struct list logins;
         char *reports[REPORTS_MAX]; /* to be sent together */
@@ -72,6 +73,14 @@ static void unwatch(struct access *a) {
 
 static int on_daemon_io(sd_event_source *s, int fd, uint32_t revents, void *userdata);
 
+/* Too early does no harm, and is cheaper than a timer that is set and stopped for each call. */
+static int wake_by(struct access *a, uint64_t usec) {
+        if (a->timer_usec <= usec)
+                return 0;
+        a->timer_usec = usec;
+        return loop_timer_set(a->timer, usec);
+}
+
 static void watch(struct access *a) {
         int fd = mcpb_client_fd(a->client);
         int msec = mcpb_client_timeout(a->client);
@@ -79,9 +88,7 @@ static void watch(struct access *a) {
         int r = 0;
 
         if (msec >= 0)
-                r = loop_timer_set(a->timer, clock_boot_usec() + (uint64_t)msec * USEC_PER_MSEC);
-        else
-                r = loop_timer_stop(a->timer);
+                r = wake_by(a, clock_boot_usec() + (uint64_t)msec * USEC_PER_MSEC);
         if (r < 0)
                 log_debug("broker: no timer: %s", strerror(-r));
         if (fd < 0)
@@ -113,7 +120,10 @@ static int on_daemon_io(sd_event_source *s, int fd, uint32_t revents, void *user
 }
 
 static int on_daemon_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        dispatch(userdata);
+        struct access *a = userdata;
+
+        a->timer_usec = UINT64_MAX;
+        dispatch(a);
         return 0;
 }
 
@@ -591,6 +601,7 @@ int access_new(sd_event *event, const struct access_options *options, const stru
                 return -ENOMEM;
         a->event = sd_event_ref(event);
         a->cancel_fd = -1;
+        a->timer_usec = UINT64_MAX;
         a->options = *options;
         a->ops = ops;
         a->userdata = userdata;
