@@ -102,8 +102,9 @@ class Stage:
         self.logs.mkdir(parents=True, exist_ok=True)
         for program in PROGRAMS:
             shutil.copy(HERE / (program + ".mjs"), self.peers)
-        ours = self.peers / "node_modules/.bin/node"  # npm has one for x64 and arm64
-        self.node = str(ours) if ours.exists() else shutil.which("node")
+        # npm has one for x64 and arm64; old versions of it make no links to what such packages bring.
+        ours = next(self.peers.glob("node_modules/node-linux-*/bin/node"), None)
+        self.node = str(ours) if ours else shutil.which("node")
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="mcpb-peers-"))
         stack.callback(shutil.rmtree, self.work, ignore_errors=True)
         self.env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL")}
