@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mcp-connect between a host and a server of two eras. doc/ERAS.md has what becomes of what; each of its rows has a test here."""
 
+import argparse
 import contextlib
 import os
 import pathlib
@@ -14,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "../conformance"))
 from eraservers import LEGACY, META, MODERN, LegacyServer, ModernServer, RpcError  # noqa: E402
-from harness import PATIENCE, Broker, Tap, program, until  # noqa: E402
+from harness import PATIENCE, Broker, Demo, Tap, program, until  # noqa: E402
 import host as hosts  # noqa: E402
 
 DOCUMENT = pathlib.Path(os.environ.get("top_srcdir", HERE / "../..")) / "doc/ERAS.md"
@@ -1008,6 +1009,57 @@ def the_end_of_input_ends_the_session_that_the_bridge_began(stack):
         _, server = down(inner)
         inner.pop_all().close()
     assert server.deleted.wait(PATIENCE)
+
+
+# --- with a login, and with transports of their own ---
+
+def signed_in(stack, *options, modern=True):
+    demo = Demo(stack, "--auto-consent", *options)
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = Host([program("mcp-connect"), demo.mcp], {**broker.env, **broker.person()}, modern)
+
+    def end():
+        host.close()
+        assert not host.faults, host.faults
+    stack.callback(end)
+    return host, demo
+
+
+def works(host):
+    host.open()
+    assert [tool["name"] for tool in host.each("tools")] == ["generate_summary", "admin_report"]
+    assert host.call("generate_summary", {"text": "One. Two."})["content"]
+
+
+@claim
+def a_modern_host_gets_through_a_login_to_a_strict_legacy_server(stack):
+    host, demo = signed_in(stack, "--strict", "--require-session", "--stream")
+    works(host)
+    assert host.call("admin_report")["content"], "a step-up on the way"
+    demo.ask("POST", "/lose-sessions", {})
+    assert host.call("generate_summary", {"text": "One. Two."})["content"]
+
+
+@claim
+def a_modern_host_reaches_a_server_of_the_oldest_transport(stack):
+    host, demo = signed_in(stack, "--http-sse")
+    works(host)
+    assert not [r for r in demo.requests("mcp") if r["status"] == 200 and r["method"] == "POST"], "all by the old way"
+
+
+@claim
+def where_there_is_no_server_at_all_the_first_answer_counts(stack):
+    demo = Demo(stack, "--open")
+    for modern in (True, False):
+        server = argparse.Namespace(url=demo.mcp.replace("/mcp", "/nothing"))
+        host = bridge(stack, server, modern)
+        for _ in range(2):
+            try:
+                host.open()
+                raise AssertionError("there was an answer")
+            except hosts.Refused as e:
+                assert e.error["code"] == -32000, e.error
 
 
 # --- the document ---
