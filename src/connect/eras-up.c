@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "connect/bridge-state.h"
 
+#define ERRANDS_MAX 128 /* requests that wait for the host's answers */
+
 static struct span content(const struct buf *b) {
         return (struct span){ b->data, b->len };
 }
@@ -48,9 +50,10 @@ static void end_errand(struct bridge *b, struct errand *e, struct span text) {
 
 static void fail_errand(struct bridge *b, struct errand *e, int r) {
         AUTO_BUF struct buf text = BUF_INIT;
-        const char *why = r == -E2BIG    ? "The server asked for input too many times"
-                          : r == -EPROTO ? "What the server asked for cannot be understood"
-                                         : "out of memory";
+        const char *why = r == -E2BIG     ? "The server asked for input too many times"
+                          : r == -ENOBUFS ? "Too many requests wait for input"
+                          : r == -EPROTO  ? "What the server asked for cannot be understood"
+                                          : "out of memory";
 
         if (message_error(&text, e->message.id, REFUSAL_CODE, why, "{\"code\":\"server_error\"}") <
             0)
@@ -75,6 +78,15 @@ static void ask_host(struct bridge *b, struct errand *e) {
         bridge_balance(b);
 }
 
+static size_t count_errands(const struct bridge *b) {
+        const struct list *l;
+        size_t n = 0;
+
+        for (l = b->eras.errands.next; l != &b->eras.errands; l = l->next)
+                n++;
+        return n;
+}
+
 /* The exchange goes on to its end, and nobody waits for that any more. */
 static void take_round(struct bridge *b, struct exchange *x, const struct message *m) {
         struct errand *e = TAKE(x->errand);
@@ -83,7 +95,8 @@ static void take_round(struct bridge *b, struct exchange *x, const struct messag
         e->batch = TAKE(x->batch);
         x->internal = true;
         list_append(&b->eras.errands, &e->link);
-        r = errand_take_result(e, m->result, &b->eras.last_id);
+        r = count_errands(b) > ERRANDS_MAX ? -ENOBUFS
+                                           : errand_take_result(e, m->result, &b->eras.last_id);
         if (r < 0)
                 fail_errand(b, e, r);
         else

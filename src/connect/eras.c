@@ -182,7 +182,10 @@ bool eras_hear(struct bridge *b, const struct message *m) {
 }
 
 bool eras_cancel(struct bridge *b, struct span id) {
-        return b->eras.up ? up_cancel(b, id) : listener_cancel(b, id);
+        if (b->eras.up)
+                return up_cancel(b, id);
+        /* A modern server knows the end of a stream alone; so what is over cannot be cancelled. */
+        return listener_cancel(b, id) || (b->eras.modern && b->session.state == SESSION_NONE);
 }
 
 bool eras_send(struct bridge *b, struct exchange *x) {

@@ -45,7 +45,15 @@ class Host(hosts.Host):
 
     def __init__(self, *args, **kwargs):
         self.notes = queue.SimpleQueue()
+        self.silent = set()  # methods that it does not answer
+        self.asked = queue.SimpleQueue()  # these requests
         super().__init__(*args, **kwargs)
+
+    def answer(self, message):
+        if message["method"] in self.silent:
+            self.asked.put(message)
+        else:
+            super().answer(message)
 
     def take(self, message):
         if "method" in message and "id" not in message:
@@ -395,15 +403,36 @@ def what_cannot_be_understood_ends_the_request(stack):
 @claim
 def a_request_that_is_cancelled_between_two_rounds_is_forgotten(stack):
     host, server = up(stack, {"roots": {}}, tools__call=lambda s, p: wants(k={"method": "roots/list"}))
-    asked, go = threading.Event(), threading.Event()
-    host.answers["roots/list"] = lambda p: asked.set() or go.wait(PATIENCE) and {"roots": []}
+    host.silent.add("roots/list")
     number, box = host.begin("tools/call", {"name": "t"})
-    assert asked.wait(PATIENCE)
+    asked = host.asked.get(timeout=PATIENCE)["id"]
     host.say("notifications/cancelled", {"requestId": number})
-    assert host.note("notifications/cancelled")["requestId"].startswith("mcp-connect/input/")
-    go.set()
+    assert host.note("notifications/cancelled") == {"requestId": asked}
+    host.send({"jsonrpc": "2.0", "id": asked, "result": {"roots": []}})  # too late
     assert host.request("ping") == {}
     assert box.empty() and len(server.sent("tools/call")) == 1
+
+
+@claim
+def requests_that_wait_for_a_host_that_does_not_answer_have_a_bound(stack):
+    host, _ = up(stack, {"roots": {}}, tools__call=lambda s, p: wants(k={"method": "roots/list"}))
+    host.silent.add("roots/list")
+    boxes = [host.begin("tools/call", {"name": "t"})[1] for _ in range(129)]
+    answers = []
+    until("one is refused", lambda: [answers.append(box.get()) for box in boxes if not box.empty()] or answers)
+    assert answers[0]["error"]["code"] == -32000 and "Too many" in answers[0]["error"]["message"], answers
+
+
+@claim
+def a_tools_arguments_go_into_the_head_for_a_legacy_host_too(stack):
+    schema = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    bad = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": ""}}}
+    host, server = up(stack, tools__call=lambda s, p: TEXT, tools__list=lambda s, p: {
+        "tools": [{"name": "t", "inputSchema": schema}, {"name": "u", "inputSchema": bad}]})
+    assert [tool["name"] for tool in host.each("tools")] == ["t"]
+    host.call("t", {"region": "eu"})
+    headers = server.headers_of("tools/call")
+    assert headers["Mcp-Name"] == "t" and headers["Mcp-Param-Region"] == "eu" and "Mcp-Session-Id" not in headers
 
 
 # --- subscriptions ---
@@ -589,6 +618,18 @@ def a_modern_server_that_has_shown_itself_is_not_asked(stack):
     host.open()
     refused(host, "tools/call", {"name": "x"})
     assert not server.sent("initialize") and not server.wrong
+
+
+@claim
+def a_cancel_that_comes_too_late_is_nothing_for_a_modern_server(stack):
+    server = ModernServer(stack)
+    server.methods["tools/call"] = lambda s, p: TEXT
+    host = bridge(stack, server, True)
+    host.open()
+    host.call("t")
+    host.say("notifications/cancelled", {"requestId": 2})
+    host.request("tools/list")
+    assert not server.sent("notifications/cancelled"), server.log
 
 
 @claim

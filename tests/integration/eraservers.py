@@ -60,6 +60,8 @@ class Stream:
 
 
 class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 256  # else many connections at once wait for seconds
+
     def __init__(self, stack):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/mcp"
