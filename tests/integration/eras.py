@@ -1083,6 +1083,16 @@ def a_modern_host_gets_through_a_login_to_a_strict_legacy_server(stack):
 
 
 @claim
+def a_legacy_host_gets_through_a_login_to_a_strict_modern_server(stack):
+    host, demo = signed_in(stack, "--strict", "--protocol=2026-07-28", modern=False)
+    works(host)
+    assert host.call("admin_report")["content"], "a step-up on the way"
+    demo.fault("refuse-early")
+    assert host.call("generate_summary", {"text": "One. Two."})["content"]
+    assert demo.count("refresh") == 1
+
+
+@claim
 def a_modern_host_reaches_a_server_of_the_oldest_transport(stack):
     host, demo = signed_in(stack, "--http-sse")
     works(host)
