@@ -657,7 +657,7 @@ static void end_server(struct removing *r) {
         else if (r->had_login)
                 forget_login(r, s);
         else
-                go_on(r);
+                removing_over(r); /* it was named: remove_next() passes such servers over */
 }
 
 static void on_grant_gone(bool revoked, const struct error *err, void *userdata) {

@@ -118,18 +118,19 @@ static bool is_too_many(struct server *s) {
         return false;
 }
 
-static int record_it(struct broker_call *c, struct audit_record *record, struct error *err) {
+static int record_it(struct broker_call *c, const struct audit_record *record, struct error *err) {
         struct server *s = c->server;
         struct audit_agent agent = release_agent(c);
+        struct audit_record whole = *record;
 
         if (is_too_many(s))
                 return error_set(err, MCPB_BUSY, EBUSY, "Leave some out",
                                  "Too many reports of tool calls at %s", s->name);
-        record->event = AUDIT_TOOL_CALL;
-        record->agent = &agent;
-        record->server = s->url;
-        record->account = s->account[0] ? s->account : NULL;
-        return audit_append(c->broker->audit, record, err);
+        whole.event = AUDIT_TOOL_CALL;
+        whole.agent = &agent;
+        whole.server = s->url;
+        whole.account = s->account[0] ? s->account : NULL;
+        return audit_append(c->broker->audit, &whole, err);
 }
 
 void handle_audit_record(struct broker_call *c) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/server.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -236,18 +237,21 @@ static int new_unnamed(struct broker *b, const json_t *value, struct server **re
                        struct error *err) {
         AUTO_FREE char *name = strdup(json_get_string(value, "name"));
         char none[32]; /* nobody's name begins so */
+        struct server *s = NULL;
         int r;
 
         if (!name)
                 return error_oom(err);
         (void)snprintf(none, sizeof(none), ".%zu", strmap_count(b->servers));
         r = server_new(b, json_get_string(value, "url"), json_get_string(value, "account"), none,
-                       ret, err);
+                       &s, err);
         if (r < 0)
                 return r;
+        assert(s);
         (void)strmap_remove(b->servers_byname, none);
-        free((*ret)->name);
-        (*ret)->name = TAKE(name);
+        free(s->name);
+        s->name = TAKE(name);
+        *ret = s;
         return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <assert.h>
+
 #include "base/limits.h"
 #include "client/client.h"
 #include "client/login.h"
@@ -110,6 +112,7 @@ int client_submit(mcpb_client *c, const char *method, json_t *params, const stru
         r = new_call(c, method, params, told, &call, err);
         if (r < 0)
                 return r;
+        assert(call);
         client_set_deadline(c, c->timeout_msec ? c->timeout_msec : msec);
         call->deadline_usec = c->deadline_usec;
         ticket = call->id;

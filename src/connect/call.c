@@ -139,7 +139,7 @@ static int copy_challenge(struct call *c, const struct fetch_answer *a) {
  * finds out. */
 static bool speaks_of_scope(const struct call *c) {
         for (size_t i = 0; i < c->n_fields; i++)
-                if (strcasestr(c->fields[i], "insufficient_scope"))
+                if (c->fields[i] && strcasestr(c->fields[i], "insufficient_scope"))
                         return true;
         return false;
 }

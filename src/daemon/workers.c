@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/workers.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -476,6 +477,7 @@ int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         struct fetching *f;
         int r;
 
+        assert(worker->kind == kind);
         if (worker->link && kind == WORKER_SESSION)
                 on_closed(worker);
         else if (worker->link)
