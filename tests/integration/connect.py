@@ -211,6 +211,68 @@ def an_authorization_field_of_the_person_is_used_instead_of_the_broker(stack):
         raise AssertionError("there was an answer")
 
 
+def report(host):
+    return host.call("admin_report")["content"]
+
+
+def shows(broker, hosts, answer):
+    """A host that can show addresses to its person: what it was asked to show."""
+    shown = []
+
+    def show(params):
+        shown.append(params)
+        if answer == "accept":
+            subprocess.run([broker.person()["BROWSER"], params["url"]], env=broker.env, check=True, timeout=PATIENCE)
+        return {"action": answer}
+    hosts.answers["elicitation/create"] = show
+    return shown
+
+
+def a_host_that_shows_addresses_is_asked_to_show_that_of_the_login(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp, person=False, capabilities={"elicitation": {"url": {}}})
+    shown = shows(broker, host, "accept")
+    host.open()
+    assert report(host)
+    assert len(shown) == 1 and shown[0]["mode"] == "url" and shown[0]["url"].startswith(demo.issuer), shown
+    assert demo.stats()["methods"].get("response") is None, "the server was told of it"
+
+
+def a_person_who_declines_what_the_host_shows_ends_the_wait(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp, person=False, capabilities={"elicitation": {"url": {}}})
+    shown = shows(broker, host, "decline")
+    host.open()
+    try:
+        report(host)
+    except Refused as e:
+        assert e.error["data"]["code"] == "login_cancelled", e.error
+    else:
+        raise AssertionError("there was an answer")
+    assert len(shown) == 1
+    assert called(host)
+
+
+def a_request_that_is_not_held_names_the_login_as_the_host_knows_it(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp, "--hold=0", person=False, capabilities={"elicitation": {"url": {}}})
+    shows(broker, host, "cancel")
+    host.open()
+    try:
+        report(host)
+    except Refused as e:
+        elicitation = e.error["data"]["elicitations"][0]
+        assert e.error["code"] == -32042 and elicitation["mode"] == "url" and elicitation["url"].startswith(demo.issuer), e.error
+    else:
+        raise AssertionError("there was an answer")
+
+
 def calls(broker):
     return [r for r in broker.audit() if r.get("call", {}).get("tool") == "generate_summary"]
 
@@ -286,6 +348,9 @@ if __name__ == "__main__":
         a_server_that_hangs_while_the_session_begins_holds_nobody_up_for_ever,
         header_fields_of_the_person_are_sent_and_cookies_go_back,
         an_authorization_field_of_the_person_is_used_instead_of_the_broker,
+        a_host_that_shows_addresses_is_asked_to_show_that_of_the_login,
+        a_person_who_declines_what_the_host_shows_ends_the_wait,
+        a_request_that_is_not_held_names_the_login_as_the_host_knows_it,
         a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not,
         all_calls_are_recorded_when_the_bridge_has_ended,
         sigterm_ends_it_and_the_session,
