@@ -178,6 +178,27 @@ def requests_in_flight_when_a_session_is_lost_are_all_answered(stack):
     assert len(results) == 8 and demo.stats()["methods"]["initialize"] == 2
 
 
+def a_token_that_is_revoked_in_mid_stream_costs_neither_the_stream_nor_the_session(stack):
+    demo = Demo(stack, "--auto-consent", "--stream", "--require-session")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = Bridge(stack, broker, demo).opened()
+    demo.ask("POST", "/script", {"method": "tools/call", "script": [{"notify": 1}, {"hold": True}, {"answer": True}]})
+    results = []
+    call = threading.Thread(target=lambda: results.append(host.summary()))
+    call.start()
+    until("the call is under way", lambda: host.notes)
+    demo.fault("refuse-early")
+    demo.release("mcp")
+    call.join(PATIENCE)
+    assert results, "the stream that was open went on"
+    assert host.summary()
+    demo.ask("POST", "/push", {"to": "get", "script": [{"notify": 1}]})
+    until("the server's own stream is still there", lambda: len(host.notes) == 2)
+    assert demo.count("refresh") == 1 and demo.count("authorize") == 1
+    assert demo.stats()["methods"]["initialize"] == 1
+
+
 # --- servers ----------------------------------------------------------------------------------------------------
 
 def a_server_that_goes_away_and_comes_back_is_found_again(stack):
