@@ -36,6 +36,7 @@ class Host:
         self.answers = {"ping": lambda params: {}, "elicitation/create": accept_with_defaults}
         self.faults = []
         self.waiting = {}
+        self.answering = []
         self.lock = threading.Lock()
         self.last_id = 0
         # Its stderr is ours: a process it leaves behind keeps that open, and the suite waits for it until its time is up.
@@ -74,7 +75,8 @@ class Host:
             raise Fault("no JSON-RPC message")
         if "method" in message:
             if "id" in message:
-                threading.Thread(target=self.answer, args=(message,), daemon=True).start()
+                self.answering.append(threading.Thread(target=self.answer, args=(message,), daemon=True))
+                self.answering[-1].start()
             return
         if ("result" in message) == ("error" in message):
             raise Fault("neither a result nor an error, or both")
@@ -158,7 +160,9 @@ class Host:
         return result
 
     def close(self):
-        """The end of its input is all that a bridge is told."""
+        """The end of its input is all that a bridge is told, once it has the answers to what it asked."""
+        for thread in self.answering:
+            thread.join(EXIT_SECONDS)
         try:
             self.process.stdin.close()
         except BrokenPipeError:
