@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/workers.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -164,19 +163,28 @@ static struct worker *free_retired(struct worker *w) {
 
 static void take_listeners(struct worker *w, const struct worker *from);
 
-static void on_closed(void *userdata) {
-        struct worker *w = userdata;
-
-        if (!is_retired(w))
-                log_warning("The %s worker has ended; it is started again", names[w->kind]);
+static void lose_link(struct worker *w) {
         w->link = link_free(w->link);
         lose_fetches(w, false);
         if (w->kind == WORKER_SESSION)
                 lose_attests(w->owner);
-        if (is_retired(w)) {
-                take_listeners(&w->owner->all[w->kind], w);
-                (void)free_retired(w);
+}
+
+static void worker_ended(struct worker *w) {
+        log_warning("The %s worker has ended; it is started again", names[w->kind]);
+        lose_link(w);
+}
+
+static void on_closed(void *userdata) {
+        struct worker *w = userdata;
+
+        if (!is_retired(w)) {
+                worker_ended(w);
+                return;
         }
+        lose_link(w);
+        take_listeners(&w->owner->all[w->kind], w);
+        (void)free_retired(w);
 }
 
 /*
@@ -189,7 +197,7 @@ static void retire(struct worker *w) {
 
         if (!old || link_send_head(w->link, json_pack("{s:s}", "op", "leave")) < 0) {
                 free(old);
-                on_closed(w);
+                worker_ended(w);
                 return;
         }
         *old = (struct worker){ .owner = w->owner, .kind = w->kind, .link = TAKE(w->link) };
@@ -477,9 +485,8 @@ int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
         struct fetching *f;
         int r;
 
-        assert(worker->kind == kind);
         if (worker->link && kind == WORKER_SESSION)
-                on_closed(worker);
+                worker_ended(worker);
         else if (worker->link)
                 retire(worker);
         r = link_new(w->event, fd, &link_ops, worker, names[kind], &worker->link);

@@ -11,9 +11,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../conformance"))
 from harness import PATIENCE, Broker, Demo, Tap, program, until  # noqa: E402
 from host import Host, Refused  # noqa: E402
+from rough import is_built_for_checking, memory  # noqa: E402
 
 SUMMARY = {"text": "One. Two. Three."}
 MIB = 1024 * 1024
+PEAK = "VmHWM"
 
 
 class Bridge(Host):
@@ -60,12 +62,6 @@ def refused(what):
 def last(demo, **members):
     """The latest request that fits."""
     return next(r for r in reversed(demo.requests("mcp")) if all(r[k] == v for k, v in members.items()))
-
-
-def memory(pid):
-    """Bytes of its own, resident at the most."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
 
 
 # --- streams ----------------------------------------------------------------------------------------------------
@@ -314,21 +310,23 @@ def an_answer_of_100_mb_is_refused_and_one_of_16_passes(stack):
     small = Bridge(stack, broker, demo, "--max-message=1M").opened()
     demo.fault("big:mcp@tools/call=16!1")
     refused(small.summary)
-    assert memory(small.process.pid) < memory(host.process.pid)
+    assert memory(small.process.pid, PEAK) < memory(host.process.pid, PEAK)
 
 
 def a_host_that_does_not_read_10000_notifications_costs_no_memory(stack):
     demo, broker = stage(stack, "--stream")
     host = Bridge(stack, broker, demo).opened()
     host.summary()
-    before = memory(host.process.pid)
+    # A sanitizer keeps what was freed for a while.
+    bound = (400 if is_built_for_checking(broker) else 40) * MIB
+    before = memory(host.process.pid, PEAK)
     host.gate.clear()
     for _ in range(10):
         demo.ask("POST", "/push", {"to": "get", "script": [{"notify": 1000, "params": {"data": "x" * 10000}}]})
-    assert memory(host.process.pid) - before < 40 * MIB
+    assert memory(host.process.pid, PEAK) - before < bound
     host.gate.set()
     until("all arrive", lambda: len(host.notes) == 10000)
-    assert memory(host.process.pid) - before < 40 * MIB, memory(host.process.pid) - before
+    assert memory(host.process.pid, PEAK) - before < bound, memory(host.process.pid, PEAK) - before
     assert host.summary()
 
 

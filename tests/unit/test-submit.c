@@ -326,12 +326,13 @@ static void script_takes_a_long_line(struct fake *f) {
 }
 
 static void a_line_that_was_begun_is_finished(void **state) {
-        char *params = long_params(1000 * 1000);
         unsigned long long ticket = 0;
         struct told t[2] = { 0 };
         mcpb_client *c;
+        char *params;
 
         fake_run(&fake, script_takes_a_long_line);
+        params = long_params(1000 * 1000); /* not before: the child would not free it */
         c = fake_client();
         submit(c, "server.list", &t[0]);
         assert_int_equal(mcpb_submit(c, "long", params, on_never, NULL, &ticket, NULL), 0);
@@ -360,12 +361,13 @@ static void script_loses_half_a_line(struct fake *f) {
 }
 
 static void a_line_that_nobody_needs_keeps_nobody(void **state) {
-        char *params = long_params(1000 * 1000);
         unsigned long long ticket = 0;
         struct told t = { 0 };
         mcpb_client *c;
+        char *params;
 
         fake_run(&fake, script_loses_half_a_line);
+        params = long_params(1000 * 1000);
         c = fake_client();
         assert_int_equal(mcpb_submit(c, "long", params, on_never, NULL, &ticket, NULL), 0);
         submit(c, "server.show", &t);
