@@ -7,6 +7,7 @@
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/login.h"
+#include "broker/server.h"
 #include "crypto/rand.h"
 
 typedef void (*handler_fn)(struct broker_call *c);
@@ -214,4 +215,16 @@ int call_scopes(struct broker_call *c, struct scope_set *ret, bool *ret_given, s
         }
         *ret_given = ret->n > 0;
         return 0;
+}
+
+int call_find_server(struct broker_call *c, struct error *err) {
+        const char *server = NULL;
+        const char *account = NULL;
+        int r = call_string(c, "server", true, &server, err);
+
+        if (r == 0)
+                r = call_string(c, "account", false, &account, err);
+        if (r == 0)
+                r = broker_check_open(c->broker, err);
+        return r < 0 ? r : server_find(c->broker, server, account, &c->server, err);
 }

@@ -72,3 +72,5 @@ int call_bool(struct broker_call *c, const char *name, bool fallback, bool *ret,
         MUST_CHECK;
 int call_scopes(struct broker_call *c, struct scope_set *ret, bool *ret_given, struct error *err)
         MUST_CHECK;
+/* Sets c->server to what the members server and account name, if the store is open. */
+int call_find_server(struct broker_call *c, struct error *err) MUST_CHECK;

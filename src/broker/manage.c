@@ -512,24 +512,10 @@ void handle_server_list(struct broker_call *c) {
         call_reply(c, array ? json_pack("{s:i, s:O}", "format", 1, "servers", array) : NULL);
 }
 
-static int find_server(struct broker_call *c, struct error *err) {
-        const char *server = NULL;
-        const char *account = NULL;
-        int r = call_string(c, "server", true, &server, err);
-
-        if (r == 0)
-                r = call_string(c, "account", false, &account, err);
-        if (r == 0)
-                r = broker_check_open(c->broker, err);
-        if (r == 0)
-                r = server_find(c->broker, server, account, &c->server, err);
-        return r;
-}
-
 void handle_server_show(struct broker_call *c) {
         struct error err = ERROR_INIT;
 
-        if (find_server(c, &err) < 0)
+        if (call_find_server(c, &err) < 0)
                 call_fail(c, &err);
         else
                 call_reply(c, json_pack("{s:o}", "server", server_describe(c->server)));
@@ -750,7 +736,7 @@ void handle_server_remove(struct broker_call *c) {
         if (res == 0)
                 res = call_bool(c, "login_only", false, &login_only, &err);
         if (res == 0)
-                res = all ? broker_check_open(c->broker, &err) : find_server(c, &err);
+                res = all ? broker_check_open(c->broker, &err) : call_find_server(c, &err);
         if (res == 0 && !all && !login_only && c->server->declared_in)
                 res = declare_refuse(c->server, "cannot be removed here; its login can", &err);
         if (res == 0) {

@@ -88,18 +88,6 @@ static int read_report(struct broker_call *c, struct audit_record *record, struc
         return r;
 }
 
-static int find(struct broker_call *c, struct error *err) {
-        const char *server = NULL;
-        const char *account = NULL;
-        int r = call_string(c, "server", true, &server, err);
-
-        if (r == 0)
-                r = call_string(c, "account", false, &account, err);
-        if (r == 0)
-                r = broker_check_open(c->broker, err);
-        return r < 0 ? r : server_find(c->broker, server, account, &c->server, err);
-}
-
 /* S9: an agent must not fill the disk with what it says. */
 static bool is_too_many(struct server *s) {
         uint64_t now = clock_boot_usec();
@@ -140,7 +128,7 @@ void handle_audit_record(struct broker_call *c) {
         struct audit_record record = { .call = &call };
         struct error err = ERROR_INIT;
         bool wanted = b->config->report_tool_calls;
-        int r = find(c, &err);
+        int r = call_find_server(c, &err);
 
         if (r == 0)
                 r = read_report(c, &record, &call, &err);
