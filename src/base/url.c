@@ -276,3 +276,16 @@ void url_short_name(const struct url *u, char *name, size_t size) {
         (void)snprintf(name, size, "%.*s", (int)(dot ? dot - start : (ptrdiff_t)strlen(start)),
                        start);
 }
+
+char *url_resolve_within(const char *base, const char *reference) {
+        AUTO_URL struct url from = URL_INIT;
+        AUTO_URL struct url to = URL_INIT;
+        AUTO_FREE char *text = NULL;
+
+        if (url_parse(&from, base, "URL", NULL) < 0)
+                return NULL;
+        text = url_resolve(&from, reference);
+        if (!text || url_parse(&to, text, "URL", NULL) < 0 || !url_same_origin(&from, &to))
+                return NULL;
+        return TAKE(text);
+}

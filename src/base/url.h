@@ -50,3 +50,5 @@ int url_append_canonical(const struct url *u, struct buf *b) MUST_CHECK;
 /* What @reference means on a page at @base (RFC 3986 5.2.2, without dot segments, which servers see
  * as they are given). A new string, or NULL: out of memory. */
 char *url_resolve(const struct url *base, const char *reference) MUST_CHECK;
+/* The same, as text, for what must stay at the origin of @base. NULL also if it leads elsewhere. */
+char *url_resolve_within(const char *base, const char *reference) MUST_CHECK;

@@ -199,9 +199,7 @@ static int on_ask_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
 /* Tells what stands in q->held at that time, from the loop. */
 static int tell_at(struct access_ask *q, uint64_t usec) {
-        if (q->timer)
-                return loop_timer_set(q->timer, usec);
-        return loop_timer(q->access->event, usec, on_ask_timer, q, "broker-hold", &q->timer);
+        return loop_timer_arm(q->access->event, usec, on_ask_timer, q, "broker-hold", &q->timer);
 }
 
 static void fail_soon(struct access_ask *q, mcpb_error *err) {

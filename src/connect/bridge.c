@@ -24,12 +24,8 @@
 static int on_end_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
 static void set_end_timer(struct bridge *b, uint64_t usec) {
-        int r;
-
-        usec += clock_boot_usec();
-        r = b->timer ? loop_timer_set(b->timer, usec)
-                     : loop_timer(b->event, usec, on_end_timer, b, "bridge-end", &b->timer);
-        if (r < 0)
+        if (loop_timer_arm(b->event, clock_boot_usec() + usec, on_end_timer, b, "bridge-end",
+                           &b->timer) < 0)
                 (void)sd_event_exit(b->event, 1);
 }
 

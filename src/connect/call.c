@@ -175,19 +175,16 @@ static const char *target(const struct call *c) {
 /* With the method and body kept, and never to another origin: what is sent holds a token. */
 static enum next judge_redirect(struct call *c, const struct fetch_answer *a) {
         const char *location = fetch_answer_header(a, "location");
-        AUTO_URL struct url from = URL_INIT;
-        AUTO_URL struct url to = URL_INIT;
-        AUTO_FREE char *text = NULL;
+        char *moved_to;
 
-        if (!location || c->n_redirects >= REDIRECTS_MAX ||
-            url_parse(&from, target(c), "URL", NULL) < 0)
+        if (!location || c->n_redirects >= REDIRECTS_MAX)
                 return NEXT_NOTHING;
-        text = url_resolve(&from, location);
-        if (!text || url_parse(&to, text, "URL", NULL) < 0 || !url_same_origin(&from, &to))
+        moved_to = url_resolve_within(target(c), location);
+        if (!moved_to)
                 return NEXT_NOTHING;
         c->n_redirects++;
         free(c->moved_to);
-        c->moved_to = TAKE(text);
+        c->moved_to = moved_to;
         return NEXT_AGAIN;
 }
 
@@ -210,9 +207,8 @@ static enum next judge(struct call *c, const struct fetch_answer *a) {
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
 static int set_timer(struct call *c, uint64_t usec) {
-        usec += clock_boot_usec();
-        return c->timer ? loop_timer_set(c->timer, usec)
-                        : loop_timer(c->upstream->event, usec, on_timer, c, "call", &c->timer);
+        return loop_timer_arm(c->upstream->event, clock_boot_usec() + usec, on_timer, c, "call",
+                              &c->timer);
 }
 
 static void proceed(struct call *c) {

@@ -92,9 +92,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void set_timer(struct watch *w, uint64_t usec) {
-        usec += clock_boot_usec();
-        if (w->timer ? loop_timer_set(w->timer, usec) < 0
-                     : loop_timer(w->bridge->event, usec, on_timer, w, "watch", &w->timer) < 0)
+        if (loop_timer_arm(w->bridge->event, clock_boot_usec() + usec, on_timer, w, "watch",
+                           &w->timer) < 0)
                 log_debug("a subscription stays as it is: no timer");
 }
 

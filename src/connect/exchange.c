@@ -37,7 +37,7 @@ bool exchange_owes(const struct exchange *x) {
 
 /* The response is missing. Can the rest of the stream be had? */
 static bool can_resume(const struct exchange *x) {
-        return x->may_resume && x->event_id && *x->event_id && x->n_resumed < RESUMES_MAX &&
+        return x->may_resume && reply_can_resume(&x->reply) && x->n_resumed < RESUMES_MAX &&
                !x->cancelled;
 }
 
@@ -54,13 +54,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static int set_timer(struct exchange *x, uint64_t usec) {
-        usec += clock_boot_usec();
-        return x->timer ? loop_timer_set(x->timer, usec)
-                        : loop_timer(x->upstream->event, usec, on_timer, x, "exchange", &x->timer);
+        return loop_timer_arm(x->upstream->event, clock_boot_usec() + usec, on_timer, x, "exchange",
+                              &x->timer);
 }
 
 static void resume_later(struct exchange *x) {
-        long msec = x->retry_msec >= 0 ? x->retry_msec : RETRY_MSEC_DEFAULT;
+        long msec = x->reply.retry_msec >= 0 ? x->reply.retry_msec : RETRY_MSEC_DEFAULT;
 
         if (msec > RETRY_MSEC_MAX)
                 msec = RETRY_MSEC_MAX;
@@ -117,22 +116,6 @@ static void on_message(const struct message *m, void *userdata) {
                 log_debug("a response to nothing that was asked is left out");
 }
 
-static void on_event_id(const char *id, void *userdata) {
-        struct exchange *x = userdata;
-        char *copy = strdup(id);
-
-        if (!copy)
-                return;
-        free(x->event_id);
-        x->event_id = copy;
-}
-
-static void on_retry(long msec, void *userdata) {
-        struct exchange *x = userdata;
-
-        x->retry_msec = msec;
-}
-
 static void on_head(struct call *c, const struct fetch_answer *a, void *userdata) {
         struct exchange *x = userdata;
 
@@ -179,7 +162,7 @@ static int add_headers(struct fetch_request *f, void *userdata) {
         int r = x->ops->add_headers(x, f, x->userdata);
 
         if (r == 0 && x->resuming)
-                r = fetch_request_add_header(f, "Last-Event-ID", x->event_id);
+                r = reply_add_place(&x->reply, f);
         return r;
 }
 
@@ -230,8 +213,7 @@ void exchange_send(struct exchange *x) {
         x->status = 0;
         x->resuming = false;
         x->n_resumed = 0;
-        free(x->event_id);
-        x->event_id = NULL;
+        reply_forget_place(&x->reply);
         start_call(x);
 }
 
@@ -271,9 +253,7 @@ void exchange_abandon(struct exchange *x) {
 
 int exchange_new(struct upstream *u, struct buf *line, struct message *m, size_t message_max,
                  const struct exchange_ops *ops, void *userdata, struct exchange **ret) {
-        static const struct reply_ops reply_ops = { .on_message = on_message,
-                                                    .on_event_id = on_event_id,
-                                                    .on_retry = on_retry };
+        static const struct reply_ops reply_ops = { .on_message = on_message };
         struct exchange *x = calloc(1, sizeof(*x));
 
         if (!x)
@@ -282,7 +262,6 @@ int exchange_new(struct upstream *u, struct buf *line, struct message *m, size_t
         x->upstream = u;
         x->ops = ops;
         x->userdata = userdata;
-        x->retry_msec = -1;
         buf_move(&x->line, line);
         x->message = *m;
         *m = (struct message){ 0 };
@@ -304,7 +283,6 @@ struct exchange *exchange_free(struct exchange *x) {
         if (x->questions)
                 questions_done(x->questions);
         free(x->questions);
-        free(x->event_id);
         free(x->audit_id);
         free(x);
         return NULL;

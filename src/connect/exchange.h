@@ -72,9 +72,7 @@ struct exchange {
         bool late;           /* that has passed */
         unsigned status;
         bool answered;
-        bool resuming; /* the call is a GET for the rest of the stream */
-        char *event_id;
-        long retry_msec;
+        bool resuming;      /* the call is a GET for the rest of the stream */
         unsigned n_resumed; /* without anything that was new */
         uint64_t begun_usec;
         char *audit_id;

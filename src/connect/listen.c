@@ -19,8 +19,6 @@ struct listen {
         sd_event_source *settle;
         bool settled;
         unsigned status;
-        char *event_id;
-        long retry_msec;
         uint64_t pause_usec;
 };
 
@@ -44,29 +42,11 @@ static void on_message(const struct message *m, void *userdata) {
         l->ops->on_message(m, l->userdata);
 }
 
-static void on_event_id(const char *id, void *userdata) {
-        struct listen *l = userdata;
-        char *copy = strdup(id);
-
-        if (!copy)
-                return;
-        free(l->event_id);
-        l->event_id = copy;
-}
-
-static void on_retry(long msec, void *userdata) {
-        struct listen *l = userdata;
-
-        l->retry_msec = msec;
-}
-
 static int add_headers(struct fetch_request *f, void *userdata) {
         struct listen *l = userdata;
         int r = l->ops->add_headers(f, l->userdata);
 
-        if (r == 0 && l->event_id && *l->event_id)
-                r = fetch_request_add_header(f, "Last-Event-ID", l->event_id);
-        return r;
+        return r < 0 ? r : reply_add_place(&l->reply, f);
 }
 
 static void on_head(struct call *c, const struct fetch_answer *a, void *userdata) {
@@ -95,14 +75,13 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 static void again_later(struct listen *l) {
         uint64_t usec = l->pause_usec;
 
-        if (l->retry_msec >= 0 && (uint64_t)l->retry_msec * USEC_PER_MSEC > usec)
-                usec = (uint64_t)l->retry_msec * USEC_PER_MSEC;
+        if (l->reply.retry_msec >= 0 && (uint64_t)l->reply.retry_msec * USEC_PER_MSEC > usec)
+                usec = (uint64_t)l->reply.retry_msec * USEC_PER_MSEC;
         if (usec > PAUSE_MAX_USEC)
                 usec = PAUSE_MAX_USEC;
         l->pause_usec *= 2;
-        usec += clock_boot_usec();
-        if (l->timer ? loop_timer_set(l->timer, usec) < 0
-                     : loop_timer(l->upstream->event, usec, on_timer, l, "listen", &l->timer) < 0)
+        if (loop_timer_arm(l->upstream->event, clock_boot_usec() + usec, on_timer, l, "listen",
+                           &l->timer) < 0)
                 log_debug("the server's stream is not opened again: no timer");
 }
 
@@ -137,9 +116,7 @@ static void open_stream(struct listen *l) {
 
 int listen_new(struct upstream *u, size_t message_max, const struct listen_ops *ops, void *userdata,
                struct listen **ret) {
-        static const struct reply_ops reply_ops = { .on_message = on_message,
-                                                    .on_event_id = on_event_id,
-                                                    .on_retry = on_retry };
+        static const struct reply_ops reply_ops = { .on_message = on_message };
         struct listen *l = calloc(1, sizeof(*l));
 
         if (!l)
@@ -147,7 +124,6 @@ int listen_new(struct upstream *u, size_t message_max, const struct listen_ops *
         l->upstream = u;
         l->ops = ops;
         l->userdata = userdata;
-        l->retry_msec = -1;
         l->pause_usec = PAUSE_MIN_USEC;
         reply_init(&l->reply, &reply_ops, l, message_max);
         if (loop_timer(u->event, clock_boot_usec() + SETTLE_USEC, on_settle_timer, l,
@@ -167,7 +143,6 @@ struct listen *listen_free(struct listen *l) {
         (void)loop_source_free(l->timer);
         (void)loop_source_free(l->settle);
         reply_done(&l->reply);
-        free(l->event_id);
         free(l);
         return NULL;
 }

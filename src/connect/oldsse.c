@@ -26,27 +26,14 @@ static void on_message(const struct message *m, void *userdata) {
         o->ops->on_message(m, o->userdata);
 }
 
-/* The token goes there too: so it must be the same server. */
-static char *judge_endpoint(const struct oldsse *o, const char *reference) {
-        AUTO_URL struct url base = URL_INIT;
-        AUTO_URL struct url to = URL_INIT;
-        AUTO_FREE char *text = NULL;
-
-        if (url_parse(&base, o->upstream->url, "URL", NULL) < 0)
-                return NULL;
-        text = url_resolve(&base, reference);
-        if (!text || url_parse(&to, text, "URL", NULL) < 0 || !url_same_origin(&base, &to))
-                return NULL;
-        return TAKE(text);
-}
-
 static void on_other_event(const struct sse_event *e, void *userdata) {
         struct oldsse *o = userdata;
         AUTO_FREE char *url = NULL;
 
         if (!streq(e->type, "endpoint") || o->open)
                 return;
-        url = judge_endpoint(o, e->data);
+        /* The token goes there too: so it must be the same server. */
+        url = url_resolve_within(o->upstream->url, e->data);
         if (!url) {
                 o->why = "the address that the server names for messages is not its own";
                 return;

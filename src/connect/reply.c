@@ -9,7 +9,9 @@
 #define OTHER_BYTES ((size_t)4096)
 
 void reply_init(struct reply *r, const struct reply_ops *ops, void *userdata, size_t message_max) {
-        *r = (struct reply){ .ops = ops, .userdata = userdata, .message_max = message_max };
+        *r = (struct reply){
+                .ops = ops, .userdata = userdata, .message_max = message_max, .retry_msec = -1
+        };
         r->body.max = message_max;
         sse_init(&r->sse, r->message_max);
 }
@@ -17,6 +19,29 @@ void reply_init(struct reply *r, const struct reply_ops *ops, void *userdata, si
 void reply_done(struct reply *r) {
         buf_done(&r->body);
         sse_done(&r->sse);
+        reply_forget_place(r);
+}
+
+bool reply_can_resume(const struct reply *r) {
+        return r->event_id && *r->event_id;
+}
+
+void reply_forget_place(struct reply *r) {
+        free(r->event_id);
+        r->event_id = NULL;
+}
+
+int reply_add_place(const struct reply *r, struct fetch_request *f) {
+        return reply_can_resume(r) ? fetch_request_add_header(f, "Last-Event-ID", r->event_id) : 0;
+}
+
+static void note_event_id(struct reply *r, const char *id) {
+        char *copy = strdup(id);
+
+        if (!copy)
+                return;
+        reply_forget_place(r);
+        r->event_id = copy;
 }
 
 static bool type_is(const char *value, const char *type) {
@@ -86,10 +111,10 @@ static int take_value(struct reply *r, const char *data, size_t len) {
 static int on_event(const struct sse_event *e, void *userdata) {
         struct reply *r = userdata;
 
-        if (e->id_seen && r->ops->on_event_id)
-                r->ops->on_event_id(e->id, r->userdata);
-        if (e->retry_msec >= 0 && r->ops->on_retry)
-                r->ops->on_retry(e->retry_msec, r->userdata);
+        if (e->id_seen)
+                note_event_id(r, e->id);
+        if (e->retry_msec >= 0)
+                r->retry_msec = e->retry_msec;
         if (!e->has_data || e->len == 0)
                 return 0;
         if (!streq(e->type, "message")) {

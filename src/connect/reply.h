@@ -20,9 +20,6 @@ enum reply_kind {
 struct reply_ops {
         /* The members of a batch one by one. Must not end the reply. */
         void (*on_message)(const struct message *m, void *userdata);
-        /* What resumption needs. */
-        void (*on_event_id)(const char *id, void *userdata);
-        void (*on_retry)(long msec, void *userdata);
         /* Events that are no messages; may be NULL. */
         void (*on_other_event)(const struct sse_event *e, void *userdata);
 };
@@ -36,11 +33,18 @@ struct reply {
         size_t bytes;
         struct buf body;
         struct sse sse;
+        char *event_id;  /* of the last event that had one, over all answers; NULL: none */
+        long retry_msec; /* what the server asked for last; -1: nothing */
         const char *why; /* what was wrong; NULL: nothing */
 };
 
 void reply_init(struct reply *r, const struct reply_ops *ops, void *userdata, size_t message_max);
 void reply_done(struct reply *r);
+
+/* Is there a place in a stream to go on from? Forgets it; sends it along. */
+bool reply_can_resume(const struct reply *r);
+void reply_forget_place(struct reply *r);
+int reply_add_place(const struct reply *r, struct fetch_request *f) MUST_CHECK;
 
 /* By status and Content-Type. */
 void reply_begin(struct reply *r, const struct fetch_answer *a);

@@ -81,6 +81,12 @@ int loop_timer_set(sd_event_source *s, uint64_t boot_usec) {
         return r < 0 ? r : 0;
 }
 
+int loop_timer_arm(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void *userdata,
+                   const char *description, sd_event_source **s) {
+        return *s ? loop_timer_set(*s, boot_usec)
+                  : loop_timer(e, boot_usec, fn, userdata, description, s);
+}
+
 int loop_timer_stop(sd_event_source *s) {
         int r = sd_event_source_set_enabled(s, SD_EVENT_OFF);
 

@@ -37,6 +37,9 @@ int loop_timer(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void
 /* Arms it anew, also from its own callback. */
 int loop_timer_set(sd_event_source *s, uint64_t boot_usec) MUST_CHECK;
 int loop_timer_stop(sd_event_source *s) MUST_CHECK;
+/* Arms *@s, which is made the first time. */
+int loop_timer_arm(sd_event *e, uint64_t boot_usec, sd_event_time_handler_t fn, void *userdata,
+                   const char *description, sd_event_source **s) MUST_CHECK;
 
 /* Calls @fn once, from the loop, never from here. */
 int loop_defer(sd_event *e, sd_event_handler_t fn, void *userdata, const char *description,

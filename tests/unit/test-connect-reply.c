@@ -20,25 +20,23 @@ static void on_message(const struct message *m, void *userdata) {
         add(userdata, "", m->method, strlen(m->method));
 }
 
-static void on_event_id(const char *id, void *userdata) {
-        add(userdata, "id:", id, strlen(id));
-}
-
-static void on_retry(long msec, void *userdata) {
+/* The place that it has come to. */
+static void add_place(struct heard *h, const struct reply *r) {
         char text[32];
 
-        (void)snprintf(text, sizeof(text), "%ld", msec);
-        add(userdata, "retry:", text, strlen(text));
+        if (r->event_id)
+                add(h, "id:", r->event_id, strlen(r->event_id));
+        if (r->retry_msec < 0)
+                return;
+        (void)snprintf(text, sizeof(text), "%ld", r->retry_msec);
+        add(h, "retry:", text, strlen(text));
 }
 
 static void on_other_event(const struct sse_event *e, void *userdata) {
         add(userdata, "other:", e->data, e->len);
 }
 
-static const struct reply_ops ops = { .on_message = on_message,
-                                      .on_event_id = on_event_id,
-                                      .on_retry = on_retry,
-                                      .on_other_event = on_other_event };
+static const struct reply_ops ops = { .on_message = on_message, .on_other_event = on_other_event };
 
 struct attempt {
         unsigned status;
@@ -99,6 +97,7 @@ static void an_answer_is_what_its_head_says(void **state) {
                         struct reply r;
 
                         assert_int_equal(run(&table[i], cut, &h, &r), table[i].r);
+                        add_place(&h, &r);
                         assert_string_equal(h.text.data ? h.text.data : "", table[i].heard);
                         assert_int_equal(r.why != NULL, table[i].r < 0);
                         reply_done(&r);

@@ -257,6 +257,18 @@ static void a_reference_means_what_it_would_on_that_page(void **state) {
         }
 }
 
+static void what_leads_to_another_origin_is_not_within(void **state) {
+        AUTO_FREE char *within = url_resolve_within("https://x:8443/mcp", "/messages");
+
+        assert_string_equal(within, "https://x:8443/messages");
+        assert_null(url_resolve_within("https://x/mcp", "https://y/mcp"));
+        assert_null(url_resolve_within("https://x/mcp", "https://x:8443/mcp"));
+        assert_null(url_resolve_within("https://x/mcp", "http://x/mcp"));
+        assert_null(url_resolve_within("https://x/mcp", "//y/mcp"));
+        assert_null(url_resolve_within("https://x/mcp", "https://x@y/"));
+        assert_null(url_resolve_within("nothing", "/messages"));
+}
+
 static void no_allocation_is_taken_for_granted(void **state) {
         assert_true(oom_sweep(parse_all, NULL) >= 6);
 }
@@ -292,6 +304,7 @@ int main(void) {
                 cmocka_unit_test(a_short_name_is_what_the_host_says_most_by),
                 cmocka_unit_test(an_origin_is_scheme_host_and_port),
                 cmocka_unit_test(a_reference_means_what_it_would_on_that_page),
+                cmocka_unit_test(what_leads_to_another_origin_is_not_within),
                 cmocka_unit_test(no_allocation_is_taken_for_granted),
         };
 
