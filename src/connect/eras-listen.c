@@ -2,11 +2,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "connect/bridge-state.h"
+#include "connect/pause.h"
 #include "loop/loop.h"
 
 #define WATCHES_MAX 32 /* each is a request that stays open */
-#define PAUSE_MIN_USEC (1 * USEC_PER_SEC)
-#define PAUSE_MAX_USEC (60 * USEC_PER_SEC)
 
 /* One subscriptions/listen, opened again whenever it ends. */
 struct watch {
@@ -98,10 +97,7 @@ static void set_timer(struct watch *w, uint64_t usec) {
 }
 
 static void again_later(struct watch *w) {
-        set_timer(w, w->pause_usec);
-        w->pause_usec *= 2;
-        if (w->pause_usec > PAUSE_MAX_USEC)
-                w->pause_usec = PAUSE_MAX_USEC;
+        set_timer(w, pause_next(&w->pause_usec));
 }
 
 /* ---- what the host wants ---- */

@@ -3,11 +3,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "connect/pause.h"
 #include "loop/loop.h"
 
 #define SETTLE_USEC (2 * USEC_PER_SEC) /* a server that does not even answer holds nobody up */
-#define PAUSE_MIN_USEC (1 * USEC_PER_SEC)
-#define PAUSE_MAX_USEC (60 * USEC_PER_SEC)
 
 struct listen {
         struct upstream *upstream;
@@ -73,13 +72,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
 /* The server says how long to wait; where it does not, or answers nothing, the pauses grow. */
 static void again_later(struct listen *l) {
-        uint64_t usec = l->pause_usec;
+        uint64_t usec = pause_next(&l->pause_usec);
 
         if (l->reply.retry_msec >= 0 && (uint64_t)l->reply.retry_msec * USEC_PER_MSEC > usec)
                 usec = (uint64_t)l->reply.retry_msec * USEC_PER_MSEC;
         if (usec > PAUSE_MAX_USEC)
                 usec = PAUSE_MAX_USEC;
-        l->pause_usec *= 2;
         if (loop_timer_arm(l->upstream->event, clock_boot_usec() + usec, on_timer, l, "listen",
                            &l->timer) < 0)
                 log_debug("the server's stream is not opened again: no timer");
