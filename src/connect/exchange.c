@@ -131,8 +131,10 @@ static int on_body(struct call *c, const char *data, size_t len, void *userdata)
         if (x->answered && x->reply.kind != REPLY_EVENTS)
                 return 0;
         r = reply_feed(&x->reply, data, len);
-        if (r == 0 && x->answered && x->reply.kind == REPLY_EVENTS && !x->timer)
+        if (r == 0 && x->answered && x->reply.kind == REPLY_EVENTS && !x->lingers) {
+                x->lingers = true;
                 r = set_timer(x, LINGER_USEC);
+        }
         return r;
 }
 

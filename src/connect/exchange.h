@@ -72,6 +72,7 @@ struct exchange {
         bool late;           /* that has passed */
         unsigned status;
         bool answered;
+        bool lingers;       /* its stream is still open, and the timer says for how long */
         bool resuming;      /* the call is a GET for the rest of the stream */
         unsigned n_resumed; /* without anything that was new */
         uint64_t begun_usec;

@@ -108,6 +108,28 @@ def a_stream_that_ends_early_is_resumed_after_the_pause_it_asked_for(stack):
     assert demo.stats()["methods"]["tools/call"] == 1
 
 
+def sockets(pid):
+    """How many it has open."""
+    found = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
+    return found
+
+
+def a_resumed_stream_that_stays_open_behind_its_answer_is_let_go(stack):
+    demo, broker = stage(stack, "--stream", "--event-ids")
+    host = Bridge(stack, broker, demo).opened()
+    host.summary()
+    demo.ask("POST", "/close-idle", {})
+    demo.ask("POST", "/script", {"method": "tools/call", "script": [
+        {"retry": 100}, {"close": True}, {"resumed": True}, {"answer": True}, {"hold": True}]})
+    assert host.summary()
+    with_it = sockets(host.process.pid)
+    until("the bridge closes it", lambda: sockets(host.process.pid) < with_it)
+    demo.release("mcp")
+
+
 def a_stream_without_ids_that_ends_early_is_an_error_and_not_repeated(stack):
     demo, broker = stage(stack)
     host = Bridge(stack, broker, demo).opened()
