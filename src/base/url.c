@@ -2,6 +2,7 @@
 #include "base/url.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/codec.h"
@@ -195,6 +196,7 @@ int url_check_allowed(const char *text, const char *what, struct error *err) {
 }
 
 bool url_same_origin(const struct url *a, const struct url *b) {
+        assert(a->scheme && a->host && b->scheme && b->host); /* both were parsed */
         return streq(a->scheme, b->scheme) && streq(a->host, b->host) && a->ipv6 == b->ipv6 &&
                a->port == b->port;
 }
