@@ -2,7 +2,6 @@
 #include "base/url.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdio.h>
 
 #include "base/codec.h"
@@ -196,7 +195,6 @@ int url_check_allowed(const char *text, const char *what, struct error *err) {
 }
 
 bool url_same_origin(const struct url *a, const struct url *b) {
-        assert(a->scheme && a->host && b->scheme && b->host); /* both were parsed */
         return streq(a->scheme, b->scheme) && streq(a->host, b->host) && a->ipv6 == b->ipv6 &&
                a->port == b->port;
 }
@@ -283,11 +281,15 @@ char *url_resolve_within(const char *base, const char *reference) {
         AUTO_URL struct url from = URL_INIT;
         AUTO_URL struct url to = URL_INIT;
         AUTO_FREE char *text = NULL;
+        int r = url_parse(&from, base, "URL", NULL);
 
-        if (url_parse(&from, base, "URL", NULL) < 0)
+        if (r < 0)
                 return NULL;
         text = url_resolve(&from, reference);
-        if (!text || url_parse(&to, text, "URL", NULL) < 0 || !url_same_origin(&from, &to))
+        if (!text)
                 return NULL;
-        return TAKE(text);
+        r = url_parse(&to, text, "URL", NULL);
+        if (r < 0)
+                return NULL;
+        return url_same_origin(&from, &to) ? TAKE(text) : NULL;
 }
