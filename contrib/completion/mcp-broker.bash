@@ -19,7 +19,7 @@ _mcp_broker_options() {
                 ;;
         mcp-connect)
                 echo "--account= --scope= --hold= --browser= --no-browser --header= --header-file= --ignore-tool=" \
-                        "--transport= --connect-timeout= --request-timeout= --max-message= --proxy= --ca-file= --no-report" \
+                        "--transport= --protocol= --connect-timeout= --request-timeout= --max-message= --proxy= --ca-file= --no-report" \
                         "--log-file= --debug --print-config= --write-config= --entry= --helper $common"
                 ;;
         mcp-list) echo "--json --wide -w $common" ;;
@@ -51,6 +51,7 @@ _mcp_broker_values() {
         --write-config) compgen -W "$(_mcp_broker_clients)" -- "$2" ;;
         --key-slot) compgen -W "file passphrase" -- "$2" ;;
         --transport) compgen -W "auto http-first http-only sse-first sse-only" -- "$2" ;;
+        --protocol) compgen -W "auto legacy-first modern-first" -- "$2" ;;
         --browser) compgen -c -- "$2" ;;
         --*-file | --socket | -a) compgen -f -- "$2" ;;
         --*-dir) compgen -d -- "$2" ;;

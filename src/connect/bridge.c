@@ -501,7 +501,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
         list_init(&b->running);
         list_init(&b->waiting);
         session_init(&b->session);
-        eras_init(&b->eras, o->message_max);
+        eras_init(&b->eras, o->message_max, o->modern_first);
         b->upstream.event = o->event;
         b->upstream.http = o->http;
         b->upstream.headers = TAKE(o->headers);

@@ -31,7 +31,8 @@ struct bridge_options {
         size_t n_ignored_tools;
         uint64_t request_usec; /* 0: a request may take as long as it likes */
         enum transport transport;
-        bool report; /* tool calls to the audit trail */
+        bool modern_first; /* also a legacy host's server is asked first whether it is modern */
+        bool report;       /* tool calls to the audit trail */
 };
 
 int bridge_new(struct bridge_options *o, struct bridge **ret) MUST_CHECK;

@@ -7,7 +7,12 @@
 #include "base/log.h"
 #include "connect/bridge-state.h"
 
-void eras_init(struct eras *e, size_t message_max) {
+static bool is_initialize(const struct exchange *x) {
+        return !x->message.protocol_version && !x->internal &&
+               streq_null(x->message.method, "initialize");
+}
+
+void eras_init(struct eras *e, size_t message_max, bool modern_first) {
         *e = (struct eras){ 0 };
         translate_init(&e->words, message_max);
         list_init(&e->errands);
@@ -15,6 +20,7 @@ void eras_init(struct eras *e, size_t message_max) {
         list_init(&e->away);
         list_init(&e->listeners);
         e->level = -1;
+        e->modern_first = modern_first;
 }
 
 static struct exchange *drop(struct bridge *b, struct exchange *x) {
@@ -105,7 +111,16 @@ void eras_refuse(struct bridge *b, struct exchange *x, int code, const char *why
 
 /* ---- is it a modern server? ---- */
 
-/* Not modern, or not so that we could speak to it: the host gets what the server said at first. */
+/* Asked before any initialize: does that answer of the server's, or its want of words, say that it
+ * has no such method? */
+static bool is_legacy_then(const struct exchange_end *end) {
+        return end->result == EXCHANGE_DONE ||
+               (end->result == EXCHANGE_HTTP &&
+                translate_may_be_legacy("server/discover", end->status, 0));
+}
+
+/* Not modern, or not so that we could speak to it: the host gets what the server said at first. Or
+ * its initialize goes out now, if it did not before. */
 static void give_up_discovery(struct bridge *b, const struct exchange_end *end) {
         struct exchange *held = TAKE(b->eras.held);
 
@@ -113,6 +128,12 @@ static void give_up_discovery(struct bridge *b, const struct exchange_end *end) 
         session_forget(&b->session);
         if (!held)
                 return;
+        if (b->eras.modern_first && is_legacy_then(end)) {
+                b->eras.modern_first = false;
+                list_prepend(&b->waiting, &held->link);
+                b->n_waiting++;
+                return;
+        }
         if (held->refusal.len > 0)
                 relay_answer(b, held, (struct span){ held->refusal.data, held->refusal.len });
         else
@@ -120,12 +141,25 @@ static void give_up_discovery(struct bridge *b, const struct exchange_end *end) 
         (void)drop(b, held);
 }
 
+static int ask_discover(struct bridge *b) {
+        AUTO_BUF struct buf line = { .max = b->message_max };
+        char id[48];
+        int r = translate_write_discover(&b->eras.words, eras_new_id(&b->eras, id), &line);
+
+        return r < 0 ? r : eras_say(b, &line, &b->eras.discover);
+}
+
+/* It refuses the version, and names it among those that it has: that is to be tried once more. */
+static void discover_again(struct bridge *b, const struct exchange *x, const struct message *m) {
+        if (!x->repeated && message_error_code(m) == CODE_UNSUPPORTED_VERSION &&
+            translate_offers_modern(m->error) && ask_discover(b) == 0)
+                b->eras.discover->repeated = true;
+}
+
 /* Takes the host's initialize over. */
 static void discover(struct bridge *b, struct exchange *x) {
         static const struct exchange_end no_memory = { .result = EXCHANGE_CUT,
                                                        .reason = "out of memory" };
-        AUTO_BUF struct buf line = { .max = b->message_max };
-        char id[48];
         int r;
 
         if (b->eras.held) {
@@ -134,8 +168,7 @@ static void discover(struct bridge *b, struct exchange *x) {
         }
         b->eras.held = x;
         r = translate_hear_initialize(&b->eras.words, &x->message);
-        r = r < 0 ? r : translate_write_discover(&b->eras.words, eras_new_id(&b->eras, id), &line);
-        r = r < 0 ? r : eras_say(b, &line, &b->eras.discover);
+        r = r < 0 ? r : ask_discover(b);
         if (r < 0)
                 give_up_discovery(b, &no_memory);
 }
@@ -159,11 +192,6 @@ static void discovered(struct bridge *b) {
                 log_warning("initialize stays unanswered: out of memory");
         }
         (void)drop(b, held);
-}
-
-static bool is_initialize(const struct exchange *x) {
-        return !x->message.protocol_version && !x->internal &&
-               streq_null(x->message.method, "initialize");
 }
 
 /* A host's initialize that was refused: by a server that is modern alone? */
@@ -193,16 +221,25 @@ bool eras_send(struct bridge *b, struct exchange *x) {
                 return false;
         if (x->message.protocol_version)
                 return down_send(b, x);
-        if (is_initialize(x))
-                b->eras.down = false; /* from now on the host has a session of its own */
-        if (!b->eras.up)
-                return false;
         if (!is_initialize(x))
-                return up_send(b, x);
+                return b->eras.up && up_send(b, x);
+        b->eras.down = false; /* from now on the host has a session of its own */
+        if (!b->eras.up && (!b->eras.modern_first || b->old_transport))
+                return false;
         if (session_begin(&b->session, &x->message) < 0)
                 eras_refuse(b, x, CODE_INVALID_REQUEST, "out of memory");
         else
                 discover(b, x);
+        return true;
+}
+
+bool eras_try_modern(struct bridge *b, struct exchange *x, const struct exchange_end *end) {
+        if (!is_initialize(x) || b->eras.held ||
+            refusal_write(&x->refusal, x->message.id, end, false) < 0)
+                return false;
+        list_remove(&x->link);
+        b->n_waiting--;
+        discover(b, x);
         return true;
 }
 
@@ -214,6 +251,8 @@ bool eras_answered(struct bridge *b, struct exchange *x, const struct message *m
         if (x == b->eras.discover) {
                 if (m->result.len > 0 && translate_hear_discovered(&b->eras.words, m->result) == 0)
                         discovered(b);
+                else
+                        discover_again(b, x, m);
                 return true;
         }
         if (x->watch)

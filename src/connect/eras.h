@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host and a server of two eras, brought together. Nothing is asked beforehand: the host's first
- * message goes out as it is, and only a refusal makes the bridge find out, with the other era's
- * first request, what the server is. What it found holds for the life of the process. eras.c finds
+ * A host and a server of two eras, brought together. Nothing is asked beforehand, unless the person
+ * wishes it: the host's first message goes out as it is, and only a refusal makes the bridge find
+ * out, with the other era's first request, what the server is. What it found holds for the life of
+ * the process. eras.c finds
  * out; eras-up.c and eras-listen.c stand between a legacy host and a modern server, eras-down.c,
  * eras-question.c and eras-subscribe.c between a modern host and a legacy server.
  */
@@ -18,6 +19,7 @@ struct bridge;
 
 struct eras {
         struct translate words;
+        bool modern_first;         /* a legacy host's initialize waits until that was asked */
         bool up;                   /* a legacy host, and a server that is modern alone */
         struct exchange *held;     /* the host's initialize, until the server is known */
         struct exchange *discover; /* our own request, meanwhile; it is one of the running */
@@ -35,7 +37,7 @@ struct eras {
         uint64_t last_id;
 };
 
-void eras_init(struct eras *e, size_t message_max);
+void eras_init(struct eras *e, size_t message_max, bool modern_first);
 /* Nothing is under way any more that could call back. */
 void eras_stop(struct bridge *b);
 void eras_done(struct eras *e);
@@ -46,6 +48,9 @@ bool eras_hear(struct bridge *b, const struct message *m);
 bool eras_cancel(struct bridge *b, struct span id);
 /* About to be sent: in the server's words. True: it is dealt with, and belongs to us. */
 bool eras_send(struct bridge *b, struct exchange *x);
+/* initialize, which waits, was refused without a word, and there is no older transport either: a
+ * server that is modern may have said that. True: it is ours. */
+bool eras_try_modern(struct bridge *b, struct exchange *x, const struct exchange_end *end);
 /* The response to it has come. True: it is dealt with. */
 bool eras_answered(struct bridge *b, struct exchange *x, const struct message *m);
 /* Something else came on its stream, or on the server's own (NULL). True: the same. */

@@ -97,6 +97,7 @@ static int make_bridge(sd_event *event, struct http *http, const struct program 
                 .n_ignored_tools = o->n_ignored_tools,
                 .request_usec = o->request_sec * USEC_PER_SEC,
                 .transport = o->transport,
+                .modern_first = o->modern_first,
                 .report = o->report,
         };
         int r = make_headers(o, &bo);

@@ -28,6 +28,8 @@ const char options_help[] =
         "      --header-file=FILE    the same, one a line\n"
         "      --ignore-tool=GLOB    leave these tools out (may be repeated)\n"
         "      --transport=T         auto, http-only, sse-only, http-first (as auto), sse-first\n"
+        "      --protocol=P          at a server of both eras of MCP, for a client of the older:\n"
+        "                            legacy-first (default), modern-first, auto (as modern-first)\n"
         "      --connect-timeout=SEC to be connected (default: 10)\n"
         "      --request-timeout=SEC for a whole request (default: as long as it takes)\n"
         "      --max-message=BYTES   of one message (default: 64M)\n"
@@ -59,6 +61,7 @@ enum {
         OPTION_HEADER_FILE,
         OPTION_IGNORE_TOOL,
         OPTION_TRANSPORT,
+        OPTION_PROTOCOL,
         OPTION_CONNECT_TIMEOUT,
         OPTION_REQUEST_TIMEOUT,
         OPTION_MAX_MESSAGE,
@@ -198,6 +201,13 @@ static int set_transport(const struct program *p, struct options *o) {
                              "--transport is auto, http-only, sse-only, http-first or sse-first");
 }
 
+static int set_protocol(const struct program *p, struct options *o) {
+        o->modern_first = streq(optarg, "modern-first") || streq(optarg, "auto");
+        if (o->modern_first || streq(optarg, "legacy-first"))
+                return -1;
+        return program_usage(p, "--protocol is legacy-first, modern-first or auto");
+}
+
 static int add_word(const struct program *p, const char **list, size_t *n, const char *name) {
         if (*n >= OPTIONS_MANY)
                 return program_usage(p, "--%s is given too often", name);
@@ -251,6 +261,8 @@ static int set_option(struct options *o, struct program *p, int c) {
                 return add_header_file(p, o, optarg);
         case OPTION_TRANSPORT:
                 return set_transport(p, o);
+        case OPTION_PROTOCOL:
+                return set_protocol(p, o);
         case OPTION_NO_BROWSER:
         case OPTION_DEBUG:
         case OPTION_NO_REPORT:
@@ -325,6 +337,7 @@ int options_parse(struct options *o, struct program *p, int argc, char **argv) {
                 { "header-file", required_argument, NULL, OPTION_HEADER_FILE },
                 { "ignore-tool", required_argument, NULL, OPTION_IGNORE_TOOL },
                 { "transport", required_argument, NULL, OPTION_TRANSPORT },
+                { "protocol", required_argument, NULL, OPTION_PROTOCOL },
                 { "connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT },
                 { "request-timeout", required_argument, NULL, OPTION_REQUEST_TIMEOUT },
                 { "max-message", required_argument, NULL, OPTION_MAX_MESSAGE },

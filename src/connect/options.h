@@ -32,6 +32,7 @@ struct options {
         bool debug;
         bool report;
         enum transport transport;
+        bool modern_first;
         const char *print_config; /* a client; nothing is connected then */
         const char *write_config;
         const char *entry;

@@ -151,15 +151,25 @@ int translate_write_discover(const struct translate *t, struct span id, struct b
         return finish(out, before, r, content(&params));
 }
 
-int translate_hear_discovered(struct translate *t, struct span result) {
-        struct span versions = member(result, "supportedVersions", JSONSPAN_ARRAY);
+static bool lists_modern(struct span versions) {
         struct span version;
         size_t pos = 0;
 
         while (jsonspan_next_item(versions, &pos, &version))
                 if (jsonspan_string_is(version, TRANSLATE_MODERN))
-                        return keep(&t->server, result);
-        return -EPROTO;
+                        return true;
+        return false;
+}
+
+int translate_hear_discovered(struct translate *t, struct span result) {
+        if (!lists_modern(member(result, "supportedVersions", JSONSPAN_ARRAY)))
+                return -EPROTO;
+        return keep(&t->server, result);
+}
+
+bool translate_offers_modern(struct span error) {
+        return lists_modern(
+                member(member(error, "data", JSONSPAN_OBJECT), "supported", JSONSPAN_ARRAY));
 }
 
 static struct span server_info(const struct translate *t) {

@@ -43,6 +43,8 @@ int translate_hear_initialize(struct translate *t, const struct message *m) MUST
 int translate_write_discover(const struct translate *t, struct span id, struct buf *out) MUST_CHECK;
 /* The result of server/discover. -EPROTO: the server speaks no version that we do. */
 int translate_hear_discovered(struct translate *t, struct span result) MUST_CHECK;
+/* The error of one who knows no such version, but lists it. */
+bool translate_offers_modern(struct span error);
 /* The answer to the host's initialize; @name of the server, where it does not say it itself. */
 int translate_write_initialized(const struct translate *t, const struct message *initialize,
                                 const char *name, struct buf *out) MUST_CHECK;

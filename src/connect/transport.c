@@ -4,11 +4,7 @@
 #include "connect/oldsse.h"
 
 /* Everything that waits hears why it waits in vain. */
-static void refuse_waiting(struct bridge *b, const struct call_end *call) {
-        struct exchange_end end = { .result = EXCHANGE_FAILED,
-                                    .reason = call->reason ? call->reason
-                                                           : "the server has no event stream",
-                                    .call = call };
+static void refuse_waiting(struct bridge *b, const struct exchange_end *end) {
         struct exchange *x;
 
         while ((x = LIST_FIRST(&b->waiting, struct exchange, link))) {
@@ -17,13 +13,27 @@ static void refuse_waiting(struct bridge *b, const struct call_end *call) {
                 if (x->refusal.len > 0)
                         relay_answer(b, x, (struct span){ x->refusal.data, x->refusal.len });
                 else if (!x->internal)
-                        relay_refusal(b, x, &end);
+                        relay_refusal(b, x, end);
                 relay_leave_batch(b, x);
                 (void)exchange_free(x);
         }
         if (b->session.state == SESSION_STARTING)
                 session_forget(&b->session); /* by our own initialize, which was one of them */
         eras_no_session(b);
+}
+
+/* There is no such stream: the server speaks neither transport in the older era. */
+static void no_stream(struct bridge *b, unsigned status, const struct call_end *call) {
+        struct exchange *first = LIST_FIRST(&b->waiting, struct exchange, link);
+        struct exchange_end end = { .result = EXCHANGE_FAILED,
+                                    .reason = call->reason ? call->reason
+                                                           : "the server has no event stream",
+                                    .call = call };
+        bool says_no = status >= 400 && status < 500 && call->result != CALL_NO_ACCESS;
+
+        b->old_transport = b->transport != TRANSPORT_AUTO;
+        if (b->old_transport || !says_no || !first || !eras_try_modern(b, first, &end))
+                refuse_waiting(b, &end);
 }
 
 static void on_open(const char *url, void *userdata) {
@@ -77,8 +87,7 @@ static void on_end(bool was_open, unsigned status, const struct call_end *end, v
                 b->old_transport = false;
                 b->transport = TRANSPORT_HTTP;
         } else {
-                b->old_transport = b->transport != TRANSPORT_AUTO;
-                refuse_waiting(b, end);
+                no_stream(b, status, end);
         }
         bridge_proceed(b);
 }

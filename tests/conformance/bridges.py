@@ -61,6 +61,8 @@ class Connect:
         here = person(self.broker.dir, play["person_seconds"], self.person_log)
         self.env = {**self.broker.env, **browser_env(here, self.broker.env["PATH"])}
         self.command = [*play["bridge"], NAME]
+        if play["host"] == "legacy" and play["version"] == "2026-07-28":
+            self.command.insert(-1, "--protocol=modern-first")
 
     def declaration(self, url, context):
         """What an administrator would write, of what the suite says that one knows."""

@@ -23,6 +23,7 @@ INFO = {"name": "mcp-broker-test-host", "version": "1"}
 TEXT = {"content": [{"type": "text", "text": "done"}]}
 ROWS = {}
 TESTS = []
+BEGIN = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": INFO}
 
 
 def row(direction, who, method, becomes):
@@ -140,7 +141,7 @@ def a_server_that_refuses_initialize_and_is_not_modern_is_heard_first(stack):
     server = LegacyServer(stack)
     server.methods["initialize"] = lambda s, p: fail(RpcError(-32602, "I do not like you", 400))
     host = bridge(stack, server, False)
-    error = refused(host, "initialize", {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": INFO})
+    error = refused(host, "initialize", BEGIN)
     assert error == {"code": -32602, "message": "I do not like you"}, error
 
 
@@ -149,12 +150,95 @@ def a_server_of_versions_that_nobody_knows_is_not_translated_for(stack):
     server = ModernServer(stack)
     server.versions = ["2030-01-01"]
     host = bridge(stack, server, False)
-    error = refused(host, "initialize", {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": INFO})
+    error = refused(host, "initialize", BEGIN)
     assert error["code"] == -32602, error
 
 
 def fail(error):
     raise error
+
+
+@claim
+def a_modern_server_that_refuses_initialize_without_a_word_is_found_out_in_the_end(stack):
+    for status in (400, 404, 405):
+        with contextlib.ExitStack() as inner:
+            server = ModernServer(inner)
+            server.bare = status
+            host = bridge(inner, server, False)
+            host.open()
+            assert host.request("tools/list")["tools"][0]["name"] == "t", status
+            asked = [(how, (m or {}).get("method")) for how, _, m in server.log][:3]
+            assert asked == [("POST", "initialize"), ("GET", None), ("POST", "server/discover")], asked
+
+
+@claim
+def a_version_that_is_refused_and_offered_is_tried_once_more(stack):
+    for refusals, outcome in ((1, "works"), (2, "does not")):
+        with contextlib.ExitStack() as inner:
+            server = ModernServer(inner)
+            unsure = [RpcError(-32022, "not today", 400, {"supported": [MODERN]})] * refusals
+            server.methods["server/discover"] = lambda s, p: fail(unsure.pop()) if unsure else server.discover(s, p)
+            host = bridge(inner, server, False)
+            if outcome == "works":
+                host.open()
+            else:
+                assert refused(host, "initialize", BEGIN)["code"] == -32602
+            assert len(server.sent("server/discover")) == 2
+
+
+def methods_of(server):
+    return [m["method"] for how, _, m in server.log if how == "POST" and m["method"] != "subscriptions/listen"]
+
+
+@claim
+def with_modern_first_nothing_legacy_is_said_to_a_modern_server(stack):
+    server = ModernServer(stack)
+    host = bridge(stack, server, False, None, "--protocol=modern-first")
+    host.open()
+    assert host.request("tools/list")["tools"][0]["name"] == "t"
+    assert methods_of(server) == ["server/discover", "tools/list"] and not server.wrong, server.log
+
+
+@claim
+def with_modern_first_a_legacy_server_gets_the_initialize_behind_it_and_is_asked_once(stack):
+    for refusal in ((404, None), (405, None), (400, None), (400, -32600), (200, -32000), (404, -32601)):
+        with contextlib.ExitStack() as inner:
+            server = LegacyServer(inner)
+            server.refuses = refusal
+            host = bridge(inner, server, False, None, "--protocol=auto")
+            for _ in range(2):
+                host.open()
+                assert host.request("tools/list")["tools"][0]["name"] == "t", refusal
+            once = ["initialize", "notifications/initialized", "tools/list"]
+            assert methods_of(server) == ["server/discover"] + 2 * once, methods_of(server)
+
+
+@claim
+def with_modern_first_a_server_that_is_broken_is_not_taken_for_a_legacy_one(stack):
+    server = LegacyServer(stack)
+    server.refuses = (500, None)
+    host = bridge(stack, server, False, None, "--protocol=modern-first")
+    assert refused(host, "initialize", BEGIN)["data"]["status"] == 500
+    assert methods_of(server) == ["server/discover"], methods_of(server)
+    server.refuses = (400, -32600)
+    host.open()
+    assert host.request("tools/list")["tools"][0]["name"] == "t"
+
+
+@claim
+def with_modern_first_a_server_of_the_oldest_transport_is_still_found(stack):
+    host, demo = signed_in(stack, "--http-sse", modern=False, bridge=["--protocol=modern-first"])
+    works(host)
+
+
+@claim
+def with_modern_first_a_server_of_both_eras_is_spoken_to_in_the_modern_one(stack):
+    for options, version in (([], LEGACY), (["--protocol=modern-first"], MODERN)):
+        with contextlib.ExitStack() as inner:
+            host, demo = signed_in(inner, "--strict", "--protocol=2026-07-28,2025-11-25", modern=False, bridge=options)
+            works(host)
+            last = [r for r in demo.requests("mcp") if r["method"] == "POST"][-1]
+            assert last["headers"]["mcp-protocol-version"] == version, last
 
 
 @claim
@@ -1054,11 +1138,11 @@ def the_end_of_input_ends_the_session_that_the_bridge_began(stack):
 
 # --- with a login, and with transports of their own ---
 
-def signed_in(stack, *options, modern=True):
+def signed_in(stack, *options, modern=True, bridge=()):
     demo = Demo(stack, "--auto-consent", *options)
     broker = Broker(stack)
     broker.add(demo.mcp)
-    host = Host([program("mcp-connect"), demo.mcp], {**broker.env, **broker.person()}, modern)
+    host = Host([program("mcp-connect"), *bridge, demo.mcp], {**broker.env, **broker.person()}, modern)
 
     def end():
         host.close()

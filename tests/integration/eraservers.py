@@ -153,6 +153,7 @@ class ModernServer(Server):
     def __init__(self, stack):
         super().__init__(stack)
         self.streams = []  # (subscription id, stream) of subscriptions/listen
+        self.bare = None  # the status of such a refusal, without a word
         self.refuses = None  # (status, code) for what has no _meta; None: as the specification has it
         self.versions = [MODERN]
         self.methods["server/discover"] = self.discover
@@ -171,6 +172,8 @@ class ModernServer(Server):
         if "method" not in message or "Mcp-Session-Id" in headers:
             self.wrong.append(message)
         if META + "protocolVersion" not in meta:
+            if self.bare:
+                raise Bare(self.bare)
             status, code = self.refuses or (400, -32602)
             raise RpcError(code, "the protocol version is missing in _meta", status)
         if headers["MCP-Protocol-Version"] != meta[META + "protocolVersion"] or headers["Mcp-Method"] != message["method"]:

@@ -153,6 +153,10 @@ static void a_server_that_says_little_is_described_all_the_same(void **state) {
         assert_int_equal(
                 translate_hear_discovered(&t, span_of("{\"supportedVersions\":\"2026-07-28\"}")),
                 -EPROTO);
+        assert_true(translate_offers_modern(
+                span_of("{\"code\":1,\"data\":{\"supported\":[\"x\",\"2026-07-28\"]}}")));
+        assert_false(translate_offers_modern(span_of("{\"data\":{\"supported\":[\"x\"]}}")));
+        assert_false(translate_offers_modern(span_of("{\"data\":[\"2026-07-28\"]}")));
         translate_done(&t);
 }
 
