@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of the bridge, for the files that share it: bridge.c takes what the host says,
- * relay.c what the server says, handshake.c keeps the session, transport.c chooses the transport.
+ * relay.c what the server says, handshake.c keeps the session, transport.c chooses the transport,
+ * relist.c makes calls again whose head was wrong.
  */
 #pragma once
 
@@ -41,6 +42,8 @@ struct bridge {
         struct list waiting;   /* those that must wait their turn, in order */
         size_t n_running;
         size_t n_waiting;
+        struct exchange *relist; /* the list of tools, read again; it is one of the running */
+        unsigned n_pages;        /* of it so far */
         size_t message_max;
         uint64_t request_usec; /* 0: a request may take as long as it likes */
         bool report;
@@ -83,6 +86,12 @@ bool handshake_lost(struct bridge *b, struct exchange *x, const struct exchange_
 /* Begins another session with what the host said at the last. */
 void handshake_anew(struct bridge *b);
 void handshake_done(struct bridge *b, struct exchange *x, const struct exchange_end *end);
+
+/* ---- relist.c ---- */
+/* The response to it has come. True: it is dealt with. */
+bool relist_answered(struct bridge *b, struct exchange *x, const struct message *m);
+/* Its end. True: it waits to be sent once more. */
+bool relist_ended(struct bridge *b, struct exchange *x);
 
 /* ---- transport.c ---- */
 /* May messages go out? Opens the old transport's stream where that is the one. */

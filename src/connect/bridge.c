@@ -141,7 +141,7 @@ static bool may_go(const struct bridge *b, const struct exchange *x) {
                 return false;
         if (x->internal)
                 return true;
-        if (eras_is_closed(b))
+        if (eras_is_closed(b) || b->relist)
                 return false;
         return (x->message.protocol_version && !b->eras.down) || !session_is_closed(&b->session);
 }

@@ -213,7 +213,7 @@ void exchange_send(struct exchange *x) {
         x->begun_usec = clock_boot_usec();
         set_deadline(x);
         x->status = 0;
-        x->resuming = false;
+        x->resuming = x->lingers = false;
         x->n_resumed = 0;
         reply_forget_place(&x->reply);
         start_call(x);

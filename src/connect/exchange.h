@@ -53,7 +53,8 @@ struct exchange {
         bool internal;       /* of the bridge itself */
         bool elsewhere;      /* the response comes on another stream (HTTP+SSE) */
         const char *url;     /* borrowed; NULL: the server's own */
-        bool repeated;       /* it was sent again once already, after the loss of a session */
+        bool mismatched;     /* the server refused its head: see relist.c */
+        bool repeated;       /* it was sent again once already */
         bool in_session;     /* it was sent with a session id */
         bool cancelled;      /* the host does not want the response any more */
         struct batch *batch; /* the owner's: what it is part of; NULL: of nothing */

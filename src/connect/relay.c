@@ -152,7 +152,7 @@ static void on_message(struct exchange *x, const struct message *m, bool mine, v
 
         if (!mine)
                 relay_unasked(b, x, m);
-        else if (!eras_answered(b, x, m))
+        else if (!relist_answered(b, x, m) && !eras_answered(b, x, m))
                 relay_response(b, x, m);
 }
 
@@ -181,7 +181,8 @@ static void on_done(struct exchange *x, const struct exchange_end *end, void *us
 
         list_remove(&x->link);
         b->n_running--;
-        if (eras_ended(b, x, end) || handshake_lost(b, x, end) || transport_fall_back(b, x, end)) {
+        if (relist_ended(b, x) || eras_ended(b, x, end) || handshake_lost(b, x, end) ||
+            transport_fall_back(b, x, end)) {
                 bridge_proceed(b);
                 return;
         }

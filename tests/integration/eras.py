@@ -1197,6 +1197,88 @@ def where_there_is_no_server_at_all_the_first_answer_counts(stack):
                 assert e.error["code"] == -32000, e.error
 
 
+# --- a call whose head is not what the server wants ---
+
+class Moody(ModernServer):
+    """Its tool wants another argument in the head than it did before."""
+
+    def __init__(self, stack, wants):
+        super().__init__(stack)
+        self.wants = wants
+        self.methods.update({"tools/list": self.tools, "tools/call": self.work})
+
+    def tools(self, stream, params):
+        if "cursor" not in params:
+            return {"tools": [{"name": "other", "inputSchema": {"type": "object"}}], "nextCursor": 'p"2'}
+        assert params["cursor"] == 'p"2', params
+        schema = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": self.wants}}}
+        return {"tools": [{"name": "t", "inputSchema": schema}]}
+
+    def work(self, stream, params):
+        if stream.handler.headers["Mcp-Param-" + self.wants] != params["arguments"]["region"]:
+            raise RpcError(-32020, "header mismatch", 400)
+        return TEXT
+
+    def said(self):
+        return [m["method"] for _, _, m in self.log if m and m["method"].startswith("tools/")]
+
+
+CALL = {"name": "t", "arguments": {"region": "eu"}, "_meta": {"progressToken": "p"}}
+
+
+@claim
+def a_call_of_a_tool_whose_annotations_have_changed_is_made_once_more(stack):
+    for modern in (True, False):
+        with contextlib.ExitStack() as inner:
+            server = Moody(inner, "Region")
+            host = bridge(inner, server, modern)
+            host.open()
+            assert host.request("tools/call", CALL)["content"], "it was never listed"
+            assert server.said() == ["tools/call", "tools/list", "tools/list", "tools/call"], server.said()
+            server.wants = "Zone"
+            assert host.request("tools/call", CALL)["content"]
+            assert server.said()[4:] == ["tools/call", "tools/list", "tools/list", "tools/call"], server.said()
+            assert host.request("tools/call", CALL)["content"]
+            assert server.said()[8:] == ["tools/call"], "it is known now"
+            lists = server.sent("tools/list")
+            assert all("progressToken" not in m["params"]["_meta"] for m in lists), lists
+            calls = server.sent("tools/call")
+            assert calls[0] == calls[1], calls
+
+
+@claim
+def many_calls_with_the_wrong_head_at_once_all_get_through(stack):
+    server = Moody(stack, "Region")
+    together = threading.Barrier(8)
+    first = set()
+
+    def work(stream, params):
+        if params["arguments"]["n"] not in first:
+            first.add(params["arguments"]["n"])
+            together.wait(PATIENCE)
+        return server.work(stream, params)
+
+    server.methods["tools/call"] = work
+    host = bridge(stack, server, True)
+    host.open()
+    boxes = [host.begin("tools/call", {**CALL, "arguments": {"region": "eu", "n": n}})[1] for n in range(8)]
+    assert all(box.get(timeout=PATIENCE)["result"]["content"] for box in boxes)
+    assert len(server.sent("tools/call")) == 16
+
+
+@claim
+def a_call_that_is_refused_twice_for_its_head_is_the_hosts_to_know(stack):
+    server = Moody(stack, "Region")
+    server.methods["tools/call"] = lambda s, p: fail(RpcError(-32020, "never", 400))
+    host = bridge(stack, server, True)
+    host.open()
+    assert refused(host, "tools/call", CALL) == {"code": -32020, "message": "never"}
+    assert server.said() == ["tools/call", "tools/list", "tools/list", "tools/call"], server.said()
+    server.methods["tools/list"] = lambda s, p: fail(RpcError(-32603, "no list", 500))
+    assert refused(host, "tools/call", CALL) == {"code": -32020, "message": "never"}
+    assert server.said()[4:] == ["tools/call", "tools/list", "tools/call"], server.said()
+
+
 # --- the document ---
 
 LEGACY_METHODS = """initialize ping resources/list resources/templates/list resources/read resources/subscribe resources/unsubscribe
