@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the shells complete is what the programs take, and bash really completes it: keys typed on a terminal."""
+"""The shells really complete what the programs take: bash, zsh and fish are asked for what they offer, and keys are typed."""
 
+import concurrent.futures
 import os
 import pty
 import re
@@ -13,17 +14,27 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, PATIENCE, SOURCE, Broker, Tap, program  # noqa: E402
+from harness import BUILD, PATIENCE, SOURCE, Broker, Skip, Tap, program  # noqa: E402
 
 PROGRAMS = ("mcp-add", "mcp-brokerctl", "mcp-brokerd", "mcp-connect", "mcp-list", "mcp-token")
 FOLDER = SOURCE / "contrib/completion"
 TABLE = ("NAME  URL  STATE\nwork  https://mcp.example.com/mcp  ready\nme@home (me)  https://other.example.com/  ready\n"
          "bad  https://h/$(touch${IFS}pwned)  ready\n-  https://third.example.com/a&b  ready\n")
+# What stands in no list of the daemon's, as the programs' own help names it.
+VALUES = {
+    "mcp-brokerctl ": {"status", "stop", "reload", "lock", "unlock"},
+    "mcp-brokerd --key-slot=": {"file", "passphrase"},
+    "mcp-connect --transport=": {"auto", "http-first", "http-only", "sse-first", "sse-only"},
+}
+
+
+def help_of(name):
+    return subprocess.run([program(name), "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 def options_of_help(name):
     """{option: takes a value}, of the lines that begin with one."""
-    text = subprocess.run([program(name), "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    text = help_of(name)
     found = {}
     for line in re.findall(r"^ +(-.*?)(?:  |$)", text, re.M):
         value = "=" in line
@@ -34,48 +45,90 @@ def options_of_help(name):
     return found
 
 
-# --- bash -----------------------------------------------------------------------------------------------------------
-
-def complete(line, env):
-    """What bash's function answers, without a terminal."""
-    script = ('source "$0"; COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=" =:@"; _mcp_broker "${1%% *}"; '
-              'printf "%s\\n" "${COMPREPLY[@]}"')
-    result = subprocess.run(["bash", "-c", script, FOLDER / "mcp-broker.bash", line], env=env, capture_output=True, text=True,
-                            timeout=PATIENCE, check=True, stdin=subprocess.DEVNULL)
-    assert not result.stderr, result.stderr
-    return sorted(result.stdout.split())
-
-
-def bash_completes_each_option_that_help_names(_stack):
+def stubs(broker):
+    """Programs that say how they were called, and a list as a daemon gives it; the environment that finds them."""
+    folder = broker.dir / "stubs"
+    folder.mkdir()
     for name in PROGRAMS:
-        want = options_of_help(name)
-        got = complete(f"{name} -", dict(os.environ))
-        long = {option.rstrip("="): option.endswith("=") for option in got if option.startswith("--")}
-        assert long == {o: v for o, v in want.items() if o.startswith("--")}, (name, long, want)
-        assert {o for o in got if not o.startswith("--")} == {o for o in want if not o.startswith("--")}, (name, got, want)
+        stub(folder / name, 'echo "<$(basename "$0")>$(printf "[%s]" "$@")<end>"')
+    stub(folder / "mcp-list", f"case $* in *--no-autostart*) cat <<'E'\n{TABLE}E\nesac")
+    return finds(broker, folder)
+
+
+def stub(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def finds(broker, folder):
+    return {**broker.env, "PATH": f"{folder}:{os.environ['PATH']}", "PWD": str(broker.dir)}
+
+
+# --- the shells -----------------------------------------------------------------------------------------------------
+
+class Shell:
+    """offers() is what the shell would complete a line to: each as the whole word that then stands there."""
+
+    def offers(self, line):
+        raise NotImplementedError
+
+    def takes_value(self, name, option):
+        """Behind an option that takes one is not offered what stands where no option does."""
+        return self.offers(f"{name} {option} ") != self.offers(f"{name} ")
+
+
+class Asked(Shell):
+    """A shell without a terminal, which reads lines and says what it offers for each."""
+
+    def __init__(self, stack, env, command):
+        self.process = subprocess.Popen(command, env=env, text=True, cwd=env["PWD"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        stack.enter_context(self.process)
+        stack.callback(self.process.stdin.close)
+
+    def offers(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        found = set()
+        for said in self.process.stdout:
+            if said == "<end>\n":
+                return found
+            found.add(said.rstrip("\n").partition("\t")[0])
+        raise AssertionError(f"{self.name} ended: {found}")
+
+
+class Bash(Asked):
+    name = "bash"
+    SCRIPT = ('source "$0"; while IFS= read -r COMP_LINE; do COMP_POINT=${#COMP_LINE} COMP_WORDBREAKS=" "; '
+              '_mcp_broker "${COMP_LINE%% *}"; for word in "${COMPREPLY[@]}"; do echo "$word"; done; echo "<end>"; done')
+
+    def __init__(self, stack, env):
+        super().__init__(stack, env, ["bash", "-c", self.SCRIPT, str(FOLDER / "mcp-broker.bash")])
+
+    def takes_value(self, name, option):
+        if option.startswith("--"):
+            return f"{option}=" in self.offers(f"{name} {option}")
+        return super().takes_value(name, option)
+
+
+class Fish(Asked):
+    name = "fish"
+    SCRIPT = "set fish_complete_path $argv; while read -l line; complete -C $line; echo '<end>'; end"
+
+    def __init__(self, stack, env):
+        super().__init__(stack, env, ["fish", "--no-config", "-c", self.SCRIPT, str(FOLDER / "fish")])
 
 
 class Terminal:
-    """An interactive bash, with programs that say how they were called."""
+    """An interactive shell."""
 
-    def __init__(self, stack, broker):
-        self.folder = broker.dir / "stubs"
-        self.folder.mkdir()
-        for name in PROGRAMS:
-            self.stub(name, 'echo "<$(basename "$0")>$(printf "[%s]" "$@")<end>"')
-        self.stub("mcp-list", f"case $* in *--no-autostart*) cat <<'E'\n{TABLE}E\nesac")
-        env = {**broker.env, "PATH": f"{self.folder}:{os.environ['PATH']}", "PS1": "", "TERM": "dumb", "INPUTRC": "/dev/null"}
+    def __init__(self, stack, env, command, setup):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.chdir(broker.dir)
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], env)
+            os.chdir(env["PWD"])
+            os.execvpe(command[0], command, {**env, "PS1": "", "TERM": "dumb", "INPUTRC": "/dev/null", "ZDOTDIR": env["HOME"]})
         stack.callback(self.end)
-        self.type(f"bind 'set bell-style none'; source {shlex.quote(str(FOLDER / 'mcp-broker.bash'))}; echo '<'ready'>'\n", b"<ready>")
-
-    def stub(self, name, text):
-        path = self.folder / name
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
+        self.type(f"{setup}; echo '<'ready'>'\n", "<ready>")
 
     def end(self):
         os.close(self.fd)
@@ -84,20 +137,154 @@ class Terminal:
     def type(self, keys, wanted):
         os.write(self.fd, keys.encode())
         said, end = b"", time.monotonic() + PATIENCE
-        while wanted not in said:
+        while wanted.encode() not in said:
             assert time.monotonic() < end, (keys, said)
             if select.select([self.fd], [], [], 1)[0]:
                 said += os.read(self.fd, 65536)
-        return said
+        return said.decode()
 
     def runs(self, keys):
         """The arguments that a program gets when what was completed is run."""
-        said = self.type(f"{keys}\n", b"<end>")
-        return re.search(rb">((?:\[[^\]]*\])*)<end>", said).group(1).decode()
+        said = self.type(f"{keys}\n", "<end>")
+        return re.search(r">((?:\[[^\]]*\])*)<end>", said).group(1)
 
 
-def keys_on_a_terminal_are_completed(stack):
-    terminal = Terminal(stack, Broker(stack, start=False))
+class BashTerminal(Terminal):
+    def __init__(self, stack, env):
+        super().__init__(stack, env, ["bash", "--norc", "--noprofile", "-i"],
+                         f"bind 'set bell-style none'; source {shlex.quote(str(FOLDER / 'mcp-broker.bash'))}")
+
+
+class Zsh(Terminal, Shell):
+    """Two keys of ours put all that is offered on the line, or the first of it with what follows it, say the line and empty it."""
+
+    name = "zsh"
+    SETUP = ("unsetopt beep; fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; "
+             "all() {{ _main_complete; compstate[insert]=all; compstate[list]= }}; zle -C all complete-word all; "
+             "first() {{ _main_complete; compstate[insert]='1 '; compstate[list]= }}; zle -C first complete-word first; "
+             "say() {{ zle $1; zle -I; print -r -- '<line>'$BUFFER'<''end>'; BUFFER= }}; "
+             "say-all() say all; zle -N say-all; bindkey '^T' say-all; "
+             "say-first() say first; zle -N say-first; bindkey '^F' say-first")
+
+    def __init__(self, stack, env):
+        super().__init__(stack, env, ["zsh", "-f", "-i"], self.SETUP.format(shlex.quote(str(FOLDER))))
+
+    def completed(self, line, key):
+        return re.search(r"<line>(.*)<end>", self.type(line + key, "<end>")).group(1)
+
+    def offers(self, line):
+        given, got = line.split(" "), self.completed(line, "\x14")
+        if got == line:
+            return set()
+        return set(shlex.split(got)[len(given) - 1:])
+
+    def takes_value(self, name, option):
+        if option.startswith("--"):
+            return self.completed(f"{name} {option}", "\x06").endswith("=")
+        # Nothing is offered behind one that asks for help.
+        return super().takes_value(name, option) and bool(self.offers(f"{name} {option} "))
+
+
+SHELLS = (Bash, Zsh, Fish)
+
+
+def needs(*shells):
+    for shell in shells:
+        if not shutil.which(shell.name):
+            raise Skip(f"no {shell.name}")
+
+
+# --- of each shell --------------------------------------------------------------------------------------------------
+
+def each_option_that_help_names_is_offered(stack, new):
+    shell = new(stack, stubs(Broker(stack, start=False)))
+    for name in PROGRAMS:
+        want = options_of_help(name)
+        got = {option.rstrip("=") for option in shell.offers(f"{name} -")}
+        assert got == set(want), (name, got ^ set(want))
+        takes = {option: shell.takes_value(name, option) for option in want}
+        assert takes == want, (name, takes.items() ^ want.items())
+
+
+def what_help_names_as_a_value_is_offered(stack, new):
+    broker = Broker(stack, start=False)
+    (broker.dir / "certificates").mkdir()
+    shell = new(stack, stubs(broker))
+    for line, values in VALUES.items():
+        name, option = line.split(" ")
+        assert values <= set(re.findall(r"[\w-]+", help_of(name))), line
+        assert shell.offers(line) == {option + value for value in values}, line
+        begin = max(values)[:2]
+        assert shell.offers(line + begin) == {option + value for value in values if value.startswith(begin)}, line
+        if option:
+            assert shell.offers(line.replace("=", " ")) == values, line
+    for line in ("mcp-connect --ca-file=", "mcp-connect --ca-file ", "mcp-brokerd --state-dir=", "mcp-brokerd -a "):
+        option = line.split(" ")[1] if line.endswith("=") else ""
+        assert {word.rstrip("/") for word in shell.offers(line + "cert")} == {option + "certificates"}, line
+    assert shell.offers("mcp-add --browser=mcp-tok") == {"--browser=mcp-token"}
+    assert shell.offers("mcp-add --name=") == set()
+
+
+def what_a_server_put_into_its_url_is_not_offered(stack, new):
+    broker = Broker(stack, start=False)
+    shell = new(stack, stubs(broker))
+    assert shell.offers("mcp-add http") == {"https://mcp.example.com/mcp", "https://other.example.com/"}
+    assert shell.offers("mcp-token ") == {"bad", "me@home", "work"}
+    assert not (broker.dir / "pwned").exists()
+
+
+def names_are_those_of_the_daemon(stack, new):
+    broker = Broker(stack)
+    for name in ("one", "two"):
+        broker.run("mcp-add", "--no-login", f"--name={name}", f"https://{name}.example.com/mcp", check=0)
+    shell = new(stack, finds(broker, BUILD))
+    for line in ("mcp-token ", "mcp-list ", "mcp-connect ", "mcp-add --logout ", "mcp-add -d "):
+        assert shell.offers(line) == {"one", "two"}, line
+    assert shell.offers("mcp-add --delete=t") == {"--delete=two"}
+    assert shell.offers("mcp-list t") == {"two"}
+    assert shell.offers("mcp-add https://t") == {"https://two.example.com/mcp"}
+    clients = shell.offers("mcp-connect --write-config ")
+    assert {"codex", "zed"} < clients and "help" not in clients, clients
+    assert shell.offers("mcp-connect --print-config=") == {f"--print-config={client}" for client in clients | {"help"}}
+
+
+def no_daemon_is_started_for_a_completion(stack, new):
+    """What is asked of mcp-list would start one where one is installed."""
+    broker = Broker(stack, start=False)
+    env, asked = stubs(broker), broker.dir / "asked"
+    stub(broker.dir / "stubs/mcp-list", f'echo "$*" >>{asked}; exec {program("mcp-list")} "$@"')
+    shell = new(stack, env)
+    for line in ("mcp-token ", "mcp-add ", "mcp-add --logout=", "mcp-connect "):
+        assert shell.offers(line) == set(), line
+    said = asked.read_text().splitlines()
+    assert len(said) >= 4 and all("--no-autostart" in line.split() for line in said), said
+    assert not broker.socket.exists()
+
+
+def of_each_shell(check):
+    def of(shell):
+        def test(stack):
+            needs(shell)
+            check(stack, shell)
+        test.__name__ = f"{shell.name}_{check.__name__}"
+        return test
+    return [of(shell) for shell in SHELLS]
+
+
+# --- and besides ----------------------------------------------------------------------------------------------------
+
+def a_daemon_that_does_not_answer_is_not_waited_for(stack):
+    needs(*SHELLS)
+    broker = Broker(stack, start=False)
+    env = stubs(broker)
+    stub(broker.dir / "stubs/mcp-list", "exec tail -f /dev/null")
+    shells = [new(stack, env) for new in SHELLS]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for shell, found in zip(shells, pool.map(lambda shell: shell.offers("mcp-token "), shells)):
+            assert found == set(), (shell.name, found)
+
+
+def keys_are_completed(terminal):
     for keys, want in (("mcp-brokerctl rel\t", "[reload]"),
                        ("mcp-token --header-\t work", "[--header-line][work]"),
                        ("mcp-token wo\t", "[work]"),
@@ -110,101 +297,54 @@ def keys_on_a_terminal_are_completed(stack):
                        ("mcp-add -d wo\t", "[-d][work]"),
                        ("mcp-add https://mcp\t", "[https://mcp.example.com/mcp]"),
                        ("mcp-add http\tmc\t", "[https://mcp.example.com/mcp]"),
+                       ("mcp-add https://h\t", "[https://h]"),
+                       ("mcp-add https://third\t", "[https://third]"),
                        ("mcp-brokerd --key-slot=pa\t", "[--key-slot=passphrase]"),
-                       ("mcp-brokerd -a stu\t", "[-a][stubs/]"),
-                       ("mcp-brokerd --state-dir=stu\t", "[--state-dir=stubs/]"),
+                       ("mcp-brokerd -a stu\t", "[-a][stubs]"),
+                       ("mcp-brokerd --state-dir=stu\t", "[--state-dir=stubs]"),
                        ("mcp-connect --transport=sse-o\t", "[--transport=sse-only]")):
-        got = terminal.runs(keys)
+        # zsh takes the slash away again when the line ends there.
+        got = terminal.runs(keys).replace("/]", "]") if "stu" in keys else terminal.runs(keys)
         assert got == want, (keys, got)
 
 
-def what_a_server_put_into_its_url_is_not_run(stack):
+def keys_on_a_terminal_are_completed_by_bash(stack):
     broker = Broker(stack, start=False)
-    terminal = Terminal(stack, broker)
-    assert terminal.runs("mcp-add https://h\t") == "[https://h]"
-    assert terminal.runs("mcp-add https://third\t") == "[https://third]"
+    keys_are_completed(BashTerminal(stack, stubs(broker)))
     assert not (broker.dir / "pwned").exists()
 
 
-def names_are_those_of_the_daemon(stack):
-    broker = Broker(stack)
-    for name in ("one", "two"):
-        broker.run("mcp-add", "--no-login", f"--name={name}", f"https://{name}.example.com/mcp", check=0)
-    env = {**broker.env, "PATH": f"{BUILD}:{os.environ['PATH']}"}
-    for line in ("mcp-token ", "mcp-list ", "mcp-connect ", "mcp-add --logout "):
-        assert complete(line, env) == ["one", "two"], line
-    assert complete("mcp-list t", env) == ["two"]
-    assert complete("mcp-add https://t", env) == ["//two.example.com/mcp"]
-    clients = complete("mcp-connect --write-config ", env)
-    assert "codex" in clients and "zed" in clients and "help" not in clients, clients
-    assert "help" in complete("mcp-connect --print-config=", env)
-
-
-def no_daemon_is_started_for_a_completion(stack):
+def keys_on_a_terminal_are_completed_by_zsh(stack):
+    needs(Zsh)
     broker = Broker(stack, start=False)
-    assert complete("mcp-token ", {**broker.env, "PATH": f"{BUILD}:{os.environ['PATH']}"}) == []
-    assert not broker.socket.exists()
+    keys_are_completed(Zsh(stack, stubs(broker)))
+    assert not (broker.dir / "pwned").exists()
 
 
-def a_daemon_that_does_not_answer_is_not_waited_for(stack):
-    broker = Broker(stack, start=False)
-    stub = broker.dir / "mcp-list"
-    stub.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
-    stub.chmod(0o755)
-    assert complete("mcp-token ", {**broker.env, "PATH": f"{broker.dir}:{os.environ['PATH']}"}) == []
-
-
-# --- zsh and fish ---------------------------------------------------------------------------------------------------
-
-def syntax_is_right(shell, path):
-    """Where there is such a shell."""
-    if shutil.which(shell):
-        subprocess.run([shell, "-n", path], check=True, timeout=PATIENCE)
-
-
-def zsh_is_told_each_option_that_help_names(_stack):
-    path = FOLDER / "_mcp-broker"
-    text = path.read_text()
-    syntax_is_right("zsh", path)
-    assert set(re.match(r"#compdef (.*)", text).group(1).split()) == set(PROGRAMS)
-    common = re.search(r"common=\(\n(.*?)^ +\)", text, re.M | re.S).group(1)
-    for name in PROGRAMS:
-        block = re.search(rf"^ +{name}\)\n(.*?);;", text, re.M | re.S).group(1)
-        if "$common" in block:
-            block += common
-        found = {}
-        for specs, braced in re.findall(r"(?:'(?:\*|\(- \*\))?(--?[a-zA-Z][\w-]*=?)\[)|(?:\{([-+=\w,]+)\}'\[)", block):
-            for spec in (specs or braced).split(","):
-                found[spec.rstrip("+=")] = spec[-1] in "+="
-        want = options_of_help(name)
-        assert found == want, (name, sorted(found.items() ^ want.items()))
-
-
-def fish_is_told_each_option_that_help_names(_stack):
-    for name in PROGRAMS:
-        path = FOLDER / f"fish/{name}.fish"
-        syntax_is_right("fish", path)
-        found = {}
-        for line in path.read_text().splitlines():
-            words = shlex.split(line) if line.startswith("complete ") else []
-            if not words:
-                continue
-            assert words[1:3] == ["-c", name], line
-            takes = any(w in ("-x", "-xa", "-rF") for w in words)
-            found.update({f"-{words[i + 1]}": takes for i, w in enumerate(words) if w == "-s"})
-            found.update({f"--{words[i + 1]}": takes for i, w in enumerate(words) if w == "-l"})
-        want = options_of_help(name)
-        assert found == want, (name, sorted(found.items() ^ want.items()))
+def the_command_of_a_daemon_is_completed_as_itself(stack):
+    """bash has no means for it without bash-completion."""
+    needs(Zsh, Fish)
+    env = stubs(Broker(stack, start=False))
+    options = [f"{option} x " for option, value in options_of_help("mcp-brokerd").items() if value]
+    for new in (Zsh, Fish):
+        shell = new(stack, env)
+        for before in ("", "-f ", "--socket=x ", *options):
+            for line in (f"mcp-brokerd {before}", f"mcp-brokerd {before}-- "):
+                assert shell.offers(f"{line}mcp-to") == {"mcp-token"}, (new.name, line)
+                assert shell.offers(f"{line}mcp-token wo") == {"work"}, (new.name, line)
+                assert shell.offers(f"{line}mcp-token --header-l") == {"--header-line"}, (new.name, line)
+        assert shell.offers("mcp-token -- wo") == {"work"}, new.name
 
 
 if __name__ == "__main__":
     sys.exit(Tap().run((
-        bash_completes_each_option_that_help_names,
-        keys_on_a_terminal_are_completed,
-        what_a_server_put_into_its_url_is_not_run,
-        names_are_those_of_the_daemon,
-        no_daemon_is_started_for_a_completion,
+        *of_each_shell(each_option_that_help_names_is_offered),
+        *of_each_shell(what_help_names_as_a_value_is_offered),
+        *of_each_shell(what_a_server_put_into_its_url_is_not_offered),
+        *of_each_shell(names_are_those_of_the_daemon),
+        *of_each_shell(no_daemon_is_started_for_a_completion),
         a_daemon_that_does_not_answer_is_not_waited_for,
-        zsh_is_told_each_option_that_help_names,
-        fish_is_told_each_option_that_help_names,
+        keys_on_a_terminal_are_completed_by_bash,
+        keys_on_a_terminal_are_completed_by_zsh,
+        the_command_of_a_daemon_is_completed_as_itself,
     )))

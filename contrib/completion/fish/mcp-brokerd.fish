@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of mcp-brokerd for fish.
 
-complete -c mcp-brokerd -xa '(__fish_complete_subcommand)'
+# Its arguments: the options that take the next word, a short one first.
+complete -c mcp-brokerd -xa '(__fish_complete_subcommand -a --socket --state-dir --key-slot --config-dir --vendor-dir --libexec-dir)'
 complete -c mcp-brokerd -s f -l foreground -d 'stay in the foreground'
 complete -c mcp-brokerd -s a -l socket -rF -d 'listen there'
 complete -c mcp-brokerd -s s -d 'print for sh'
