@@ -46,6 +46,8 @@ int authorization_to_json(const struct authorization *a, json_t **ret) {
         if (r == 0)
                 r = json_put(json, "scopes", scopes);
         if (r == 0)
+                r = json_put(json, "no_resource", json_boolean(a->no_resource));
+        if (r == 0)
                 r = json_put(json, "iss_supported", json_boolean(a->iss_supported));
         if (r == 0)
                 r = json_put(json, "prompt_consent", json_boolean(a->prompt_consent));
@@ -75,6 +77,7 @@ int authorization_from_json(struct authorization *a, const json_t *value) {
                 r = -EBADMSG;
         if (r < 0)
                 return r;
+        read.no_resource = json_get_bool(value, "no_resource", false);
         read.iss_supported = json_get_bool(value, "iss_supported", true);
         read.prompt_consent = json_get_bool(value, "prompt_consent", false);
         read.started_wall = (uint64_t)started;
@@ -161,6 +164,7 @@ int authorization_begin(struct authorization *a, const struct authorization_para
                 r = scope_set_copy(&begun.scopes, p->scopes);
         if (r < 0)
                 return error_oom(err);
+        begun.no_resource = p->no_resource;
         begun.iss_supported = p->as->iss_supported;
         begun.prompt_consent = p->as->openid && scope_set_has(&begun.scopes, "offline_access");
         begun.started_wall = p->now_wall;
@@ -193,7 +197,7 @@ static int request_params(struct buf *b, const struct authorization *a) {
                 r = form_append_pair(b, "code_challenge", proof.data);
         if (r == 0)
                 r = form_append_pair(b, "code_challenge_method", "S256");
-        if (r == 0)
+        if (r == 0 && !a->no_resource)
                 r = form_append_pair(b, "resource", a->resource);
         if (r == 0 && a->prompt_consent)
                 r = form_append_pair(b, "prompt", "consent");

@@ -17,6 +17,7 @@ struct authorization {
         char *resource;
         char *client_id;
         struct scope_set scopes;
+        bool no_resource; /* the parameter is left out (A53), here and where the code is redeemed */
         bool iss_supported;
         bool prompt_consent;
         char *acr_values;      /* RFC 9470; NULL: none */
@@ -33,6 +34,7 @@ struct authorization_params {
         const struct registration *registration;
         const char *redirect_uri;
         const char *resource;
+        bool no_resource; /* a person wants it left out of the requests */
         const struct scope_set *
                 /* of scope_select_login() or _step_up(); empty: no scope parameter (A107) */
                 scopes;

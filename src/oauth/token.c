@@ -33,7 +33,7 @@ int token_request_code(struct fetch_request *f, const struct authorization *a,
                 r = form_append_pair(&f->body, "redirect_uri", a->redirect_uri);
         if (r == 0)
                 r = form_append_pair(&f->body, "code_verifier", a->verifier);
-        if (r == 0)
+        if (r == 0 && !a->no_resource)
                 r = form_append_pair(&f->body, "resource", a->resource);
         return client_form_end(f, r, reg, as, err);
 }
@@ -61,7 +61,7 @@ int token_request_refresh(struct fetch_request *f, const struct token_refresh *r
                 r = scope_set_to_text(refresh->narrow, &scope);
         if (r == 0 && scope.len > 0)
                 r = form_append_pair(&f->body, "scope", scope.data);
-        if (r == 0)
+        if (r == 0 && refresh->resource)
                 r = form_append_pair(&f->body, "resource", refresh->resource);
         return client_form_end(f, r, reg, as, err);
 }

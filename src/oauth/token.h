@@ -15,7 +15,7 @@ int token_request_code(struct fetch_request *f, const struct authorization *a,
 
 struct token_refresh {
         const char *refresh_token;
-        const char *resource;
+        const char *resource;            /* NULL: left out (A53) */
         const struct scope_set *granted; /* NULL: not known, then nothing can be narrowed */
         const struct scope_set *narrow;  /* NULL: no scope parameter, all that was granted */
 };

@@ -85,6 +85,32 @@ static void the_url_carries_each_parameter_once(void **state) {
         form_done(&form);
 }
 
+/* A53: also after a restart, and records of before this was asked for send it. */
+static void the_resource_is_left_out_where_a_person_says_so(void **state) {
+        AUTO_FIXTURE struct fixture f;
+        AUTO_AUTHORIZATION struct authorization a = AUTHORIZATION_INIT;
+        AUTO_AUTHORIZATION struct authorization back = AUTHORIZATION_INIT;
+        AUTO_JSON json_t *json = NULL;
+
+        fixture_init(&f, "a");
+        f.params.no_resource = true;
+        assert_int_equal(authorization_begin(&a, &f.params, NULL), 0);
+        assert_string_equal(a.resource, RESOURCE);
+        assert_int_equal(authorization_to_json(&a, &json), 0);
+        for (int record = 0; record < 3; record++) {
+                struct form form = FORM_INIT;
+
+                if (record == 2)
+                        assert_int_equal(json_object_del(json, "no_resource"), 0);
+                if (record > 0)
+                        assert_int_equal(authorization_from_json(&back, json), 0);
+                url_params(record > 0 ? &back : &a, &f.as, &form);
+                assert_int_equal(form.n_pairs, record == 2 ? 8 : 7);
+                assert_param(&form, "resource", record == 2 ? RESOURCE : NULL);
+                form_done(&form);
+        }
+}
+
 /* A91 A93 A94 */
 static void each_login_has_secrets_of_its_own(void **state) {
         AUTO_FIXTURE struct fixture f;
@@ -315,7 +341,7 @@ static void what_was_recorded_comes_back_from_its_record(void **state) {
         json_object_foreach(json, key, value) {
                 AUTO_JSON json_t *cut = json_copy(json);
 
-                if (streq(key, "prompt_consent"))
+                if (streq(key, "prompt_consent") || streq(key, "no_resource"))
                         continue;
                 assert_int_equal(json_object_del(cut, key), 0);
                 assert_int_equal(authorization_from_json(&back, cut), -EBADMSG);
@@ -537,6 +563,7 @@ static void running_out_of_memory_is_said(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_url_carries_each_parameter_once),
+                cmocka_unit_test(the_resource_is_left_out_where_a_person_says_so),
                 cmocka_unit_test(each_login_has_secrets_of_its_own),
                 cmocka_unit_test(a_login_lives_ten_minutes_at_most),
                 cmocka_unit_test(no_scope_means_no_scope_parameter),

@@ -50,6 +50,29 @@ static void a_code_is_redeemed_with_all_that_belongs_to_it(void **state) {
                             "&resource=https%3A%2F%2Fmcp.example.com%2Fmcp&client_id=client");
 }
 
+/* A53 */
+static void the_resource_is_left_out_where_a_person_says_so(void **state) {
+        AUTO_AS_METADATA struct as_metadata as;
+        AUTO_REGISTRATION struct registration reg;
+        AUTO_AUTHORIZATION struct authorization a;
+        AUTO_REQUEST struct fetch_request code = { 0 };
+        AUTO_REQUEST struct fetch_request f = { 0 };
+        struct token_refresh refresh = { .refresh_token = "r" };
+
+        as_make(&as);
+        login_make(&a);
+        registration_make(&reg, CLIENT_AUTH_NONE, NULL);
+        a.no_resource = true;
+        assert_int_equal(token_request_code(&code, &a, &reg, &as, "c", NULL), 0);
+        assert_string_equal(code.body.data,
+                            "grant_type=authorization_code&code=c&redirect_uri="
+                            "http%3A%2F%2F127.0.0.1%3A4711%2Fcallback%2Fx&code_verifier=" VERIFIER
+                            "&client_id=client");
+        assert_int_equal(token_request_refresh(&f, &refresh, &reg, &as, NULL), 0);
+        assert_string_equal(f.body.data,
+                            "grant_type=refresh_token&refresh_token=r&client_id=client");
+}
+
 /* A64 A130 */
 static void the_endpoints_query_is_kept_and_nothing_added_to_it(void **state) {
         AUTO_AS_METADATA struct as_metadata as;
@@ -561,6 +584,7 @@ static void running_out_of_memory_is_said(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_code_is_redeemed_with_all_that_belongs_to_it),
+                cmocka_unit_test(the_resource_is_left_out_where_a_person_says_so),
                 cmocka_unit_test(the_endpoints_query_is_kept_and_nothing_added_to_it),
                 cmocka_unit_test(a_client_proves_itself_by_one_method_only),
                 cmocka_unit_test(basic_encodes_id_and_secret_each),
