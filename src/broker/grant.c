@@ -129,6 +129,17 @@ static int load_strings(struct grant *g, const json_t *value) {
         return 0;
 }
 
+/* A declaration may come to say so after the login. What was granted with it is refreshed without
+ * it too; one that was granted without would be asked to change if it were sent. */
+const char *grant_sent_resource(const struct grant *g) {
+        const struct server *s;
+
+        LIST_FOREACH(s, &g->servers, struct server, grant_link)
+                if (s->no_resource)
+                        return NULL;
+        return g->no_resource ? NULL : g->resource;
+}
+
 void grant_dead_hint(struct grant *g) {
         (void)snprintf(g->dead.hint, sizeof(g->dead.hint), "Log in again with: mcp-add %s",
                        g->resource);
@@ -156,6 +167,7 @@ int grant_from_json(struct broker *b, const char *key, uint64_t generation, cons
                 return r;
         }
         g->generation = generation;
+        g->no_resource = json_get_bool(value, "no_resource", false);
         g->has_refresh = json_get_string(value, "refresh_token") != NULL;
         g->in_doubt = json_object_get(value, "refreshing") != NULL;
         if (!g->has_refresh && dead) {
@@ -175,10 +187,10 @@ json_t *grant_to_json(struct grant *g, const char *refresh_token, const struct l
 
         if (as_metadata_to_json(&g->as, &as) < 0)
                 return NULL;
-        value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "issuer", g->issuer, "client_id",
-                          g->client_id, "account", g->account, "resource", g->resource,
-                          "registration_key", g->registration_key, "as", as, "scopes",
-                          scopes_value(&g->scopes));
+        value = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:o}", "issuer", g->issuer,
+                          "client_id", g->client_id, "account", g->account, "resource", g->resource,
+                          "no_resource", g->no_resource, "registration_key", g->registration_key,
+                          "as", as, "scopes", scopes_value(&g->scopes));
         if (!value)
                 return NULL;
         if ((refresh_token &&

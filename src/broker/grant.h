@@ -39,6 +39,7 @@ struct grant {
         char *client_id;
         char *account;
         char *resource;
+        bool no_resource; /* it was asked for without, so its refreshes are too (A53) */
         char *registration_key;
         struct as_metadata as; /* endpoints as they were when the grant was given */
         struct scope_set scopes;
@@ -100,6 +101,8 @@ void grant_fail_waiters(struct grant *g, const struct scope_set *scopes, bool fu
 /* Is what this request waits for the token for @scopes, or for all (@full)? */
 bool grant_call_wants(const struct grant *g, const struct broker_call *c,
                       const struct scope_set *scopes, bool full);
+/* Where its refreshes carry no such parameter: NULL. */
+const char *grant_sent_resource(const struct grant *g);
 /* What to do about g->dead. */
 void grant_dead_hint(struct grant *g);
 /* What a login brought is on the disk: takes the place of the grant of that key, with its servers

@@ -484,6 +484,7 @@ static int begin_authorization(struct login *l, struct error *err) {
                         .registration = &l->registration,
                         .redirect_uri = l->redirect_uri,
                         .resource = l->found.resource,
+                        .no_resource = l->server->no_resource,
                         .scopes = &scopes,
                         .challenge = &l->found.challenge,
                         .now_wall = now,

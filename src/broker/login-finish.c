@@ -212,10 +212,11 @@ static int grant_value(struct login *l, json_t **ret) {
 
         if (!lease || as_metadata_to_json(&l->found.as, &as) < 0)
                 return -ENOMEM;
-        value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:O}", "issuer", a->issuer,
+        value = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:o, s:O}", "issuer", a->issuer,
                           "client_id", a->client_id, "account", account_of(l), "resource",
-                          a->resource, "registration_key", l->registration_key, "as", as, "scopes",
-                          scopes_value(scopes), "lease", lease);
+                          a->resource, "no_resource", a->no_resource, "registration_key",
+                          l->registration_key, "as", as, "scopes", scopes_value(scopes), "lease",
+                          lease);
         if (!value)
                 return -ENOMEM;
         if (reply->refresh_token.len > 0 &&

@@ -39,6 +39,8 @@ struct adding {
         /* What the server shall have, where it is given; once that is applied, what it had. */
         char *texts[CHOICE_COUNT];
         bool given[CHOICE_COUNT];
+        bool no_resource;
+        bool has_no_resource;
         struct scope_set scopes;
         bool has_scopes;
         struct registration registration;
@@ -53,7 +55,7 @@ static struct server *adding_server(const struct adding *a) {
 }
 
 static bool adding_changes(const struct adding *a) {
-        bool any = a->created || a->has_scopes;
+        bool any = a->created || a->has_scopes || a->has_no_resource;
 
         for (int i = 0; i < CHOICE_COUNT; i++)
                 any = any || a->given[i];
@@ -87,6 +89,7 @@ static char **choice_of(struct server *s, enum choice c) {
 /* Once: the server has what was asked for. Twice: it is as it was. */
 static void adding_swap(struct adding *a, struct server *s) {
         struct scope_set kept = s->user_scopes;
+        bool left_out = s->no_resource;
 
         for (int i = 0; i < CHOICE_COUNT; i++) {
                 char **is = choice_of(s, (enum choice)i);
@@ -96,6 +99,10 @@ static void adding_swap(struct adding *a, struct server *s) {
                         continue;
                 *is = a->texts[i];
                 a->texts[i] = had;
+        }
+        if (a->has_no_resource) {
+                s->no_resource = a->no_resource;
+                a->no_resource = left_out;
         }
         if (a->has_scopes) {
                 s->user_scopes = a->scopes;
@@ -286,6 +293,7 @@ struct add_params {
         const char *metadata_url;
         struct scope_set scopes;
         bool has_scopes;
+        bool no_resource;
         bool login;
 };
 
@@ -340,6 +348,8 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
         if (r == 0)
                 r = call_scopes(c, &p->scopes, &p->has_scopes, err);
         if (r == 0)
+                r = call_bool(c, "no_resource", false, &p->no_resource, err);
+        if (r == 0)
                 r = call_bool(c, "login", false, &p->login, err);
         p->account = p->account ? p->account : "";
         return r < 0 ? r : check_add(p, err);
@@ -360,13 +370,23 @@ static int copy_choices(struct adding *a, const struct add_params *p) {
                 if (!a->texts[i])
                         return -ENOMEM;
         }
+        a->has_no_resource = a->no_resource = p->no_resource;
         a->has_scopes = p->has_scopes;
         return p->has_scopes ? scope_set_copy(&a->scopes, &p->scopes) : 0;
 }
 
-/* Who we are there, and to whom we go: once a server has that it is changed by nobody but a person,
- * and a server.add asks none. What it has not it may get, as long as nobody has logged in or is
- * about to. Other scopes are only what the next login asks the person for. */
+static int refuse_change(const struct server *s, const char *what, const char *is,
+                         const char *asked, struct error *err) {
+        (void)error_set(err, MCPB_EXISTS, EEXIST, NULL, "%s is known with another %s: %s, not %s",
+                        s->name, what, is, asked);
+        (void)snprintf(err->hint, sizeof(err->hint), HINT_FORGET, s->name);
+        return -EEXIST;
+}
+
+/* Who we are there, to whom we go, and that tokens are asked for this server alone: once a server
+ * has that it is changed by nobody but a person, and a server.add asks none. What it has not it may
+ * get, as long as nobody has logged in or is about to. Other scopes are only what the next login
+ * asks the person for. */
 static int check_known(struct server *s, const struct adding *a, struct error *err) {
         bool in_use = s->grant || s->grant_key || s->login;
 
@@ -377,21 +397,22 @@ static int check_known(struct server *s, const struct adding *a, struct error *e
                         is = s->issuer;
                 if (!a->given[i] || (is ? streq(a->texts[i], is) : !in_use))
                         continue;
-                (void)error_set(err, MCPB_EXISTS, EEXIST, NULL,
-                                "%s is known with another %s: %s, not %s", s->name, choice_names[i],
-                                is ? is : "none", a->texts[i]);
-                (void)snprintf(err->hint, sizeof(err->hint), HINT_FORGET, s->name);
-                return -EEXIST;
+                return refuse_change(s, choice_names[i], is ? is : "none", a->texts[i], err);
         }
+        if (a->has_no_resource && !s->no_resource && in_use)
+                return refuse_change(s, "use of the parameter resource", "sent", "left out", err);
         return 0;
 }
 
 /* A declaration says how to log in there, once and for all; scopes can be asked for all the same,
  * in the login that begins now. */
 static int check_declared(const struct server *s, struct adding *a, struct error *err) {
+        bool given = a->has_no_resource;
+
         for (int i = 0; i < CHOICE_COUNT; i++)
-                if (a->given[i])
-                        return declare_refuse(s, "how to log in is said there", err);
+                given = given || a->given[i];
+        if (given)
+                return declare_refuse(s, "how to log in is said there", err);
         a->login_scopes = a->scopes;
         a->scopes = SCOPE_SET_INIT;
         a->has_scopes = false;

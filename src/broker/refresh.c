@@ -335,7 +335,7 @@ static int send_request(struct refresh *r) {
         struct error err = ERROR_INIT;
         struct token_refresh params = {
                 .refresh_token = json_get_string(r->value, "refresh_token"),
-                .resource = g->resource,
+                .resource = grant_sent_resource(g),
                 .granted = &g->scopes,
                 .narrow = r->full ? NULL : &r->narrow,
         };

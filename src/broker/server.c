@@ -180,12 +180,12 @@ static int add_last_error(const struct server *s, json_t *value) {
 json_t *server_to_json(const struct server *s) {
         AUTO_JSON json_t *value = NULL;
 
-        value = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:b, s:b, s:b, s:I}", "name", s->name,
-                          "url", s->url, "account", s->account, "scopes",
-                          scopes_value(&s->user_scopes), "last_requested",
-                          scopes_value(&s->last_requested), "allow", (int)s->allow, "open", s->open,
-                          "issuer_changed", s->issuer_changed, "declared", s->of_declaration,
-                          "added", (json_int_t)(s->added_wall / USEC_PER_SEC));
+        value = json_pack(
+                "{s:s, s:s, s:s, s:o, s:o, s:b, s:i, s:b, s:b, s:b, s:I}", "name", s->name, "url",
+                s->url, "account", s->account, "scopes", scopes_value(&s->user_scopes),
+                "last_requested", scopes_value(&s->last_requested), "no_resource", s->no_resource,
+                "allow", (int)s->allow, "open", s->open, "issuer_changed", s->issuer_changed,
+                "declared", s->of_declaration, "added", (json_int_t)(s->added_wall / USEC_PER_SEC));
         if (!value)
                 return NULL;
         for (size_t i = 0; i < ARRAY_SIZE(string_members); i++) {
@@ -214,6 +214,7 @@ static int load_members(struct server *s, const json_t *value) {
                 if (!*member)
                         return -ENOMEM;
         }
+        s->no_resource = json_get_bool(value, "no_resource", false);
         s->allow = (unsigned)json_get_int(value, "allow", 0) & 7u;
         s->open = json_get_bool(value, "open", false);
         s->issuer_changed = json_get_bool(value, "issuer_changed", false);
@@ -393,6 +394,7 @@ json_t *server_describe(const struct server *s) {
                 return NULL;
         if ((s->issuer && json_object_set_new(value, "issuer", json_string(s->issuer)) < 0) ||
             (s->resource && json_object_set_new(value, "resource", json_string(s->resource)) < 0) ||
+            (s->no_resource && json_object_set_new(value, "no_resource", json_true()) < 0) ||
             (s->grant && grant_describe(s->grant, value) < 0) ||
             (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0) ||
             (s->declared_in &&

@@ -31,9 +31,10 @@ struct server {
         char *configured_issuer; /* NULL: whatever the server names */
         char *client_id;         /* pre-registered; NULL: by the rules of registration */
         char *metadata_url;      /* our client ID metadata document; NULL */
-        unsigned allow; /* address classes its metadata may lead to; 0: not contacted yet */
-        bool open;      /* it asked for no authorization */
-        char *issuer;   /* NULL until a login found it */
+        bool no_resource; /* its issuer chokes on the parameter: left out of the requests (A53) */
+        unsigned allow;   /* address classes its metadata may lead to; 0: not contacted yet */
+        bool open;        /* it asked for no authorization */
+        char *issuer;     /* NULL until a login found it */
         char *resource;
         char *prm_url;
         char *registration_key;

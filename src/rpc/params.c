@@ -59,6 +59,7 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                 { "client_id", PARAM_TEXT, false, URL_MAX },
                                 { "client_secret", PARAM_SECRET, false, LIMIT_TOKEN_BYTES },
                                 { "client_metadata_url", PARAM_TEXT, false, URL_MAX },
+                                { "no_resource", PARAM_TRUE, false, 0 },
                                 { "login", PARAM_BOOL, false, 0 } },
         [METHOD_SERVER_SHOW] = { { "server", PARAM_TEXT, true, URL_MAX },
                                  { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES } },

@@ -51,18 +51,31 @@ static json_t *client(const char *id, const char *secret) {
                          "client_secret", secret);
 }
 
-/* A login with a registered client: the code is redeemed with these credentials. */
-static void log_in(struct world *w) {
+/* A login with a registered client: the code is redeemed with these credentials. @resource is what
+ * the requests carry; NULL: they carry none. */
+static void log_in_for(struct world *w, const char *resource) {
         AUTO_REPLY struct answer a = { 0 };
+        const char *url;
 
         world_ask(w, METHOD_LOGIN_START, json_pack("{s:s}", "server", WORLD_SERVER), &a);
         world_serve(w);
         if (!a.result)
                 fail_msg("%s", a.err.message);
-        world_redirect(w, json_get_string(a.result, "url"), "code1");
+        url = json_get_string(a.result, "url");
+        assert_int_equal(strstr(url, "resource=") != NULL, resource != NULL);
+        /* The code is redeemed as it was asked for. */
+        world_crash(w);
+        world_serve(w);
+        world_redirect(w, url, "code1");
+        assert_form(w, "grant_type", "authorization_code");
+        assert_form(w, "resource", resource);
         world_tokens(w, "at1", "rt1", 3600, NULL);
         world_run(w);
         w->n_token = 0;
+}
+
+static void log_in(struct world *w) {
+        log_in_for(w, WORLD_SERVER);
 }
 
 /* What a record of the store says of @name; NULL: nothing. To be freed. */
@@ -154,6 +167,75 @@ static void before_the_first_login_what_was_left_out_may_be_given(void **state) 
         assert_record(w, STORE_SERVER, KEY_SERVER, "client_id", "me");
 }
 
+static json_t *without_resource(void) {
+        return json_pack("{s:b}", "no_resource", 1);
+}
+
+/* A refresh for @scope (NULL: for all), with @resource or without. */
+static void refresh_for(struct world *w, const char *scope, const char *resource) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        if (!scope) /* a narrowed one is not there yet */
+                world_expire(w);
+        world_send(w, scope, &a);
+        assert_form(w, "grant_type", "refresh_token");
+        assert_form(w, "scope", scope);
+        assert_form(w, "resource", resource);
+        world_tokens(w, "at2", "rt2", 3600, scope);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
+static void assert_without_resource(struct world *w, bool without) {
+        AUTO_JSON json_t *server = world_server(w);
+
+        assert_int_equal(json_get_bool(server, "no_resource", false), without);
+        assert_int_equal(json_object_get(server, "no_resource") != NULL, without);
+}
+
+/* A53 */
+static void an_issuer_that_chokes_on_resource_never_sees_it(void **state) {
+        struct world *w = *state;
+
+        assert_added(w, WORLD_SERVER,
+                     json_pack("{s:b, s:[s, s]}", "no_resource", 1, "scopes", "read", "write"));
+        assert_without_resource(w, true);
+        log_in_for(w, NULL);
+        for (int restart = 0; restart < 2; restart++) {
+                refresh_for(w, NULL, NULL);
+                refresh_for(w, "read", NULL);
+                /* Who says nothing of it, or says it again, changes nothing. */
+                assert_added(w, WORLD_SERVER, NULL);
+                assert_added(w, WORLD_SERVER, without_resource());
+                assert_without_resource(w, true);
+                world_crash(w);
+        }
+        log_in_for(w, NULL);
+        refresh_for(w, NULL, NULL);
+}
+
+/* A53 A95 */
+static void a_login_is_not_loosened_by_another_add(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        assert_added(w, WORLD_SERVER, NULL);
+        /* Its first login has failed: the second add knows why. */
+        assert_added(w, WORLD_SERVER, without_resource());
+        assert_without_resource(w, true);
+        world_ask(w, METHOD_SERVER_REMOVE, json_pack("{s:s}", "server", WORLD_SERVER), &a);
+        world_run(w);
+        assert_added(w, WORLD_SERVER, NULL);
+        assert_without_resource(w, false);
+        log_in(w);
+        assert_exists(w, WORLD_SERVER, without_resource(), "resource: sent, not left out");
+        assert_without_resource(w, false);
+        refresh_for(w, NULL, WORLD_SERVER);
+        world_crash(w);
+        assert_exists(w, WORLD_SERVER, without_resource(), "resource: sent, not left out");
+        refresh_for(w, NULL, WORLD_SERVER);
+}
+
 static void who_forgets_a_server_may_add_it_with_other_credentials(void **state) {
         struct world *w = *state;
         struct answer a;
@@ -181,8 +263,8 @@ static void fail_to_add(struct world *w, bool applied) {
                                "https://c.example.com/c.json", "scopes", "read"));
         w->disk_held = true;
         world_ask(w, METHOD_SERVER_ADD,
-                  json_pack("{s:s, s:s, s:s, s:[s]}", "url", WORLD_SERVER, "issuer", WORLD_ISSUER,
-                            "client_id", "me", "scopes", "write"),
+                  json_pack("{s:s, s:s, s:s, s:[s], s:b}", "url", WORLD_SERVER, "issuer",
+                            WORLD_ISSUER, "client_id", "me", "scopes", "write", "no_resource", 1),
                   &a);
         world_run(w);
         /* One change at a time; who changes nothing is served. */
@@ -208,6 +290,7 @@ static void fail_to_add(struct world *w, bool applied) {
         world_serve(w);
         assert_non_null(a.result);
         assert_non_null(strstr(json_get_string(a.result, "url"), "scope=read&"));
+        assert_non_null(strstr(json_get_string(a.result, "url"), "&resource="));
         answer_done(&a);
         assert_added(w, OTHER_SERVER, client("me", "secret"));
 }
@@ -229,6 +312,8 @@ int main(void) {
                 E(an_add_that_says_what_is_there_changes_nothing_and_is_fine),
                 E(what_asks_a_person_all_the_same_may_be_added),
                 E(before_the_first_login_what_was_left_out_may_be_given),
+                E(an_issuer_that_chokes_on_resource_never_sees_it),
+                E(a_login_is_not_loosened_by_another_add),
                 E(who_forgets_a_server_may_add_it_with_other_credentials),
                 E(an_add_that_the_disk_does_not_take_leaves_the_server_as_it_was),
         };
