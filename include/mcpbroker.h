@@ -480,6 +480,9 @@ MCPB_API int mcpb_login_from_error(const mcpb_error *err, mcpb_login **ret) MCPB
  * @client_secret:       that belongs to it: a secret; NULL: none
  * @client_metadata_url: a client id metadata document; NULL: the daemon's own way
  * @login:               not 0: start a login at once
+ * @no_resource:         not 0: leave the parameter resource (RFC 8707) out of what the
+ *                       authorization server is asked, for one that chokes on it. Tokens may
+ *                       then be good for other servers too
  */
 typedef struct mcpb_server_request {
         size_t size;
@@ -492,10 +495,11 @@ typedef struct mcpb_server_request {
         const char *client_secret;
         const char *client_metadata_url;
         int login;
+        long no_resource;
 } mcpb_server_request;
 
 #define MCPB_SERVER_REQUEST_INIT \
-        { sizeof(mcpb_server_request), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+        { sizeof(mcpb_server_request), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 
 /**
  * mcpb_server_add() - add a server

@@ -9,7 +9,7 @@ _mcp_broker_options() {
         case $1 in
         mcp-add)
                 echo "--name= --account= --scope= --client-id= --client-secret-file= --issuer= --client-metadata-url=" \
-                        "--no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
+                        "--no-resource --no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
                         "-q -d -D -x -X $common"
                 ;;
         mcp-brokerctl) echo "--json --passphrase-file= $common" ;;

@@ -20,6 +20,8 @@ static const char help_text[] =
         "      --client-secret-file=F  its secret, on the first line of F (- for standard input)\n"
         "      --issuer=I            the authorization server that must be used\n"
         "      --client-metadata-url=U  our client ID metadata document\n"
+        "      --no-resource         do not name the server (resource) to an authorization server "
+        "that chokes on it\n"
         "      --no-login            add only\n"
         "      --browser=CMD         the browser to start (default: $BROWSER, then xdg-open)\n"
         "      --no-browser          print the address only\n"
@@ -44,6 +46,7 @@ enum {
         OPTION_SECRET_FILE,
         OPTION_ISSUER,
         OPTION_METADATA_URL,
+        OPTION_NO_RESOURCE,
         OPTION_NO_LOGIN,
         OPTION_BROWSER,
         OPTION_NO_BROWSER,
@@ -107,6 +110,10 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 a->scopes = scopes_join(a->scopes, optarg);
                 return a->scopes ? -1 : 1;
         }
+        if (c == OPTION_NO_RESOURCE) {
+                a->request.no_resource = 1;
+                return -1;
+        }
         if (c == OPTION_NO_LOGIN) {
                 a->request.login = 0;
                 return -1;
@@ -142,6 +149,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "client-secret-file", required_argument, NULL, OPTION_SECRET_FILE },
                 { "issuer", required_argument, NULL, OPTION_ISSUER },
                 { "client-metadata-url", required_argument, NULL, OPTION_METADATA_URL },
+                { "no-resource", no_argument, NULL, OPTION_NO_RESOURCE },
                 { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
                 { "browser", required_argument, NULL, OPTION_BROWSER },
                 { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },

@@ -60,6 +60,7 @@ int mcpb_server_add(mcpb_client *c, const mcpb_server_request *request, char **r
         params_string(&params, "client_id", q.client_id);
         params_string(&params, "client_secret", q.client_secret);
         params_string(&params, "client_metadata_url", q.client_metadata_url);
+        params_true(&params, "no_resource", q.no_resource != 0);
         params_true(&params, "login", q.login);
         if (!params)
                 return client_oom(err);

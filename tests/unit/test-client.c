@@ -207,7 +207,7 @@ static void script_all_methods(struct fake *f) {
                 { "server.add",
                   "{\"url\":\"https://x\",\"name\":\"x\",\"account\":\"a\",\"scopes\":[\"s\"],"
                   "\"issuer\":\"https://i\",\"client_id\":\"c\",\"client_secret\":\"p\","
-                  "\"client_metadata_url\":\"https://m\",\"login\":true}",
+                  "\"client_metadata_url\":\"https://m\",\"no_resource\":true,\"login\":true}",
                   "{\"server\":{\"name\":\"x\"},\"login\":{\"login\":\"L\",\"url\":\"u\","
                   "\"opener\":true}}" },
                 { "server.add", "{\"url\":\"https://y\"}", "{\"server\":{\"name\":\"y\"}}" },
@@ -284,8 +284,8 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         c = fake_talk(script_all_methods);
         assert_int_equal(mcpb_client_may_manage(c), 1);
         assert_int_equal(mcpb_token_reject(c, "x", NULL, "T", NULL, NULL), 0);
-        q = (mcpb_server_request){ sizeof(q),   "https://x", "x", "a",         "s",
-                                   "https://i", "c",         "p", "https://m", 1 };
+        q = (mcpb_server_request){ sizeof(q), "https://x", "x",         "a", "s", "https://i",
+                                   "c",       "p",         "https://m", 1,   1 };
         check_text(mcpb_server_add(c, &q, &text, &l, NULL), &text, "{\"name\":\"x\"}");
         assert_string_equal(l->login, "L");
         assert_string_equal(l->state, "waiting");
@@ -293,6 +293,11 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         l = mcpb_login_free(l);
         q = (mcpb_server_request)MCPB_SERVER_REQUEST_INIT;
         q.url = "https://y";
+        /* Of a program that knows a shorter one nothing is read behind it, padding included. */
+        _Static_assert(offsetof(mcpb_server_request, no_resource) % sizeof(void *) == 0,
+                       "lies in what was padding");
+        q.no_resource = 1;
+        q.size = offsetof(mcpb_server_request, no_resource);
         check_text(mcpb_server_add(c, &q, &text, &l, NULL), &text, "{\"name\":\"y\"}");
         assert_null(l);
         check_text(mcpb_server_list(c, &text, NULL), &text, "{\"servers\":[]}");
