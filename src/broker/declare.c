@@ -207,6 +207,7 @@ static int set_members(struct server *s, const struct declared_server *d) {
                 r = replace_text(&s->client_id, d->client_id);
         if (r == 0)
                 r = replace_text(&s->metadata_url, d->metadata_url);
+        s->no_resource = d->no_resource;
         if (r == 0)
                 r = replace_text(&s->declared_in, d->file);
         return r;

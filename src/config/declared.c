@@ -19,6 +19,7 @@ struct reading {
         unsigned section_line; /* 0: [Server] has not begun */
         unsigned client_line;
         unsigned metadata_line;
+        uint32_t seen; /* keys of this file */
 };
 
 static void server_done(struct declared_server *s) {
@@ -159,20 +160,31 @@ static int on_metadata_url(struct reading *rd, const struct conf_item *item, str
         return r < 0 ? r : set_text(&rd->s.metadata_url, item, err);
 }
 
+static int on_send_resource(struct reading *rd, const struct conf_item *item, struct error *err) {
+        bool send = true;
+
+        if (conf_bool(item->value, &send) < 0)
+                return conf_error(item, err, HINT_MAN, "SendResource= takes yes or no");
+        rd->s.no_resource = !send;
+        return 0;
+}
+
 static const struct {
         const char *key;
         int (*fn)(struct reading *rd, const struct conf_item *item, struct error *err);
-        size_t once; /* where it is kept, if it may stand only once; 0: it may be repeated */
+        bool repeats;
 } keys[] = {
-        { "URL", on_url, offsetof(struct declared_server, url) },
-        { "Name", on_name, offsetof(struct declared_server, name) },
-        { "Account", on_account, offsetof(struct declared_server, account) },
-        { "Scope", on_scope, 0 },
-        { "Issuer", on_issuer, offsetof(struct declared_server, issuer) },
-        { "ClientId", on_client_id, offsetof(struct declared_server, client_id) },
-        { "ClientSecretFile", on_secret_file, offsetof(struct declared_server, secret_file) },
-        { "ClientMetadataUrl", on_metadata_url, offsetof(struct declared_server, metadata_url) },
+        { "URL", on_url, false },
+        { "Name", on_name, false },
+        { "Account", on_account, false },
+        { "Scope", on_scope, true },
+        { "Issuer", on_issuer, false },
+        { "ClientId", on_client_id, false },
+        { "ClientSecretFile", on_secret_file, false },
+        { "ClientMetadataUrl", on_metadata_url, false },
+        { "SendResource", on_send_resource, false },
 };
+_Static_assert(ARRAY_SIZE(keys) <= 32, "reading.seen is a mask of 32 bits");
 
 static int on_item(const struct conf_item *item, void *userdata, struct error *err) {
         struct reading *rd = userdata;
@@ -190,9 +202,10 @@ static int on_item(const struct conf_item *item, void *userdata, struct error *e
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                 if (!streq(keys[i].key, item->key))
                         continue;
-                if (keys[i].once && *(char **)(void *)((char *)&rd->s + keys[i].once))
+                if (!keys[i].repeats && (rd->seen & (UINT32_C(1) << i)))
                         return conf_error(item, err, NULL, "%s= stands twice in this file",
                                           item->key);
+                rd->seen |= UINT32_C(1) << i;
                 return keys[i].fn(rd, item, err);
         }
         return conf_error(item, err, HINT_MAN, "there is no key %s= in [Server]", item->key);

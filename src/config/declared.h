@@ -21,6 +21,7 @@ struct declared_server {
         char *issuer;
         char *client_id;
         char *metadata_url; /* a client ID metadata document */
+        bool no_resource;   /* SendResource=no */
         char *secret_file;  /* absolute */
         unsigned secret_line;
         char *secret; /* wiped; NULL: there is none, it was not read yet, or it is kept elsewhere */

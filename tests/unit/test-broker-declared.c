@@ -330,7 +330,70 @@ static void mcp_add_changes_nothing_that_the_file_says(void **state) {
                 assert_non_null(strstr(a.err.message, FILE_A));
                 answer_done(&a);
         }
+        world_ask(w, METHOD_SERVER_ADD,
+                  json_pack("{s:s, s:b}", "url", WORLD_SERVER, "no_resource", 1), &a);
+        world_run(w);
+        assert_non_null(strstr(a.err.message, FILE_A));
+        assert_refused(&a, MCPB_EXISTS);
         assert_listed(w, "work", FILE_A, "login_required");
+}
+
+/* A login, and what its requests say of the resource. */
+static void log_in_for(struct world *w, const char *resource) {
+        AUTO_FREE char *url = world_begin_login(w, NULL, NULL);
+
+        assert_int_equal(strstr(url, "resource=") != NULL, resource != NULL);
+        world_redirect(w, url, "code1");
+        assert_form(w, "grant_type", "authorization_code");
+        assert_form(w, "resource", resource);
+        world_tokens(w, "at1", "rt1", 3600, NULL);
+        world_run(w);
+        assert_listed(w, "work", FILE_A, "ready");
+}
+
+static void refresh_for(struct world *w, const char *resource) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_expire_lease(w);
+        world_send(w, NULL, &a);
+        assert_form(w, "grant_type", "refresh_token");
+        assert_form(w, "resource", resource);
+        world_tokens(w, "at2", "rt2", 3600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
+static void assert_says_no_resource(struct world *w, bool says) {
+        AUTO_JSON json_t *s = listed(w, "work");
+
+        assert_int_equal(json_get_bool(s, "no_resource", false), says);
+}
+
+/* A53 */
+static void resource_is_left_out_as_the_file_says(void **state) {
+        struct world *w = *state;
+        static const char *const without[] = { FILE_A, DECLARED "SendResource=no\n", NULL };
+
+        w->servers = without;
+        world_reload(w);
+        assert_says_no_resource(w, true);
+        log_in_for(w, NULL);
+        refresh_for(w, NULL);
+        world_crash(w);
+        refresh_for(w, NULL);
+        /* What was given without is refreshed without, until somebody logs in again. */
+        w->servers = one;
+        world_reload(w);
+        assert_says_no_resource(w, false);
+        refresh_for(w, NULL);
+        world_crash(w);
+        refresh_for(w, NULL);
+        log_in_for(w, WORLD_SERVER);
+        refresh_for(w, WORLD_SERVER);
+        /* An issuer that chokes on it in refreshes alone. */
+        w->servers = without;
+        world_reload(w);
+        refresh_for(w, NULL);
 }
 
 static void scopes_can_be_asked_for_in_one_login(void **state) {
@@ -450,6 +513,7 @@ int main(void) {
                 E(a_name_that_became_free_may_be_given_anew),
                 E(one_that_a_person_added_keeps_its_name_and_stays),
                 E(mcp_add_changes_nothing_that_the_file_says),
+                E(resource_is_left_out_as_the_file_says),
                 E(scopes_can_be_asked_for_in_one_login),
                 E(another_issuer_in_the_file_needs_another_login),
                 E(a_declared_client_logs_in_with_its_secret_and_shows_it_nowhere),

@@ -39,7 +39,8 @@ static const char everything[] = "# all keys\n"
                                  "Scope=admin read\n"
                                  "Issuer=https://login.example.com/tenant\n"
                                  "ClientId=abc\n"
-                                 "ClientSecretFile=/run/secrets/abc\n";
+                                 "ClientSecretFile=/run/secrets/abc\n"
+                                 "SendResource=no\n";
 
 static void every_key_is_read(void **state) {
         AUTO_DECLARED struct declared d = DECLARED_INIT;
@@ -61,6 +62,7 @@ static void every_key_is_read(void **state) {
         assert_string_equal(s->secret_file, "/run/secrets/abc");
         assert_int_equal(s->secret_line, 10);
         assert_null(s->metadata_url);
+        assert_true(s->no_resource);
         assert_null(s->secret); /* is read by nobody who only parses */
 }
 
@@ -77,6 +79,7 @@ static void a_url_is_enough_and_the_file_gives_the_name(void **state) {
         assert_string_equal(d.items[0].name, "work");
         assert_string_equal(d.items[0].account, "");
         assert_int_equal(d.items[0].n_scopes, 0);
+        assert_false(d.items[0].no_resource);
         assert_string_equal(d.items[0].metadata_url, "https://example.com/client.json");
 }
 
@@ -91,6 +94,9 @@ static void what_is_wrong_is_refused_with_file_and_line(void **state) {
                 { "[Server]\n", 1, "no URL=" },
                 { "[Server]\nURL=https://a.example/\n[Server]\n", 3, "one file declares one" },
                 { "[Server]\nURL=https://a.example/\nURL=https://b.example/\n", 3, "stands twice" },
+                { "[Server]\nSendResource=no\nSendResource=no\n", 3, "stands twice" },
+                { "[Server]\nSendResource=sometimes\n", 2, "SendResource= takes yes or no" },
+                { "[Server]\nSendResource=\n", 2, "SendResource= takes yes or no" },
                 { "[Server]\nURL=\n", 2, "URL=" },
                 { "[Server]\nURL=http://a.example/mcp\n", 2, "not https" },
                 { "[Server]\nURL=https://a.example/#x\n", 2, "fragment" },
