@@ -11,6 +11,7 @@
 
 #include "authorize.h"
 #include "grant.h"
+#include "guard.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
 #define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
@@ -18,6 +19,14 @@
 const char *as_scopes(const struct demo *d) {
         return d->options.offline_access ? SCOPE_SUMMARY " " SCOPE_ADMIN " " SCOPE_OFFLINE
                                          : SCOPE_SUMMARY " " SCOPE_ADMIN;
+}
+
+const char *as_resource(const struct demo *d, const struct form *params) {
+        const char *resource = form_get(params, "resource");
+
+        if (d->options.refuse_resource)
+                return resource ? NULL : d->mcp_url;
+        return resource && guard_is_resource(d, resource) ? resource : NULL;
 }
 
 static bool starts_with(const char *s, const char *start) {

@@ -15,5 +15,7 @@ void as_error(struct exchange *x, unsigned status, const char *code, const char 
 void as_no_store(struct exchange *x);
 /* The client at the token or revocation endpoint; NULL once an error was answered. */
 struct client *as_authenticate(struct exchange *x);
+/* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */
+const char *as_resource(const struct demo *d, const struct form *params);
 /* The scopes this server knows, blank-separated. */
 const char *as_scopes(const struct demo *d);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "as.h"
-#include "guard.h"
 #include "pages.h"
 
 #define CODE_MSEC 60000U
@@ -119,7 +118,6 @@ static const char *request_error(struct exchange *x, const struct form *q, const
         const char *type = form_get(q, "response_type");
         const char *challenge = form_get(q, "code_challenge");
         const char *method = form_get(q, "code_challenge_method");
-        const char *resource = form_get(q, "resource");
 
         *ret_description = "a fault refuses";
         if (exchange_fault(x, FAULT_INVALID_SCOPE))
@@ -132,8 +130,10 @@ static const char *request_error(struct exchange *x, const struct form *q, const
         *ret_description = "code_challenge with code_challenge_method S256 is required";
         if (!challenge || strlen(challenge) != 43 || !method || strcmp(method, "S256") != 0)
                 return "invalid_request";
-        *ret_description = "resource must be one of the resources of this server";
-        if (!resource || !guard_is_resource(d, resource))
+        *ret_description = d->options.refuse_resource
+                                   ? "resource is refused"
+                                   : "resource must be one of the resources of this server";
+        if (!as_resource(d, q))
                 return "invalid_target";
         *ret_description = "unknown scope";
         if (!words_valid(scope) || !words_subset(scope, as_scopes(d)))
@@ -141,15 +141,15 @@ static const char *request_error(struct exchange *x, const struct form *q, const
         return NULL;
 }
 
-static struct ticket *ticket_new(const struct form *q, const struct client *client,
-                                 const char *scope) {
+static struct ticket *ticket_new(const struct demo *d, const struct form *q,
+                                 const struct client *client, const char *scope) {
         struct ticket *t = mem_new(sizeof(*t));
 
         t->client_id = mem_string(client->id);
         t->client_name = mem_string(client->name);
         t->redirect_uri = mem_string(form_get(q, "redirect_uri"));
         t->scope = mem_string(scope);
-        t->resource = mem_string(form_get(q, "resource"));
+        t->resource = mem_string(as_resource(d, q));
         t->challenge = mem_string(form_get(q, "code_challenge"));
         t->state = mem_string(form_get(q, "state"));
         return t;
@@ -212,7 +212,7 @@ void authorize_handle(struct exchange *x) {
                         return;
                 }
                 journal_count(d->journal, COUNT_AUTHORIZATIONS);
-                ask_person(x, ticket_new(q, client, scope));
+                ask_person(x, ticket_new(d, q, client, scope));
         }
 }
 

@@ -48,6 +48,7 @@ struct demo {
         struct service *as;
         struct service *control;
         char *mcp_origin; /* "http://127.0.0.1:PORT" */
+        char *mcp_url;    /* the origin and "/mcp" */
         char *as_origin;
         char *issuer; /* the origin and --issuer-path */
         char *control_origin;

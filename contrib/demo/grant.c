@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "as.h"
-#include "guard.h"
 
 static void family_revoke(struct exchange *x, struct family *f) {
         if (f && !f->revoked) {
@@ -107,7 +106,7 @@ static bool wants_refresh_token(const struct demo *d, const struct client *clien
 static void grant_code(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *redirect_uri = form_get(f, "redirect_uri");
-        const char *resource = form_get(f, "resource");
+        const char *resource = as_resource(x->demo, f);
         struct code *code = tokens_code(x->demo->tokens, form_get(f, "code"));
 
         if (!code || strcmp(code->client_id, client->id) != 0) {
@@ -155,7 +154,7 @@ static void rotate(struct exchange *x, struct refresh_token *token, const char *
 static void grant_refresh(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
-        const char *resource = form_get(f, "resource");
+        const char *resource = as_resource(x->demo, f);
         struct refresh_token *token = tokens_refresh(x->demo->tokens, form_get(f, "refresh_token"));
 
         if (!token || strcmp(token->family->client_id, client->id) != 0) {
@@ -178,7 +177,7 @@ static void grant_refresh(struct exchange *x, const struct client *client) {
 static void grant_credentials(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
-        const char *resource = form_get(f, "resource");
+        const char *resource = as_resource(x->demo, f);
         struct family *family;
 
         if (!scope)
@@ -187,7 +186,7 @@ static void grant_credentials(struct exchange *x, const struct client *client) {
                 as_error(x, 400, "unauthorized_client", "this client may not act alone");
         } else if (!words_valid(scope) || !words_subset(scope, as_scopes(x->demo))) {
                 as_error(x, 400, "invalid_scope", "unknown scope");
-        } else if (!resource || !guard_is_resource(x->demo, resource)) {
+        } else if (!resource) {
                 as_error(x, 400, "invalid_target", "resource must be one of this server's");
         } else {
                 family = family_new(x, client, scope, resource);

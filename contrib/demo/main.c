@@ -91,6 +91,7 @@ static void demo_done(struct demo *d) {
         d->faults = faults_free(d->faults);
         d->journal = journal_free(d->journal);
         free(d->mcp_origin);
+        free(d->mcp_url);
         free(d->as_origin);
         free(d->issuer);
         free(d->control_origin);
@@ -114,6 +115,7 @@ static bool demo_listen(struct demo *d) {
         d->mcp = listen_on(o->port, "MCP port", exchange_on_mcp, d, &d->mcp_origin);
         if (!d->mcp)
                 return false;
+        d->mcp_url = mem_printf("%s/mcp", d->mcp_origin);
         http_service_body_max(d->mcp, (size_t)o->body_max_mib * 1024U * 1024U);
         http_service_on_head(d->mcp, exchange_on_mcp_head);
         http_service_on_left(d->mcp, exchange_on_left);
@@ -129,7 +131,7 @@ static bool demo_listen(struct demo *d) {
 
 /* The one line on stdout; whoever started us waits for it. */
 static bool announce(const struct demo *d) {
-        return printf("{\"mcp\":\"%s/mcp\",\"issuer\":\"%s\",\"control\":\"%s\"}\n", d->mcp_origin,
+        return printf("{\"mcp\":\"%s\",\"issuer\":\"%s\",\"control\":\"%s\"}\n", d->mcp_url,
                       d->issuer, d->control_origin) > 0 &&
                fflush(stdout) == 0;
 }

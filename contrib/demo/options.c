@@ -41,6 +41,7 @@ enum {
         OPT_OPEN,
         OPT_PORT,
         OPT_PROTOCOL,
+        OPT_REFUSE_RESOURCE,
         OPT_REQUIRE_SESSION,
         OPT_SECOND_RESOURCE,
         OPT_SHAPES,
@@ -76,6 +77,7 @@ static const struct option long_options[] = {
         { "open", no_argument, NULL, OPT_OPEN },
         { "port", required_argument, NULL, OPT_PORT },
         { "protocol", required_argument, NULL, OPT_PROTOCOL },
+        { "refuse-resource", no_argument, NULL, OPT_REFUSE_RESOURCE },
         { "require-session", no_argument, NULL, OPT_REQUIRE_SESSION },
         { "second-resource", no_argument, NULL, OPT_SECOND_RESOURCE },
         { "shapes", required_argument, NULL, OPT_SHAPES },
@@ -117,6 +119,7 @@ static const char help[] =
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
         "  --offline-access       refresh tokens only with the scope offline_access\n"
+        "  --refuse-resource      as before RFC 8707: refuse resource, all tokens are for /mcp\n"
         "  --token-type TYPE      bearer, Bearer, mac\n"
         "Other:\n"
         "  --fault NAME[:STEP[@WHAT]][=ARG][!TIMES]   do something wrong (repeatable)\n"
@@ -282,6 +285,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->offline_access;
         case OPT_OPEN:
                 return &o->open;
+        case OPT_REFUSE_RESOURCE:
+                return &o->refuse_resource;
         case OPT_REQUIRE_SESSION:
                 return &o->require_session;
         case OPT_SECOND_RESOURCE:

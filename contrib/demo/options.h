@@ -61,6 +61,7 @@ struct options {
         bool no_rotate;
         bool offline_access;
         bool open;
+        bool refuse_resource;
         bool require_session;
         bool second_resource;
         bool sse;

@@ -534,6 +534,22 @@ def _():
         assert "refresh_token" in c.login(scope="tools:generate_summary offline_access")
 
 
+@claim("resource may be refused: then it stands nowhere, and tokens are for /mcp")
+def _():
+    with server("--auto-consent", "--refuse-resource") as s:
+        c = Client(s)
+        c.discover()
+        c.use(c.register().json)
+        assert c.authorize()["error"] == "invalid_target"
+        code = c.authorize(resource=None)["code"]
+        assert error_of(c.redeem(code)) == "invalid_target"
+        tokens = c.redeem(c.authorize(resource=None)["code"], resource=None).json
+        assert c.call(token=tokens["access_token"]).status == 200
+        assert error_of(c.refresh(tokens["refresh_token"])) == "invalid_target"
+        tokens = c.refresh(tokens["refresh_token"], resource=None).json
+        assert c.call(token=tokens["access_token"]).status == 200
+
+
 @claim("revocation ends a family or a token, and unknown tokens are fine")
 def _():
     with server("--auto-consent") as s:

@@ -7,7 +7,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Broker, Demo, Tap, mcp_call, until  # noqa: E402
+from harness import Broker, Demo, Rpc, Tap, mcp_call, until  # noqa: E402
 
 SECRET = "planted-declared-secret-51c7"
 
@@ -145,6 +145,28 @@ def a_secret_that_changes_is_taken_at_the_reload(stack):
     assert mcp_call(demo.mcp, broker.token("work"))[0] == 200
 
 
+# A53
+def a_file_says_that_resource_is_left_out(stack):
+    demo = Demo(stack, "--auto-consent", "--refuse-resource")
+    broker = Broker(stack, start=False)
+    path = declare(broker, "work.conf", section(demo))
+    broker.start()
+    assert "invalid_target" in broker.add(demo.mcp, check=4).stderr
+    assert str(path) in broker.add(demo.mcp, "--no-resource", check=9).stderr
+    declare(broker, "work.conf", section(demo, "SendResource=no"))
+    reload(broker, "read again")
+    broker.add(demo.mcp)
+    first = broker.token("work")
+    assert mcp_call(demo.mcp, first)[0] == 200
+    broker.stop()
+    broker.start()
+    rpc = Rpc(broker.socket)
+    rpc.call("token.reject", server="work", token_id=rpc.call("token.get", server="work")["token_id"])
+    rpc.close()
+    again = broker.token("work")
+    assert again != first and mcp_call(demo.mcp, again)[0] == 200
+
+
 if __name__ == "__main__":
     sys.exit(Tap().run([
         a_declared_server_costs_nothing_until_somebody_logs_in,
@@ -153,4 +175,5 @@ if __name__ == "__main__":
         a_file_with_a_fault_changes_nothing_and_is_named,
         a_clients_secret_comes_from_its_file_and_is_seen_nowhere,
         a_secret_that_changes_is_taken_at_the_reload,
+        a_file_says_that_resource_is_left_out,
     ]))

@@ -197,6 +197,44 @@ def removing_works_while_the_issuer_is_down(stack):
     assert broker.servers() == []
 
 
+def renewed(broker, demo):
+    """A token by another refresh; the server takes it."""
+    before = demo.counters()["refreshes"]
+    rpc = Rpc(broker.socket)
+    first = rpc.call("token.get", server=demo.mcp)
+    rpc.call("token.reject", server=demo.mcp, token_id=first["token_id"])
+    second = rpc.call("token.get", server=demo.mcp)
+    rpc.close()
+    assert second["token"] != first["token"] and demo.counters()["refreshes"] == before + 1
+    assert mcp_call(demo.mcp, second["token"])[0] == 200
+
+
+# A53
+def resource_is_in_every_request_or_in_none(stack):
+    usual = Demo(stack, "--auto-consent")  # it refuses what comes without
+    choking = Demo(stack, "--auto-consent", "--refuse-resource")
+    broker = Broker(stack)
+    # The wrong way round neither gets as far as a code, and nobody falls back by himself.
+    for demo, args in ((usual, ["--no-resource"]), (choking, [])):
+        assert "invalid_target" in broker.add(demo.mcp, *args, check=4).stderr
+        assert demo.counters()["codes_issued"] == 0
+    broker.run("mcp-add", "-d", usual.mcp, check=0)
+    broker.add(usual.mcp)
+    broker.add(choking.mcp, "--no-resource")  # known already; its login has failed
+    for _ in range(2):
+        for demo, without in ((usual, None), (choking, True)):
+            renewed(broker, demo)
+            assert next(s for s in broker.servers() if s["url"] == demo.mcp).get("no_resource") is without
+        broker.stop()
+        broker.start()
+    # Later logins need no word of it, and one that there is is not loosened.
+    for demo in (usual, choking):
+        broker.add(demo.mcp)
+        renewed(broker, demo)
+    assert "mcp-add -d" in broker.add(usual.mcp, "--no-resource", check=9).stderr
+    renewed(broker, usual)
+
+
 # A68 A127 A129
 def a_registered_client_with_a_secret_needs_no_registration(stack):
     demo = Demo(stack, "--auto-consent", "--client", "me:s3:cr%t+x", "--fault", "no-registration")
@@ -599,7 +637,7 @@ def systemd_is_told_when_a_reload_began_by_its_own_clock(stack):
 
 
 TESTS = [value for value in list(globals().values())
-         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk", "network_settings", "replaced")]
+         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk", "renewed", "network_settings", "replaced")]
 
 if __name__ == "__main__":
     sys.exit(Tap().run(TESTS))
