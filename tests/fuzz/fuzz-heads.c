@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A JSON text as the head of a fetch, of an answer and of evidence. What is taken makes a head that
- * is taken again. */
+/* A JSON text as the head of a fetch, of an answer, of evidence, of an order and of its reply. What
+ * is taken makes a head that is taken again. */
 #include <assert.h>
 
 #include "base/limits.h"
 #include "wire/evidence.h"
 #include "wire/fetch.h"
+#include "wire/order.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,6 +56,39 @@ static void try_evidence(const json_t *head) {
                evidence_same(&a, &b));
 }
 
+static void try_order(const json_t *head) {
+        struct order a;
+        struct order b;
+        AUTO_JSON json_t *again = NULL;
+
+        order_init(&a, ORDER_READ);
+        order_init(&b, ORDER_READ);
+        if (order_from_head(&a, head, NULL) == 0) {
+                assert(order_to_head(&a, &again) == 0);
+                assert(order_from_head(&b, again, NULL) == 0);
+                assert(a.kind == b.kind && a.n_argv == b.n_argv && a.n_envp == b.n_envp);
+                assert(a.kind == ORDER_RUN || streq(a.path, b.path));
+        }
+        order_done(&a);
+        order_done(&b);
+}
+
+static void try_reply(const json_t *head, enum order_kind kind) {
+        struct order_reply a;
+        struct order_reply b;
+        AUTO_JSON json_t *again = NULL;
+
+        order_reply_init(&a);
+        order_reply_init(&b);
+        if (order_reply_from_head(&a, kind, head, NULL) == 0) {
+                assert(order_reply_to_head(&a, kind, &again) == 0);
+                assert(order_reply_from_head(&b, kind, again, NULL) == 0);
+                assert(a.r == b.r && a.answer.status == b.answer.status);
+        }
+        order_reply_done(&a);
+        order_reply_done(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         AUTO_JSON json_t *head = NULL;
 
@@ -63,5 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         try_request(head);
         try_answer(head);
         try_evidence(head);
+        try_order(head);
+        for (unsigned kind = 0; kind < ORDER_KIND_COUNT; kind++)
+                try_reply(head, kind);
         return 0;
 }
