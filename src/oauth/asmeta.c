@@ -22,6 +22,8 @@ static const struct text_field as_fields[] = {
         TEXT_FIELD(struct as_metadata, device_authorization_endpoint, false),
         { "pushed_authorization_request_endpoint", offsetof(struct as_metadata, par_endpoint),
           false },
+        TEXT_FIELD(struct as_metadata, mtls_token_endpoint, false),
+        TEXT_FIELD(struct as_metadata, challenge_endpoint, false),
 };
 static const struct text_fields texts = { as_fields, ARRAY_SIZE(as_fields) };
 
@@ -43,6 +45,7 @@ static const struct {
         { "code_flow", offsetof(struct as_metadata, code_flow), false },
         { "pkce_s256", offsetof(struct as_metadata, pkce_s256), false },
         { "openid", offsetof(struct as_metadata, openid), false },
+        { "id_jag", offsetof(struct as_metadata, id_jag), false },
 };
 
 static const struct {
@@ -197,10 +200,25 @@ static int read_lists(struct as_metadata *as, const json_t *json) {
         if (r == 0)
                 r = text_list_from_json(&as->dpop_algs, &as->n_dpop_algs,
                                         json_object_get(json, "dpop_signing_alg_values_supported"));
+        if (r == 0)
+                r = text_list_from_json(
+                        &as->token_auth_algs, &as->n_token_auth_algs,
+                        json_object_get(json, "token_endpoint_auth_signing_alg_values_supported"));
         return r;
 }
 
-/* A63. What we never use is dropped rather than judged. */
+/* A member of our own name for what a document says elsewhere. */
+static int read_aliases(struct as_metadata *as, const json_t *json) {
+        const char *text =
+                json_get_string(json_object_get(json, "mtls_endpoint_aliases"), "token_endpoint");
+
+        as->mtls_token_endpoint = str_wipe_free(as->mtls_token_endpoint);
+        if (text && *text)
+                as->mtls_token_endpoint = strdup(text);
+        return text && *text && !as->mtls_token_endpoint ? -ENOMEM : 0;
+}
+
+/* A63. What a login by browser does without is dropped rather than judged. */
 static int check_endpoints(struct as_metadata *as, unsigned allow, struct error *err) {
         const struct {
                 const char *url;
@@ -210,18 +228,20 @@ static int check_endpoints(struct as_metadata *as, unsigned allow, struct error 
                 { as->token_endpoint, "token_endpoint" },
                 { as->registration_endpoint, "registration_endpoint" },
                 { as->revocation_endpoint, "revocation_endpoint" },
+                { as->par_endpoint, "pushed_authorization_request_endpoint" },
         };
-        char **unused[] = { &as->device_authorization_endpoint, &as->par_endpoint };
+        char **others[] = { &as->device_authorization_endpoint, &as->mtls_token_endpoint,
+                            &as->challenge_endpoint };
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(used) && r == 0; i++)
                 if (used[i].url)
                         r = remote_url_check(used[i].url, used[i].what, allow, MCPB_ISSUER_ERROR,
                                              err);
-        for (size_t i = 0; i < ARRAY_SIZE(unused) && r == 0; i++)
-                if (*unused[i] &&
-                    remote_url_check(*unused[i], "endpoint", allow, MCPB_ISSUER_ERROR, NULL) < 0)
-                        *unused[i] = str_wipe_free(*unused[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(others) && r == 0; i++)
+                if (*others[i] &&
+                    remote_url_check(*others[i], "endpoint", allow, MCPB_ISSUER_ERROR, NULL) < 0)
+                        *others[i] = str_wipe_free(*others[i]);
         return r;
 }
 
@@ -250,12 +270,16 @@ static int read_document(struct as_metadata *as, const struct as_source *from, c
                                  from->url, issuer ? issuer : "", from->issuer);
         r = text_fields_from_foreign(&texts, as, json);
         if (r == 0)
+                r = read_aliases(as, json);
+        if (r == 0)
                 r = read_lists(as, json);
         if (r < 0)
                 return error_oom(err);
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
                 if (flags[i].foreign)
                         *flag_of(as, i) = json_get_bool(json, flags[i].name, false);
+        as->id_jag = json_has_string(json, "authorization_grant_profiles_supported",
+                                     "urn:ietf:params:oauth:grant-profile:id-jag");
         as->openid = strstr(from->url, WELL_KNOWN_OPENID) ||
                      scope_set_has(&as->scopes_supported, "openid") ||
                      json_is_array(json_object_get(json, "subject_types_supported"));
@@ -373,6 +397,10 @@ int as_metadata_to_json(const struct as_metadata *as, json_t **ret) {
                 r = text_list_to_json(as->dpop_algs, as->n_dpop_algs, &list);
                 r = r == 0 ? json_put(json, "dpop_algs", list) : r;
         }
+        if (r == 0 && as->n_token_auth_algs > 0) {
+                r = text_list_to_json(as->token_auth_algs, as->n_token_auth_algs, &list);
+                r = r == 0 ? json_put(json, "token_auth_algs", list) : r;
+        }
         if (r == 0)
                 *ret = TAKE(json);
         return r;
@@ -410,6 +438,9 @@ int as_metadata_from_json(struct as_metadata *as, const json_t *value) {
         if (r == 0)
                 r = text_list_from_json(&read.dpop_algs, &read.n_dpop_algs,
                                         json_object_get(value, "dpop_algs"));
+        if (r == 0)
+                r = text_list_from_json(&read.token_auth_algs, &read.n_token_auth_algs,
+                                        json_object_get(value, "token_auth_algs"));
         if (r < 0)
                 return r;
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
@@ -437,6 +468,9 @@ int as_metadata_copy(struct as_metadata *dst, const struct as_metadata *src) {
         if (r == 0)
                 r = text_list_copy(&copy.dpop_algs, &copy.n_dpop_algs, src->dpop_algs,
                                    src->n_dpop_algs);
+        if (r == 0)
+                r = text_list_copy(&copy.token_auth_algs, &copy.n_token_auth_algs,
+                                   src->token_auth_algs, src->n_token_auth_algs);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
@@ -457,5 +491,6 @@ void as_metadata_done(struct as_metadata *as) {
         scope_set_done(&as->scopes_supported);
         text_list_done(&as->protected_resources, &as->n_protected_resources);
         text_list_done(&as->dpop_algs, &as->n_dpop_algs);
+        text_list_done(&as->token_auth_algs, &as->n_token_auth_algs);
         *as = AS_METADATA_INIT;
 }

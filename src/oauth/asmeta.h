@@ -25,6 +25,8 @@ struct as_metadata {
         char *revocation_endpoint;
         char *device_authorization_endpoint;
         char *par_endpoint;
+        char *mtls_token_endpoint; /* RFC 8705 5: for a client with a certificate */
+        char *challenge_endpoint;  /* of attestation-based client authentication */
         unsigned
                 /* CLIENT_AUTH_BIT()s; the default where the member is missing (A61) */
                 token_auth_methods;
@@ -37,6 +39,7 @@ struct as_metadata {
         bool cimd_supported;
         bool par_required;
         bool openid; /* an OpenID provider (A110) */
+        bool id_jag; /* takes assertions of an identity provider (SEP-990) */
         struct scope_set scopes_supported;
         bool has_scopes;
         char **protected_resources;
@@ -44,6 +47,8 @@ struct as_metadata {
         bool has_protected_resources;
         char **dpop_algs;
         size_t n_dpop_algs;
+        char **token_auth_algs; /* of client assertions; none: not said */
+        size_t n_token_auth_algs;
         uint64_t
                 /* how long it may be kept: at most LIMIT_METADATA_CACHE_SEC, less if HTTP says
                  * so (A65) */

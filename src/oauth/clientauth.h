@@ -19,7 +19,11 @@ struct as_metadata;
         X(PRIVATE_KEY_JWT, "private_key_jwt") /* from here on: known by name, not served */ \
         X(SECRET_JWT, "client_secret_jwt")                                                  \
         X(TLS, "tls_client_auth")                                                           \
-        X(SELF_SIGNED_TLS, "self_signed_tls_client_auth")
+        X(SELF_SIGNED_TLS, "self_signed_tls_client_auth")                                   \
+        X(SPIFFE_JWT, "spiffe_jwt")                                                         \
+        X(SPIFFE_X509, "spiffe_x509")                                                       \
+        X(ATTESTATION, "attest_jwt_client_auth")                                            \
+        X(ATTESTATION_DPOP, "attest_jwt_client_auth_dpop")
 
 enum client_auth {
 #define X(constant, name) CLIENT_AUTH_##constant,

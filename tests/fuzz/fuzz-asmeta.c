@@ -43,6 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_url(as.revocation_endpoint);
         check_url(as.device_authorization_endpoint);
         check_url(as.par_endpoint);
+        check_url(as.mtls_token_endpoint);
+        check_url(as.challenge_endpoint);
         assert(as.cache_sec <= LIMIT_METADATA_CACHE_SEC);
         if (as_metadata_check(&as, AS_USE_CODE, &err) == 0)
                 assert(as.token_endpoint && as.authorization_endpoint && as.pkce_s256);

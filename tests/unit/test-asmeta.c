@@ -130,12 +130,20 @@ static void everything_that_is_said_is_kept(void **state) {
                 "{" GOOD ",\"registration_endpoint\":\"" ISSUER
                 "/r\",\"revocation_endpoint\":\"" ISSUER
                 "/v\",\"token_endpoint_auth_methods_supported\":[\"none\","
-                "\"client_secret_post\",\"odd\",\"private_key_jwt\"],\"grant_types_supported\":["
+                "\"client_secret_post\",\"odd\",\"private_key_jwt\",\"spiffe_jwt\"],\"grant_types_"
+                "supported\":["
                 "\"authorization_code\",\"refresh_token\",\"implicit\"],"
                 "\"authorization_response_iss_parameter_supported\":true,"
                 "\"client_id_metadata_document_supported\":true,\"scopes_supported\":[\"b\","
                 "\"a\"],\"protected_resources\":[\"https://h/mcp\"],"
-                "\"dpop_signing_alg_values_supported\":[\"ES256\"]}";
+                "\"dpop_signing_alg_values_supported\":[\"ES256\"],"
+                "\"token_endpoint_auth_signing_alg_values_supported\":[\"PS256\",\"ES256\"],"
+                "\"pushed_authorization_request_endpoint\":\"" ISSUER "/par\","
+                "\"device_authorization_endpoint\":\"" ISSUER "/device\","
+                "\"challenge_endpoint\":\"" ISSUER "/challenge\","
+                "\"mtls_endpoint_aliases\":{\"token_endpoint\":\"https://mtls.example/token\"},"
+                "\"authorization_grant_profiles_supported\":["
+                "\"urn:ietf:params:oauth:grant-profile:id-jag\"]}";
         AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
         AUTO_AS_METADATA struct as_metadata back = AS_METADATA_INIT;
         AUTO_AS_METADATA struct as_metadata copy = AS_METADATA_INIT;
@@ -147,13 +155,21 @@ static void everything_that_is_said_is_kept(void **state) {
         assert_string_equal(as.registration_endpoint, ISSUER "/r");
         assert_int_equal(as.token_auth_methods,
                          CLIENT_AUTH_BIT(CLIENT_AUTH_NONE) | CLIENT_AUTH_BIT(CLIENT_AUTH_POST) |
-                                 CLIENT_AUTH_BIT(CLIENT_AUTH_PRIVATE_KEY_JWT));
+                                 CLIENT_AUTH_BIT(CLIENT_AUTH_PRIVATE_KEY_JWT) |
+                                 CLIENT_AUTH_BIT(CLIENT_AUTH_SPIFFE_JWT));
         assert_int_equal(as.grant_types, AS_GRANT_CODE | AS_GRANT_REFRESH);
         assert_true(as.iss_supported);
         assert_true(as.cimd_supported);
         assert_scopes(&as.scopes_supported, "a b");
         assert_int_equal(as.n_protected_resources, 1);
         assert_int_equal(as.n_dpop_algs, 1);
+        assert_int_equal(as.n_token_auth_algs, 2);
+        assert_string_equal(as.token_auth_algs[0], "PS256");
+        assert_string_equal(as.par_endpoint, ISSUER "/par");
+        assert_string_equal(as.device_authorization_endpoint, ISSUER "/device");
+        assert_string_equal(as.challenge_endpoint, ISSUER "/challenge");
+        assert_string_equal(as.mtls_token_endpoint, "https://mtls.example/token");
+        assert_true(as.id_jag);
         assert_int_equal(as_metadata_to_json(&as, &json), 0);
         assert_int_equal(as_metadata_from_json(&back, json), 0);
         assert_int_equal(as_metadata_to_json(&back, &again), 0);
@@ -287,7 +303,8 @@ static void a_list_without_what_we_need_is_as_good_as_none(void **state) {
 /* A4 A63 A100 A226 */
 static void every_endpoint_is_judged(void **state) {
         static const char *const names[] = { "authorization_endpoint", "token_endpoint",
-                                             "registration_endpoint", "revocation_endpoint" };
+                                             "registration_endpoint", "revocation_endpoint",
+                                             "pushed_authorization_request_endpoint" };
         static const struct {
                 const char *url;
                 enum error_code code;
@@ -322,12 +339,28 @@ static void every_endpoint_is_judged(void **state) {
         }
 }
 
-static void an_endpoint_that_is_never_used_costs_nothing(void **state) {
+/* A63 S8 */
+static void an_endpoint_that_a_login_does_without_costs_nothing(void **state) {
         AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
 
         assert_int_equal(
-                parse(&as, "{" GOOD ",\"device_authorization_endpoint\":\"http://x/\"}", NULL), 0);
+                parse(&as,
+                      "{" GOOD ",\"device_authorization_endpoint\":\"http://x/\","
+                      "\"challenge_endpoint\":\"https://169.254.169.254/c\","
+                      "\"mtls_endpoint_aliases\":{\"token_endpoint\":\"https://10.0.0.1/t\"}}",
+                      NULL),
+                0);
         assert_null(as.device_authorization_endpoint);
+        assert_null(as.challenge_endpoint);
+        assert_null(as.mtls_token_endpoint);
+}
+
+/* The member of our records is none of theirs. */
+static void an_alias_stands_where_the_standard_puts_it(void **state) {
+        AUTO_AS_METADATA struct as_metadata as = AS_METADATA_INIT;
+
+        assert_int_equal(parse(&as, "{" GOOD ",\"mtls_token_endpoint\":\"https://h/\"}", NULL), 0);
+        assert_null(as.mtls_token_endpoint);
 }
 
 /* A54 A110 */
@@ -385,7 +418,8 @@ int main(void) {
                 cmocka_unit_test(a_missing_member_is_named),
                 cmocka_unit_test(a_list_without_what_we_need_is_as_good_as_none),
                 cmocka_unit_test(every_endpoint_is_judged),
-                cmocka_unit_test(an_endpoint_that_is_never_used_costs_nothing),
+                cmocka_unit_test(an_endpoint_that_a_login_does_without_costs_nothing),
+                cmocka_unit_test(an_alias_stands_where_the_standard_puts_it),
                 cmocka_unit_test(an_openid_provider_is_known_by_its_document),
                 cmocka_unit_test(metadata_is_kept_an_hour_at_most_and_less_if_http_says_so),
         };
