@@ -34,7 +34,9 @@
 #define LIMIT_METADATA_DEPTH 16
 #define LIMIT_METADATA_CACHE_SEC 3600 /* A65 */
 #define LIMIT_METADATA_LIST 64        /* members of a list that is kept */
-#define LIMIT_FETCHES 256             /* under way at once, a worker */
+#define LIMIT_LINK_LOCAL_CONNECT_MSEC 1000
+#define LIMIT_PEM_BYTES (32 * 1024) /* of a certificate chain, a key, what is trusted */
+#define LIMIT_FETCHES 256           /* under way at once, a worker */
 
 /* Answers that are read as they come */
 #define LIMIT_STREAMS 256                    /* open at once */

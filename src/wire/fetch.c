@@ -146,7 +146,10 @@ static bool field_pair(const json_t *pair, const char **ret_name, const char **r
 /* --- requests ------------------------------------------------------------------------------ */
 
 void fetch_request_init(struct fetch_request *f) {
-        *f = (struct fetch_request){ .body = { .max = LIMIT_FRAME_BODY_BYTES } };
+        *f = (struct fetch_request){ .body = { .max = LIMIT_FRAME_BODY_BYTES },
+                                     .ca_pem = { .max = LIMIT_PEM_BYTES },
+                                     .cert_pem = { .max = LIMIT_PEM_BYTES },
+                                     .key_pem = { .max = LIMIT_PEM_BYTES } };
 }
 
 void fetch_request_done(struct fetch_request *f) {
@@ -156,6 +159,9 @@ void fetch_request_done(struct fetch_request *f) {
         free(f->method);
         (void)str_wipe_free(f->url);
         buf_done(&f->body);
+        buf_done(&f->ca_pem);
+        buf_done(&f->cert_pem);
+        buf_done(&f->key_pem);
         fetch_request_init(f);
 }
 
@@ -184,11 +190,70 @@ int fetch_request_add_header(struct fetch_request *f, const char *name, const ch
         return r;
 }
 
+#define ADDRESS_ALL (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK | ADDRESS_LINK_LOCAL)
+
+/* Nobody says link-local by a mask alone, nor shows a certificate without its key. */
+static bool is_consistent(const struct fetch_request *f) {
+        return (f->link_local || !(f->allow & ADDRESS_LINK_LOCAL)) &&
+               (f->cert_pem.len > 0) == (f->key_pem.len > 0);
+}
+
+static const struct {
+        const char *name;
+        size_t offset;
+} pem_members[] = {
+        { "ca_pem", offsetof(struct fetch_request, ca_pem) },
+        { "cert_pem", offsetof(struct fetch_request, cert_pem) },
+        { "key_pem", offsetof(struct fetch_request, key_pem) },
+};
+
+static int pems_to_json(json_t *head, const struct fetch_request *f) {
+        for (size_t i = 0; i < ARRAY_SIZE(pem_members); i++) {
+                const struct buf *pem = (const void *)((const char *)f + pem_members[i].offset);
+
+                if (pem->len == 0)
+                        continue;
+                if (pem->len > LIMIT_PEM_BYTES || memchr(pem->data, '\0', pem->len) ||
+                    !utf8_valid(pem->data, pem->len))
+                        return -EINVAL;
+                if (json_object_set_new(head, pem_members[i].name,
+                                        json_stringn(pem->data, pem->len)) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int take_pems(struct fetch_request *f, const json_t *head) {
+        for (size_t i = 0; i < ARRAY_SIZE(pem_members); i++) {
+                struct buf *pem = (void *)((char *)f + pem_members[i].offset);
+                const json_t *text = json_object_get(head, pem_members[i].name);
+                int r;
+
+                if (!text)
+                        continue;
+                if (!json_is_string(text) || json_string_length(text) == 0 ||
+                    json_string_length(text) > LIMIT_PEM_BYTES)
+                        return -EBADMSG;
+                r = buf_append(pem, json_string_value(text), json_string_length(text));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int flags_to_json(json_t *head, const struct fetch_request *f) {
+        if ((f->direct && json_object_set_new(head, "direct", json_true()) < 0) ||
+            (f->link_local && json_object_set_new(head, "link_local", json_true()) < 0))
+                return -ENOMEM;
+        return 0;
+}
+
 int fetch_request_to_head(const struct fetch_request *f, json_t **ret) {
         AUTO_JSON json_t *head = NULL;
         int r;
 
-        if (!f->method || !f->url || f->id > INT64_MAX || !utf8_valid(f->url, strlen(f->url)))
+        if (!f->method || !f->url || f->id > INT64_MAX || !utf8_valid(f->url, strlen(f->url)) ||
+            !is_consistent(f))
                 return -EINVAL;
         head = json_pack("{ss sI ss ss si sI sI}", "op", "fetch", "id", (json_int_t)f->id, "method",
                          f->method, "url", f->url, "allow", (int)f->allow, "timeout_msec",
@@ -196,6 +261,10 @@ int fetch_request_to_head(const struct fetch_request *f, json_t **ret) {
         if (!head)
                 return -ENOMEM;
         r = fields_to_json(head, f->headers, f->n_headers);
+        if (r == 0)
+                r = pems_to_json(head, f);
+        if (r == 0)
+                r = flags_to_json(head, f);
         if (r < 0)
                 return r;
         *ret = TAKE(head);
@@ -256,8 +325,7 @@ static int request_parse(struct fetch_request *f, const json_t *head) {
             !url || !*url || strlen(url) > LIMIT_FRAME_HEAD_BYTES)
                 return -EBADMSG;
         if (get_number(head, "id", INT64_MAX, &id) < 0 ||
-            get_number(head, "allow", ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK, &allow) <
-                    0 ||
+            get_number(head, "allow", ADDRESS_ALL, &allow) < 0 ||
             get_number(head, "timeout_msec", INT32_MAX, &timeout) < 0 ||
             get_number(head, "body_max", LIMIT_FRAME_BODY_BYTES, &body_max) < 0)
                 return -EBADMSG;
@@ -268,7 +336,12 @@ static int request_parse(struct fetch_request *f, const json_t *head) {
         f->allow = (unsigned)allow;
         f->timeout_msec = (unsigned)timeout;
         f->body_max = body_max;
-        return take_fields(head, request_add, f);
+        f->direct = json_get_bool(head, "direct", false);
+        f->link_local = json_get_bool(head, "link_local", false);
+        r = take_pems(f, head);
+        if (r == 0 && !is_consistent(f))
+                r = -EBADMSG;
+        return r < 0 ? r : take_fields(head, request_add, f);
 }
 
 int fetch_request_from_head(struct fetch_request *f, const json_t *head, struct buf *body) {
@@ -369,7 +442,8 @@ static int answer_parse(struct fetch_answer *a, const json_t *head) {
                 return -EBADMSG;
         if (get_number(head, "id", INT64_MAX, &id) < 0 ||
             get_number(head, "status", 999, &status) < 0 ||
-            get_number(head, "reached", ADDRESS_LOOPBACK, &reached) < 0 || reached == 3)
+            get_number(head, "reached", ADDRESS_LINK_LOCAL, &reached) < 0 ||
+            (reached & (reached - 1)) != 0)
                 return -EBADMSG;
         /* The outcome decides what may be retried: the rest must not contradict it. */
         answered = outcome == FETCH_ANSWERED;

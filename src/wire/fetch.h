@@ -21,7 +21,10 @@ enum address_class {
         ADDRESS_PUBLIC = 1,
         ADDRESS_PRIVATE = 2,  /* RFC 1918, unique-local */
         ADDRESS_LOOPBACK = 4, /* 127.0.0.0/8, ::1 */
-        /* link-local, multicast, unspecified and their disguises have no bit: never */
+        /* Where a cloud tells a machine who it is: 169.254.0.0/16 and the like. Only for a request
+         * that says link_local; what a server or its metadata names never leads there. */
+        ADDRESS_LINK_LOCAL = 8,
+        /* multicast, unspecified, the rest and their disguises have no bit: never */
 };
 
 enum fetch_outcome {
@@ -61,6 +64,14 @@ struct fetch_request {
         unsigned allow;        /* mask of enum address_class */
         unsigned timeout_msec; /* whole request */
         size_t body_max;
+        /* Each of these at most LIMIT_PEM_BYTES; empty: none. */
+        struct buf ca_pem;   /* these certificates are trusted, and no others */
+        struct buf cert_pem; /* who we are: the client's certificate, leaf first */
+        struct buf key_pem;  /* and its key; wiped. Neither comes without the other */
+        bool direct;         /* never by a proxy */
+        /* To a metadata service: link-local addresses are allowed, also by plain http, and PUT; it
+         * is direct. Set where an identity of ours is fetched, and nowhere else (S8). */
+        bool link_local;
 };
 
 struct fetch_answer {
@@ -77,7 +88,7 @@ struct fetch_answer {
 };
 
 void fetch_request_init(struct fetch_request *f);
-void fetch_request_done(struct fetch_request *f); /* wipes URL, headers and body */
+void fetch_request_done(struct fetch_request *f); /* wipes URL, headers, body and key */
 int fetch_request_set(struct fetch_request *f, const char *method, const char *url) MUST_CHECK;
 int fetch_request_add_header(struct fetch_request *f, const char *name, const char *value)
         MUST_CHECK;

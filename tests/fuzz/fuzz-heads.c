@@ -21,6 +21,8 @@ static void try_request(const json_t *head) {
                 assert(fetch_request_to_head(&a, &again) == 0);
                 assert(fetch_request_from_head(&b, again, NULL) == 0);
                 assert(streq(a.url, b.url) && a.n_headers == b.n_headers && a.allow == b.allow);
+                assert(a.link_local || !(a.allow & ADDRESS_LINK_LOCAL));
+                assert(a.key_pem.len == b.key_pem.len && a.direct == b.direct);
         }
         fetch_request_done(&a);
         fetch_request_done(&b);
