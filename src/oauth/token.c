@@ -5,7 +5,6 @@
 
 #include "base/codec.h"
 #include "base/limits.h"
-#include "oauth/remote.h"
 
 #define HINT_ISSUER "Report it to whoever runs the authorization server"
 #define EXPIRES_MAX_SEC UINT32_MAX
@@ -70,6 +69,7 @@ void token_reply_done(struct token_reply *r) {
         buf_done(&r->access_token);
         buf_done(&r->refresh_token);
         free(r->token_type);
+        free(r->issued_token_type);
         scope_set_done(&r->scopes);
         *r = TOKEN_REPLY_INIT;
 }
@@ -92,13 +92,15 @@ const char *token_error_name(enum token_error e) {
         return e < TOKEN_ERROR_COUNT ? names[e] : "other";
 }
 
-/* A135: what each code means for a person. */
-static const struct {
+struct refusal {
         const char *name;
         enum token_error what;
         enum error_code code;
         const char *hint;
-} refusals[] = {
+};
+
+/* A135: what each code means for a person. */
+static const struct refusal refusals[] = {
         { "invalid_grant", TOKEN_INVALID_GRANT, MCPB_GRANT_REVOKED,
           "The login has ended or was revoked: log in again" },
         { "invalid_client", TOKEN_INVALID_CLIENT, MCPB_REGISTRATION_REQUIRED,
@@ -112,63 +114,115 @@ static const struct {
         { "unauthorized_client", TOKEN_UNAUTHORIZED_CLIENT, MCPB_REGISTRATION_REQUIRED,
           "The client registration does not allow this: register another one" },
         { "use_dpop_nonce", TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED,
-          "This version cannot make DPoP proofs" },
+          "It takes only requests with a DPoP proof, and this one had none" },
         { "invalid_dpop_proof", TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED,
-          "This version cannot make DPoP proofs" },
+          "It takes only requests with a DPoP proof, and this one had none" },
         { "temporarily_unavailable", TOKEN_TRANSIENT, MCPB_ISSUER_ERROR, "Try again later" },
 };
 
-static int on_oauth_error(const struct as_metadata *as, const struct remote_error *said,
-                          struct token_fault *fault, struct error *err) {
-        enum error_code code = MCPB_ISSUER_ERROR;
-        const char *hint = HINT_ISSUER;
+/* The same codes, where there was a proof. */
+static const struct refusal proof_refusals[] = {
+        { "use_dpop_nonce", TOKEN_USE_DPOP_NONCE, MCPB_ISSUER_ERROR,
+          "It wants a proof with another nonce each time: report it to whoever runs it" },
+        { "invalid_dpop_proof", TOKEN_OTHER, MCPB_ISSUER_ERROR,
+          "A proof holds for minutes: check that the clock of this machine is right" },
+};
 
-        fault->what = TOKEN_OTHER;
-        for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
-                if (!streq(said->code, refusals[i].name))
-                        continue;
-                fault->what = refusals[i].what;
-                code = refusals[i].code;
-                hint = refusals[i].hint;
-        }
-        return error_set(err, code, EPROTO, hint,
-                         "The authorization server %s refused the token request: %s%s%s",
-                         as->issuer, said->code, said->description ? ": " : "",
+static const struct refusal *find_refusal(const char *name, bool dpop) {
+        for (size_t i = 0; dpop && i < ARRAY_SIZE(proof_refusals); i++)
+                if (streq(name, proof_refusals[i].name))
+                        return &proof_refusals[i];
+        for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+                if (streq(name, refusals[i].name))
+                        return &refusals[i];
+        return NULL;
+}
+
+static int on_oauth_error(const struct token_asked *asked, const struct remote_error *said,
+                          struct token_fault *fault, struct error *err) {
+        const struct refusal *refusal = find_refusal(said->code, asked->dpop);
+
+        fault->what = refusal ? refusal->what : TOKEN_OTHER;
+        return error_set(err, refusal ? refusal->code : MCPB_ISSUER_ERROR, EPROTO,
+                         refusal ? refusal->hint : HINT_ISSUER,
+                         "The %s %s refused the %s request: %s%s%s", asked->who, asked->name,
+                         asked->what, said->code, said->description ? ": " : "",
                          said->description ? said->description : "");
 }
 
-static int on_failure(const struct remote *from, const struct as_metadata *as,
-                      const struct fetch_answer *answer, struct token_fault *fault,
-                      struct error *err) {
+static int on_failure(const struct token_asked *asked, const struct fetch_answer *answer,
+                      struct token_fault *fault, struct error *err) {
         AUTO_REMOTE_ERROR struct remote_error said = REMOTE_ERROR_INIT;
 
         fault->retry_after_sec = remote_retry_after(answer);
         /* Whatever a failing server says of the grant is no verdict on it. */
         if (remote_is_transient(answer->status)) {
                 fault->what = TOKEN_TRANSIENT;
-                return remote_bad_status(from, answer, err);
+                return remote_bad_status(&asked->from, answer, err);
         }
         fault->what = TOKEN_OTHER;
         if (remote_error_read(&said, &answer->body) < 0)
                 return error_oom(err);
         if (!said.code || (answer->status >= 300 && answer->status <= 399))
-                return remote_bad_status(from, answer, err);
-        return on_oauth_error(as, &said, fault, err);
+                return remote_bad_status(&asked->from, answer, err);
+        return on_oauth_error(asked, &said, fault, err);
 }
 
-static int unusable(const struct as_metadata *as, const char *what, struct error *err) {
+int token_answer_unusable(const struct token_asked *asked, const char *what, struct error *err) {
         return error_set(err, MCPB_ISSUER_ERROR, EBADMSG, HINT_ISSUER,
-                         "The token answer of %s cannot be used: %s", as->issuer, what);
+                         "The %s answer of %s cannot be used: %s", asked->what, asked->name, what);
 }
 
-/* Fit for a header field, and nothing more is asked of it (A136). */
-static bool token_is_sound(const char *token, char least) {
+static int on_success(const struct token_asked *asked, const struct fetch_answer *answer,
+                      json_t **ret, struct token_fault *fault, struct error *err) {
+        AUTO_REMOTE_ERROR struct remote_error said = REMOTE_ERROR_INIT;
+        AUTO_JSON json_t *json = NULL;
+        int r;
+
+        /* Success that nobody can read: it was acted upon, and may have cost a token (A148). */
+        fault->what = TOKEN_IN_DOUBT;
+        if (answer->body.len == 0 || answer->body.len > LIMIT_TOKEN_REPLY_BYTES)
+                return token_answer_unusable(asked, "it is empty or too large", err);
+        r = json_parse(answer->body.data, answer->body.len, LIMIT_METADATA_DEPTH, &json, NULL);
+        if (r == -ENOMEM)
+                return error_oom(err);
+        if (r < 0 || !json_is_object(json))
+                return token_answer_unusable(asked, "it is not a JSON object", err);
+        /* Some say 200 to everything. */
+        if (!json_object_get(json, "access_token") && json_get_string(json, "error")) {
+                if (remote_error_read(&said, &answer->body) < 0)
+                        return error_oom(err);
+                if (said.code)
+                        return on_oauth_error(asked, &said, fault, err);
+        }
+        *ret = TAKE(json);
+        return 0;
+}
+
+int token_answer_read(const struct token_asked *asked, const struct fetch_answer *answer,
+                      json_t **ret, struct token_fault *fault, struct error *err) {
+        *fault = (struct token_fault){ .what = TOKEN_OTHER };
+        if (answer->outcome != FETCH_ANSWERED) {
+                fault->what = answer->outcome == FETCH_NOT_SENT ? TOKEN_NOT_SENT : TOKEN_IN_DOUBT;
+                return remote_no_answer(&asked->from, answer, err);
+        }
+        if (answer->status != 200 && !(asked->created && answer->status == 201))
+                return on_failure(asked, answer, fault, err);
+        return on_success(asked, answer, ret, fault, err);
+}
+
+/* Of characters from @least on. */
+static bool is_sound(const char *token, char least) {
         size_t len = strlen(token);
 
         for (size_t i = 0; i < len; i++)
                 if (token[i] < least || token[i] > 0x7e)
                         return false;
         return len > 0 && len <= LIMIT_TOKEN_BYTES;
+}
+
+bool token_is_sound(const char *token) {
+        return is_sound(token, 0x21);
 }
 
 /* A133: a number or a numeric string; anything else is not said. */
@@ -195,68 +249,68 @@ static void read_expiry(struct token_reply *reply, const json_t *json) {
         reply->expires_in = sec < EXPIRES_MAX_SEC ? sec : EXPIRES_MAX_SEC;
 }
 
-static int check_type(const struct as_metadata *as, const char *type, struct error *err) {
+static int read_type(struct token_reply *reply, const struct token_asked *asked, const char *type,
+                     struct error *err) {
+        const char *known = NULL;
+
         if (!type)
-                return unusable(as, "it has no token_type", err);
+                return token_answer_unusable(asked, "it has no token_type", err);
         if (strcasecmp(type, "DPoP") == 0)
-                return error_set(
-                        err, MCPB_UNSUPPORTED, EOPNOTSUPP, "This version cannot make DPoP proofs",
-                        "The authorization server %s issued a DPoP-bound token", as->issuer);
-        if (strcasecmp(type, "Bearer") != 0)
-                return unusable(as, "its token_type is not known", err);
-        return 0;
+                known = "DPoP";
+        else if (strcasecmp(type, "Bearer") == 0)
+                known = "Bearer";
+        if (!known)
+                return token_answer_unusable(asked, "its token_type is not known", err);
+        if (streq(known, "DPoP") && !asked->dpop)
+                return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
+                                 "There was no proof of a key in the request, so nobody could use "
+                                 "it: report it to whoever runs the authorization server",
+                                 "The authorization server %s issued a DPoP-bound token",
+                                 asked->name);
+        reply->token_type = strdup(known);
+        return reply->token_type ? 0 : error_oom(err);
 }
 
-static int read_reply(struct token_reply *reply, const struct as_metadata *as, const json_t *json,
-                      struct error *err) {
+static int read_reply(struct token_reply *reply, const struct token_asked *asked,
+                      const json_t *json, struct error *err) {
         const char *access = json_get_string(json, "access_token");
         const char *refresh = json_get_string(json, "refresh_token");
         const char *scope = json_get_string(json, "scope");
+        const char *issued = json_get_string(json, "issued_token_type");
         int r;
 
-        if (!access || !token_is_sound(access, 0x21))
-                return unusable(as, "it has no usable access_token", err);
-        r = check_type(as, json_get_string(json, "token_type"), err);
+        if (!access || !token_is_sound(access))
+                return token_answer_unusable(asked, "it has no usable access_token", err);
+        r = read_type(reply, asked, json_get_string(json, "token_type"), err);
         if (r < 0)
                 return r;
-        if (refresh && *refresh && !token_is_sound(refresh, 0x20))
-                return unusable(as, "its refresh_token has characters that none may have", err);
+        if (refresh && *refresh && !is_sound(refresh, 0x20))
+                return token_answer_unusable(
+                        asked, "its refresh_token has characters that none may have", err);
         read_expiry(reply, json);
         r = buf_append_str(&reply->access_token, access);
         if (r == 0 && refresh)
                 r = buf_append_str(&reply->refresh_token, refresh);
         if (r == 0 && scope)
                 r = scope_set_parse(&reply->scopes, scope, NULL);
+        if (r == 0 && issued)
+                reply->issued_token_type = strdup(issued);
         reply->has_scope = reply->scopes.n > 0;
-        reply->token_type = strdup("Bearer");
-        return r < 0 || !reply->token_type ? error_oom(err) : 0;
+        return r < 0 || (issued && !reply->issued_token_type) ? error_oom(err) : 0;
 }
 
-static int on_success(struct token_reply *reply, const struct as_metadata *as,
-                      const struct fetch_answer *answer, struct token_fault *fault,
-                      struct error *err) {
-        AUTO_REMOTE_ERROR struct remote_error said = REMOTE_ERROR_INIT;
+static int answer_of(struct token_reply *reply, const struct token_asked *asked,
+                     const struct fetch_answer *answer, struct token_fault *fault,
+                     struct error *err) {
         AUTO_TOKEN_REPLY struct token_reply read = TOKEN_REPLY_INIT;
+        struct token_fault unused = { .what = TOKEN_OTHER };
         AUTO_JSON json_t *json = NULL;
         int r;
 
-        /* Success that nobody can read: it was acted upon, and may have cost a token (A148). */
-        fault->what = TOKEN_IN_DOUBT;
-        if (answer->body.len == 0 || answer->body.len > LIMIT_TOKEN_REPLY_BYTES)
-                return unusable(as, "it is empty or too large", err);
-        r = json_parse(answer->body.data, answer->body.len, LIMIT_METADATA_DEPTH, &json, NULL);
-        if (r == -ENOMEM)
-                return error_oom(err);
-        if (r < 0 || !json_is_object(json))
-                return unusable(as, "it is not a JSON object", err);
-        /* Some say 200 to everything. */
-        if (!json_object_get(json, "access_token") && json_get_string(json, "error")) {
-                if (remote_error_read(&said, &answer->body) < 0)
-                        return error_oom(err);
-                if (said.code)
-                        return on_oauth_error(as, &said, fault, err);
-        }
-        r = read_reply(&read, as, json, err);
+        fault = fault ? fault : &unused;
+        r = token_answer_read(asked, answer, &json, fault, err);
+        if (r == 0)
+                r = read_reply(&read, asked, json, err);
         if (r < 0)
                 return r;
         token_reply_done(reply);
@@ -266,21 +320,30 @@ static int on_success(struct token_reply *reply, const struct as_metadata *as,
         return 0;
 }
 
+static struct token_asked asked_of(const struct as_metadata *as, bool dpop) {
+        return (struct token_asked){
+                .from = { REMOTE_ISSUER, "token endpoint",
+                          as->token_endpoint ? as->token_endpoint : as->issuer },
+                .who = "authorization server",
+                .name = as->issuer,
+                .what = "token",
+                .dpop = dpop,
+        };
+}
+
 int token_answer(struct token_reply *reply, const struct as_metadata *as,
                  const struct fetch_answer *answer, struct token_fault *fault, struct error *err) {
-        const struct remote from = { REMOTE_ISSUER, "token endpoint",
-                                     as->token_endpoint ? as->token_endpoint : as->issuer };
-        struct token_fault unused = { .what = TOKEN_OTHER };
+        const struct token_asked asked = asked_of(as, false);
 
-        fault = fault ? fault : &unused;
-        *fault = (struct token_fault){ .what = TOKEN_OTHER };
-        if (answer->outcome != FETCH_ANSWERED) {
-                fault->what = answer->outcome == FETCH_NOT_SENT ? TOKEN_NOT_SENT : TOKEN_IN_DOUBT;
-                return remote_no_answer(&from, answer, err);
-        }
-        if (answer->status != 200)
-                return on_failure(&from, as, answer, fault, err);
-        return on_success(reply, as, answer, fault, err);
+        return answer_of(reply, &asked, answer, fault, err);
+}
+
+int token_answer_dpop(struct token_reply *reply, const struct as_metadata *as,
+                      const struct fetch_answer *answer, struct token_fault *fault,
+                      struct error *err) {
+        const struct token_asked asked = asked_of(as, true);
+
+        return answer_of(reply, &asked, answer, fault, err);
 }
 
 bool token_error_repeatable(enum token_error e, bool is_code) {

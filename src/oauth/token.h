@@ -7,6 +7,7 @@
 #pragma once
 
 #include "oauth/authorize.h"
+#include "oauth/remote.h"
 
 /* A126: redeems a code; once. @reg and @as must be of the authorization's issuer (INTERNAL). */
 int token_request_code(struct fetch_request *f, const struct authorization *a,
@@ -26,7 +27,8 @@ int token_request_refresh(struct fetch_request *f, const struct token_refresh *r
 
 struct token_reply {
         struct buf access_token;
-        char *token_type; /* "Bearer" */
+        char *token_type;        /* "Bearer"; of token_answer_dpop() perhaps "DPoP" */
+        char *issued_token_type; /* RFC 8693; NULL: not said */
         bool expires_known;
         uint64_t expires_in;      /* seconds */
         struct buf refresh_token; /* empty: none */
@@ -45,7 +47,7 @@ enum token_error {
         TOKEN_INVALID_TARGET,
         TOKEN_UNAUTHORIZED_CLIENT,
         TOKEN_TRANSIENT,      /* 408, 429, 5xx, temporarily_unavailable: it may work later */
-        TOKEN_USE_DPOP_NONCE, /* not served */
+        TOKEN_USE_DPOP_NONCE, /* a proof is wanted, or one with the nonce that came along */
         TOKEN_NOT_SENT,       /* nothing left us: may be repeated, a code too */
         TOKEN_IN_DOUBT, /* sent; no answer, or a 200 that cannot be read: perhaps acted upon */
         TOKEN_OTHER,
@@ -59,6 +61,29 @@ struct token_fault {
 int token_answer(struct token_reply *reply, const struct as_metadata *as,
                  const struct fetch_answer *answer, struct token_fault *fault, struct error *err)
         MUST_CHECK;
+/* The same where the request carried a DPoP proof (RFC 9449): a token that is bound to its key is
+ * taken too. Whether one that is not will do, is for the caller to say. */
+int token_answer_dpop(struct token_reply *reply, const struct as_metadata *as,
+                      const struct fetch_answer *answer, struct token_fault *fault,
+                      struct error *err) MUST_CHECK;
+
+/* The first half of it, for every endpoint where a client proves itself: what is no success is
+ * judged, and what is one was read. The rest are the words of the errors. */
+struct token_asked {
+        struct remote from;
+        const char *who;  /* "authorization server" */
+        const char *name; /* its issuer, or URL */
+        const char *what; /* "token": then it is a token request, and a token answer */
+        bool dpop;        /* the request carried a proof */
+        bool created;     /* 201 is a success too */
+};
+int token_answer_read(const struct token_asked *asked, const struct fetch_answer *answer,
+                      json_t **ret, struct token_fault *fault, struct error *err) MUST_CHECK;
+/* Returns -errno: what was read lacks something, or says it wrongly. */
+int token_answer_unusable(const struct token_asked *asked, const char *what, struct error *err);
+/* Fit for a header field; nothing more is asked of a token (A136). */
+bool token_is_sound(const char *token);
+
 const char *token_error_name(enum token_error e);
 
 /* A137: may a request of this grant be repeated after this error? Never a code that was sent. */

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const struct as_metadata as = { .issuer = (char[]){ "https://as.example.com" },
                                         .token_endpoint = (char[]){ "https://as.example.com/t" } };
         AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+        AUTO_TOKEN_REPLY struct token_reply proven = TOKEN_REPLY_INIT;
         struct token_fault fault = { .what = TOKEN_ERROR_COUNT };
         struct fetch_answer answer;
         struct error err = ERROR_INIT;
@@ -33,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 assert(reply.access_token.len == 0 && reply.refresh_token.len == 0);
         else
                 assert(streq(reply.token_type, "Bearer"));
+        assert(token_answer_dpop(&proven, &as, &answer, &fault, NULL) == 0 || r < 0);
         for (size_t i = 0; i < reply.access_token.len; i++)
                 assert(reply.access_token.data[i] > 0x20 && reply.access_token.data[i] < 0x7f);
         assert(reply.access_token.len <= LIMIT_TOKEN_BYTES);

@@ -293,6 +293,86 @@ static void a_good_answer_gives_what_it_says(void **state) {
         }
 }
 
+static int proven_reply_from(struct token_reply *reply, unsigned status, const char *body,
+                             struct token_fault *fault, struct error *err) {
+        AUTO_AS_METADATA struct as_metadata as;
+        AUTO_ANSWER struct fetch_answer a;
+
+        as_make(&as);
+        answer_make(&a, status, body);
+        return token_answer_dpop(reply, &as, &a, fault, err);
+}
+
+/* A132 */
+static void a_bound_token_is_taken_where_there_was_a_proof(void **state) {
+        static const struct {
+                const char *type;
+                const char *read; /* NULL: refused */
+        } table[] = { { "DPoP", "DPoP" },
+                      { "dpop", "DPoP" },
+                      { "Bearer", "Bearer" },
+                      { "N_A", NULL },
+                      { "mac", NULL } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+                char body[256];
+
+                (void)snprintf(body, sizeof(body), "{\"access_token\":\"t\",\"token_type\":\"%s\"}",
+                               table[i].type);
+                assert_int_equal(proven_reply_from(&reply, 200, body, NULL, NULL) == 0,
+                                 table[i].read != NULL);
+                if (table[i].read)
+                        assert_string_equal(reply.token_type, table[i].read);
+        }
+}
+
+static void a_refused_proof_is_told_from_none_at_all(void **state) {
+        static const struct {
+                const char *error;
+                bool proven;
+                enum token_error what;
+                enum error_code code;
+                const char *hint;
+        } table[] = {
+                { "use_dpop_nonce", false, TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED, "had none" },
+                { "use_dpop_nonce", true, TOKEN_USE_DPOP_NONCE, MCPB_ISSUER_ERROR, "nonce" },
+                { "invalid_dpop_proof", false, TOKEN_USE_DPOP_NONCE, MCPB_UNSUPPORTED, "had none" },
+                { "invalid_dpop_proof", true, TOKEN_OTHER, MCPB_ISSUER_ERROR, "clock" },
+                { "invalid_grant", true, TOKEN_INVALID_GRANT, MCPB_GRANT_REVOKED, "log in" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+                struct token_fault fault = { .what = TOKEN_OK };
+                struct error err = ERROR_INIT;
+                char body[128];
+
+                (void)snprintf(body, sizeof(body), "{\"error\":\"%s\"}", table[i].error);
+                assert_true((table[i].proven ? proven_reply_from : reply_from)(&reply, 400, body,
+                                                                               &fault, &err) < 0);
+                assert_int_equal(fault.what, table[i].what);
+                assert_int_equal(err.code, table[i].code);
+                assert_non_null(strstr(err.hint, table[i].hint));
+        }
+}
+
+static void what_kind_of_token_was_issued_is_kept(void **state) {
+        AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+
+        assert_int_equal(reply_from(&reply, 200,
+                                    "{\"access_token\":\"t\",\"token_type\":\"Bearer\","
+                                    "\"issued_token_type\":\"urn:x:id-jag\"}",
+                                    NULL, NULL),
+                         0);
+        assert_string_equal(reply.issued_token_type, "urn:x:id-jag");
+        assert_int_equal(reply_from(&reply, 200,
+                                    "{\"access_token\":\"t\",\"token_type\":\"Bearer\"}", NULL,
+                                    NULL),
+                         0);
+        assert_null(reply.issued_token_type);
+}
+
 /* A136 */
 static void a_jwt_and_a_random_string_are_treated_alike(void **state) {
         static const char *const tokens[] = { "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.", "abc/+=_~.-" };
@@ -421,6 +501,8 @@ static void each_error_drives_what_comes_next(void **state) {
                 { 404, "<html>", TOKEN_OTHER, MCPB_ISSUER_ERROR },
                 { 400, "", TOKEN_OTHER, MCPB_ISSUER_ERROR },
                 { 204, "", TOKEN_OTHER, MCPB_ISSUER_ERROR },
+                { 201, "{\"access_token\":\"t\",\"token_type\":\"Bearer\"}", TOKEN_OTHER,
+                  MCPB_ISSUER_ERROR },
                 { 307, "{\"error\":\"invalid_grant\"}", TOKEN_OTHER, MCPB_ISSUER_ERROR },
         };
 
@@ -573,7 +655,7 @@ static void running_out_of_memory_is_said(void **state) {
         as_make(&c.as);
         answer_make(&c.answer, 200,
                     "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"refresh_token\":\"r\","
-                    "\"scope\":\"a b\",\"expires_in\":\"5\"}");
+                    "\"scope\":\"a b\",\"expires_in\":\"5\",\"issued_token_type\":\"u\"}");
         /* jansson does not always say that it was the memory. */
         assert_true(oom_sweep_any(answer_once, &c) > 5);
         assert_true(oom_sweep(request_once, &c) > 5);
@@ -592,6 +674,9 @@ int main(void) {
                 cmocka_unit_test(nothing_of_one_issuer_is_sent_to_another),
                 cmocka_unit_test(a_refresh_narrows_and_never_widens),
                 cmocka_unit_test(a_good_answer_gives_what_it_says),
+                cmocka_unit_test(a_bound_token_is_taken_where_there_was_a_proof),
+                cmocka_unit_test(a_refused_proof_is_told_from_none_at_all),
+                cmocka_unit_test(what_kind_of_token_was_issued_is_kept),
                 cmocka_unit_test(a_jwt_and_a_random_string_are_treated_alike),
                 cmocka_unit_test(the_lifetime_may_be_a_number_a_string_or_missing),
                 cmocka_unit_test(an_unusable_answer_is_an_error_that_shows_no_token),
