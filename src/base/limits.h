@@ -63,6 +63,9 @@
 #define LIMIT_TOKEN_BYTES (64 * 1024)
 #define LIMIT_NAME_BYTES 64
 
+/* Keys, certificates and tokens of our own identity */
+#define LIMIT_JWT_BYTES (16 * 1024)
+
 /* The domain */
 #define LIMIT_SERVERS 20000
 #define LIMIT_WAITERS_PER_GRANT 4096
