@@ -24,6 +24,7 @@ TABLE = ("NAME  URL  STATE\nwork  https://mcp.example.com/mcp  ready\nme@home (m
 VALUES = {
     "mcp-brokerctl ": {"status", "stop", "reload", "lock", "unlock"},
     "mcp-brokerd --key-slot=": {"file", "passphrase"},
+    "mcp-connect --protocol=": {"auto", "legacy-first", "modern-first"},
     "mcp-connect --transport=": {"auto", "http-first", "http-only", "sse-first", "sse-only"},
 }
 
