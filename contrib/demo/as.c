@@ -133,8 +133,8 @@ static void metadata_faults(struct exchange *x, json_t *doc) {
 
 static void handle_metadata(struct exchange *x) {
         struct demo *d = x->demo;
-        char *wrong = mem_printf("%s/wrong", d->issuer);
-        const char *issuer = d->issuer;
+        char *wrong = mem_printf("%s/wrong", x->at->issuer);
+        const char *issuer = x->at->issuer;
         bool oidc;
         json_t *doc;
 
@@ -142,10 +142,10 @@ static void handle_metadata(struct exchange *x) {
                 (void)exchange_fault_arg(x, FAULT_WRONG_ISSUER, wrong, &issuer);
                 doc = json_pack("{s:s, s:b}", "issuer", issuer,
                                 "authorization_response_iss_parameter_supported", 1);
-                set_url(doc, "authorization_endpoint", d->issuer, "/authorize");
-                set_url(doc, "token_endpoint", d->issuer, "/token");
-                set_url(doc, "registration_endpoint", d->issuer, "/register");
-                set_url(doc, "revocation_endpoint", d->issuer, "/revoke");
+                set_url(doc, "authorization_endpoint", x->at->issuer, "/authorize");
+                set_url(doc, "token_endpoint", x->at->issuer, "/token");
+                set_url(doc, "registration_endpoint", x->at->issuer, "/register");
+                set_url(doc, "revocation_endpoint", x->at->issuer, "/revoke");
                 set_words(doc, "response_types_supported", "code");
                 set_words(doc, "grant_types_supported",
                           "authorization_code refresh_token client_credentials");
@@ -157,7 +157,7 @@ static void handle_metadata(struct exchange *x) {
                         json_object_set_new(doc, "client_id_metadata_document_supported",
                                             json_true());
                 if (oidc) {
-                        set_url(doc, "jwks_uri", d->issuer, "/jwks");
+                        set_url(doc, "jwks_uri", x->at->issuer, "/jwks");
                         set_words(doc, "subject_types_supported", "public");
                         set_words(doc, "id_token_signing_alg_values_supported", "RS256");
                 }
@@ -227,7 +227,7 @@ static void handle_register(struct exchange *x) {
         } else if (exchange_fault(x, FAULT_INVALID_CLIENT)) {
                 as_error(x, 400, "invalid_client_metadata", "a fault refuses");
         } else {
-                client = clients_register(x->demo->clients, asked, &code, &description);
+                client = clients_register(x->at->clients, asked, &code, &description);
                 if (client) {
                         journal_count(x->demo->journal, COUNT_REGISTRATIONS);
                         reply_json(r, 201, registration_answer(x, client, asked));
@@ -267,7 +267,7 @@ static bool basic_decode(const char *encoded, char **ret_id, char **ret_secret) 
 
 static struct client *check_client(struct exchange *x, const char *id, const char *secret,
                                    bool basic) {
-        struct client *c = clients_get(x->demo->clients, id);
+        struct client *c = clients_get(x->at->clients, id);
         const char *why = NULL;
 
         if (!c)

@@ -47,8 +47,7 @@ static void add_param(struct text *t, const char *name, const char *value) {
 /* name is "code" or "error". */
 static void redirect_back(struct exchange *x, const char *redirect_uri, const char *state,
                           const char *name, const char *value, const char *description) {
-        struct demo *d = x->demo;
-        const char *iss = d->issuer;
+        const char *iss = x->at->issuer;
         bool code = strcmp(name, "code") == 0;
         struct text t = { 0 };
 
@@ -81,7 +80,7 @@ static void grant_code(struct exchange *x, const struct ticket *t) {
                 .challenge = mem_string(t->challenge),
                 .expires_msec = clock_msec() + CODE_MSEC,
         };
-        char *name = tokens_add_code(x->demo->tokens, &code);
+        char *name = tokens_add_code(x->at->tokens, &code);
 
         if (!name) {
                 redirect_back(x, t->redirect_uri, t->state, "error", "temporarily_unavailable",
@@ -173,10 +172,10 @@ static void ask_person(struct exchange *x, struct ticket *t) {
                                                   .scope = t->scope,
                                                   .resource = t->resource,
                                                   .ticket = id,
-                                                  .issuer = d->issuer,
+                                                  .issuer = x->at->issuer,
                                           });
                 exchange_note(x, "consent page for %s", t->client_name);
-                (void)table_add(d->tickets, id, t);
+                (void)table_add(x->at->tickets, id, t);
                 free(id);
         }
 }
@@ -189,10 +188,10 @@ void authorize_handle(struct exchange *x) {
         const char *scope = form_get(q, "scope");
         const char *description;
         const char *error;
-        struct client *client = clients_get(d->clients, id);
+        struct client *client = clients_get(x->at->clients, id);
 
         if (!client && id && d->options.cimd)
-                client = clients_add_document(d->clients, id);
+                client = clients_add_document(x->at->clients, id);
         if (strcmp(x->request->method, "GET") != 0) {
                 reply_text(x->request, 405, "text/plain", "GET or POST\n");
         } else if (q->bad || form_repeated(q)) {
@@ -220,7 +219,7 @@ void authorize_consent(struct exchange *x) {
         const struct form *f = &x->request->form;
         const char *id = form_get(f, "ticket");
         const char *decision = form_get(f, "decision");
-        const struct ticket *t = table_get(x->demo->tickets, id);
+        const struct ticket *t = table_get(x->at->tickets, id);
 
         if (!t || !decision) {
                 error_page(x, "This page was answered before, or is too old.");
@@ -230,5 +229,5 @@ void authorize_consent(struct exchange *x) {
                 grant_code(x, t);
         else
                 deny(x, t);
-        (void)table_remove(x->demo->tickets, id);
+        (void)table_remove(x->at->tickets, id);
 }

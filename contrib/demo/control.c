@@ -78,7 +78,7 @@ static bool fault_add(struct demo *d, struct request *r, const char *text) {
         bool done = true;
 
         if (text && strcmp(text, "refuse-early") == 0) {
-                tokens_expire_access(d->tokens); /* of those issued before now: done at once */
+                tokens_expire_access(d->as.tokens); /* of those issued before now: done at once */
         } else if (!text) {
                 fail(r, "faults are strings");
                 done = false;
@@ -158,14 +158,14 @@ static void on_release(struct demo *d, struct request *r, const json_t *body) {
 
 static void on_expire(struct demo *d, struct request *r, const json_t *body) {
         if (json_is_true(json_object_get(body, "access")))
-                tokens_expire_access(d->tokens);
+                tokens_expire_access(d->as.tokens);
         if (json_is_true(json_object_get(body, "refresh")))
-                tokens_expire_refresh(d->tokens);
+                tokens_expire_refresh(d->as.tokens);
         reply_json(r, 200, json_object());
 }
 
 static void on_revoke_all(struct demo *d, struct request *r, const json_t *body) {
-        unsigned n = tokens_revoke_all(d->tokens);
+        unsigned n = tokens_revoke_all(d->as.tokens);
 
         for (unsigned i = 0; i < n; i++)
                 journal_count(d->journal, COUNT_FAMILIES_REVOKED);

@@ -32,25 +32,30 @@ struct session {
         bool initialized;
 };
 
+/* An authorization server: what it gave out is good there alone. */
+struct authority {
+        struct service *service;
+        struct tokens *tokens;
+        struct clients *clients;
+        struct table *tickets; /* consent pages that are open, by ticket */
+        char *origin;          /* "http://127.0.0.1:PORT" */
+        char *issuer;          /* the origin and --issuer-path */
+};
+
 struct demo {
         struct options options;
         struct hold holds[STEP_COUNT];
         struct journal *journal;
         struct faults *faults;
-        struct tokens *tokens;
-        struct clients *clients;
-        struct table *tickets;  /* consent pages that are open, by ticket */
         struct table *sessions; /* MCP sessions, by id */
         struct table *rounds;   /* what ask_user waits for in 2026, by requestState */
         struct channels *channels;
         json_t *scripts; /* what is said to the next requests: [{"method", "times", "script"}] */
         struct service *mcp;
-        struct service *as;
+        struct authority as;
         struct service *control;
-        char *mcp_origin; /* "http://127.0.0.1:PORT" */
-        char *mcp_url;    /* the origin and "/mcp" */
-        char *as_origin;
-        char *issuer; /* the origin and --issuer-path */
+        char *mcp_origin;
+        char *mcp_url; /* the origin and "/mcp" */
         char *control_origin;
         bool quit;
 };

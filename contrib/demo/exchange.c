@@ -143,6 +143,7 @@ static struct exchange *exchange_new(struct request *r, struct demo *d, enum ste
         struct exchange *x = mem_new(sizeof(*x));
 
         x->demo = d;
+        x->at = &d->as;
         x->request = r;
         x->site = (struct fault_site){ .step = step, .verb = r->method, .path = r->path };
         if (step == STEP_MCP && r->body.n > 0 && strcmp(r->method, "POST") == 0) {
@@ -409,12 +410,12 @@ enum http_verdict exchange_on_as(struct request *r, void *userdata) {
 
 static void each(struct demo *d, http_each_fn fn, void *userdata) {
         http_each_waiting(d->mcp, fn, userdata);
-        http_each_waiting(d->as, fn, userdata);
+        http_each_waiting(d->as.service, fn, userdata);
 }
 
 static void each_stalled(struct demo *d, http_each_fn fn, void *userdata) {
         http_each_stalled(d->mcp, fn, userdata);
-        http_each_stalled(d->as, fn, userdata);
+        http_each_stalled(d->as.service, fn, userdata);
 }
 
 static void on_count(struct request *r, void *userdata) {

@@ -48,6 +48,7 @@ struct plan {
 
 struct exchange {
         struct demo *demo;
+        struct authority *at; /* whose it is, or whose tokens are good for it */
         struct request *request;
         json_t *record;  /* the journal's entry */
         json_t *message; /* the JSON of a POST to the MCP server; NULL: none, or not JSON */

@@ -30,8 +30,8 @@ static void issue(struct exchange *x, struct family *family, const char *scope, 
                 narrow = mem_copy(scope, strcspn(scope, " "));
                 scope = narrow;
         }
-        access = tokens_add_access(d->tokens, family, scope, ttl_sec * 1000U);
-        refresh = with_refresh ? tokens_add_refresh(d->tokens, family) : NULL;
+        access = tokens_add_access(x->at->tokens, family, scope, ttl_sec * 1000U);
+        refresh = with_refresh ? tokens_add_refresh(x->at->tokens, family) : NULL;
         journal_count(d->journal, COUNT_ACCESS_TOKENS_ISSUED);
         journal_secret(d->journal, SECRET_ACCESS_TOKEN, access);
         answer = json_pack("{s:s, s:s, s:s}", "access_token", access, "token_type",
@@ -58,7 +58,7 @@ static void issue(struct exchange *x, struct family *family, const char *scope, 
 
 static struct family *family_new(struct exchange *x, const struct client *client, const char *scope,
                                  const char *resource) {
-        struct family *f = tokens_add_family(x->demo->tokens, client->id, scope, resource);
+        struct family *f = tokens_add_family(x->at->tokens, client->id, scope, resource);
 
         if (f)
                 journal_count(x->demo->journal, COUNT_FAMILIES);
@@ -107,7 +107,7 @@ static void grant_code(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *redirect_uri = form_get(f, "redirect_uri");
         const char *resource = as_resource(x->demo, f);
-        struct code *code = tokens_code(x->demo->tokens, form_get(f, "code"));
+        struct code *code = tokens_code(x->at->tokens, form_get(f, "code"));
 
         if (!code || strcmp(code->client_id, client->id) != 0) {
                 as_error(x, 400, "invalid_grant", "unknown code");
@@ -155,7 +155,7 @@ static void grant_refresh(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
         const char *resource = as_resource(x->demo, f);
-        struct refresh_token *token = tokens_refresh(x->demo->tokens, form_get(f, "refresh_token"));
+        struct refresh_token *token = tokens_refresh(x->at->tokens, form_get(f, "refresh_token"));
 
         if (!token || strcmp(token->family->client_id, client->id) != 0) {
                 as_error(x, 400, "invalid_grant", "unknown refresh token");
@@ -250,8 +250,8 @@ void grant_revoke(struct exchange *x) {
                 as_error(x, 400, "invalid_request", "token is missing");
                 return;
         }
-        refresh = tokens_refresh(x->demo->tokens, name);
-        access = tokens_access(x->demo->tokens, name);
+        refresh = tokens_refresh(x->at->tokens, name);
+        access = tokens_access(x->at->tokens, name);
         if (refresh && strcmp(refresh->family->client_id, client->id) == 0) {
                 family_revoke(x, refresh->family);
                 journal_count(x->demo->journal, COUNT_REVOCATIONS);

@@ -34,10 +34,11 @@ void guard_prm(struct exchange *x) {
         } else {
                 (void)exchange_fault_arg(x, FAULT_MISMATCHED_RESOURCE, other, &resource);
                 if (!exchange_fault(x, FAULT_EMPTY_AS_LIST))
-                        json_array_append_new(servers, json_string(d->issuer));
+                        json_array_append_new(servers, json_string(x->at->issuer));
                 doc = json_pack("{s:s}", "resource", resource);
                 if (article) {
-                        json_object_set_new(doc, "authorization_server", json_string(d->issuer));
+                        json_object_set_new(doc, "authorization_server",
+                                            json_string(x->at->issuer));
                         json_object_set_new(doc, "scopes", json_pack("[s]", SCOPE_SUMMARY));
                         json_object_set_new(doc, "token_types", json_pack("[s]", "Bearer"));
                 } else {
@@ -117,14 +118,14 @@ const char *guard_authorize(struct exchange *x) {
                 return NULL;
         }
         if (strncasecmp(header, "Bearer ", 7) == 0)
-                token = tokens_access(d->tokens, header + 7);
+                token = tokens_access(x->at->tokens, header + 7);
         resource = mem_printf("%s%s", d->mcp_origin, path_of(x));
         if (!token)
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token", "unknown token");
         else if (strcmp(token->family->resource, resource) != 0)
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token",
                                 "token for another resource");
-        else if (!access_token_alive(d->tokens, token))
+        else if (!access_token_alive(x->at->tokens, token))
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token", "token expired or revoked");
         else if (exchange_fault(x, FAULT_REJECT_TOKEN))
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token",

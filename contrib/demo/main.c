@@ -36,7 +36,7 @@ static bool configure(struct demo *d) {
         char *error = NULL;
 
         for (unsigned i = 0; i < d->options.n_clients; i++) {
-                if (!clients_add_known(d->clients, d->options.clients[i])) {
+                if (!clients_add_known(d->as.clients, d->options.clients[i])) {
                         fputs("mcp-demo-server: two --client with the same id\n", stderr);
                         return false;
                 }
@@ -65,12 +65,24 @@ static void session_free(void *value) {
         free(session);
 }
 
+static void authority_init(struct authority *a) {
+        a->tokens = tokens_new();
+        a->clients = clients_new();
+        a->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+}
+
+static void authority_done(struct authority *a) {
+        a->tickets = table_free(a->tickets);
+        a->clients = clients_free(a->clients);
+        a->tokens = tokens_free(a->tokens);
+        free(a->origin);
+        free(a->issuer);
+}
+
 static void demo_init(struct demo *d) {
         d->journal = journal_new();
         d->faults = faults_new();
-        d->tokens = tokens_new();
-        d->clients = clients_new();
-        d->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+        authority_init(&d->as);
         d->sessions = table_new(SESSIONS_MAX, true, session_free);
         d->rounds = table_new(SESSIONS_MAX, true, free);
         d->channels = channels_new();
@@ -79,21 +91,17 @@ static void demo_init(struct demo *d) {
 
 static void demo_done(struct demo *d) {
         d->mcp = http_service_free(d->mcp);
-        d->as = http_service_free(d->as);
+        d->as.service = http_service_free(d->as.service);
         d->control = http_service_free(d->control);
         json_decref(d->scripts);
         d->channels = channels_free(d->channels);
         d->rounds = table_free(d->rounds);
         d->sessions = table_free(d->sessions);
-        d->tickets = table_free(d->tickets);
-        d->clients = clients_free(d->clients);
-        d->tokens = tokens_free(d->tokens);
+        authority_done(&d->as);
         d->faults = faults_free(d->faults);
         d->journal = journal_free(d->journal);
         free(d->mcp_origin);
         free(d->mcp_url);
-        free(d->as_origin);
-        free(d->issuer);
         free(d->control_origin);
 }
 
@@ -119,11 +127,11 @@ static bool demo_listen(struct demo *d) {
         http_service_body_max(d->mcp, (size_t)o->body_max_mib * 1024U * 1024U);
         http_service_on_head(d->mcp, exchange_on_mcp_head);
         http_service_on_left(d->mcp, exchange_on_left);
-        d->as = listen_on(o->as_port, "authorization server port", exchange_on_as, d,
-                          &d->as_origin);
-        if (!d->as)
+        d->as.service = listen_on(o->as_port, "authorization server port", exchange_on_as, d,
+                                  &d->as.origin);
+        if (!d->as.service)
                 return false;
-        d->issuer = mem_printf("%s%s", d->as_origin, o->issuer_path);
+        d->as.issuer = mem_printf("%s%s", d->as.origin, o->issuer_path);
         d->control = listen_on(o->control_port, "control port", control_on_request, d,
                                &d->control_origin);
         return d->control != NULL;
@@ -132,12 +140,12 @@ static bool demo_listen(struct demo *d) {
 /* The one line on stdout; whoever started us waits for it. */
 static bool announce(const struct demo *d) {
         return printf("{\"mcp\":\"%s\",\"issuer\":\"%s\",\"control\":\"%s\"}\n", d->mcp_url,
-                      d->issuer, d->control_origin) > 0 &&
+                      d->as.issuer, d->control_origin) > 0 &&
                fflush(stdout) == 0;
 }
 
 static int next_timeout(const struct demo *d) {
-        struct service *const services[] = { d->mcp, d->as, d->control };
+        struct service *const services[] = { d->mcp, d->as.service, d->control };
         uint64_t now = clock_msec();
         int timeout = -1;
 
@@ -153,7 +161,7 @@ static int next_timeout(const struct demo *d) {
 static int run(struct demo *d, int signal_fd) {
         struct pollfd fds[] = {
                 { .fd = http_service_fd(d->mcp), .events = POLLIN },
-                { .fd = http_service_fd(d->as), .events = POLLIN },
+                { .fd = http_service_fd(d->as.service), .events = POLLIN },
                 { .fd = http_service_fd(d->control), .events = POLLIN },
                 { .fd = signal_fd, .events = POLLIN },
         };
@@ -167,7 +175,7 @@ static int run(struct demo *d, int signal_fd) {
                         break;
                 exchange_tick(d, clock_msec());
                 http_service_run(d->mcp);
-                http_service_run(d->as);
+                http_service_run(d->as.service);
                 control_tick(d);
                 http_service_run(d->control);
         }
