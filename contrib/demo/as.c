@@ -9,9 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "assertion.h"
 #include "authorize.h"
 #include "grant.h"
 #include "guard.h"
+#include "jwt.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
 #define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
@@ -151,7 +153,8 @@ static void handle_metadata(struct exchange *x) {
                           "authorization_code refresh_token client_credentials");
                 set_words(doc, "code_challenge_methods_supported", "S256");
                 set_words(doc, "token_endpoint_auth_methods_supported",
-                          "none client_secret_basic client_secret_post");
+                          "none client_secret_basic client_secret_post private_key_jwt");
+                set_words(doc, "token_endpoint_auth_signing_alg_values_supported", JWT_ALGORITHMS);
                 set_words(doc, "scopes_supported", as_scopes(d));
                 if (d->options.cimd)
                         json_object_set_new(doc, "client_id_metadata_document_supported",
@@ -241,7 +244,7 @@ static void handle_register(struct exchange *x) {
         json_decref(asked);
 }
 
-static void refuse_client(struct exchange *x, bool basic, const char *why) {
+void as_refuse_client(struct exchange *x, bool basic, const char *why) {
         as_error(x, 401, "invalid_client", why);
         if (basic)
                 reply_header(x->request, "WWW-Authenticate", "Basic realm=\"token\"");
@@ -274,6 +277,8 @@ static struct client *check_client(struct exchange *x, const char *id, const cha
                 why = "unknown client";
         else if (exchange_fault(x, FAULT_INVALID_CLIENT))
                 why = "a fault refuses the client";
+        else if (c->method == METHOD_KEY)
+                why = "this client signs its requests, and this one has no assertion";
         else if (c->method == METHOD_NONE && secret)
                 why = "a public client sends no secret";
         else if (c->method != METHOD_NONE && !secret)
@@ -286,7 +291,7 @@ static struct client *check_client(struct exchange *x, const char *id, const cha
         else if (secret && c->secret_expires > 0 && clock_epoch() >= c->secret_expires)
                 why = "the secret has expired";
         if (why)
-                refuse_client(x, basic, why);
+                as_refuse_client(x, basic, why);
         return why ? NULL : c;
 }
 
@@ -299,17 +304,19 @@ struct client *as_authenticate(struct exchange *x) {
         char *basic_id = NULL;
         char *basic_secret = NULL;
 
+        if (assertion_given(x))
+                return assertion_client(x);
         if (!header) {
                 if (id)
                         return check_client(x, id, secret, false);
-                refuse_client(x, false, "the request names no client");
+                as_refuse_client(x, false, "the request names no client");
                 return NULL;
         }
         if (secret)
                 as_error(x, 400, "invalid_request", "two authentication methods at once");
         else if (strncasecmp(header, "Basic ", 6) != 0 ||
                  !basic_decode(header + 6, &basic_id, &basic_secret))
-                refuse_client(x, true, "Authorization is not well-formed Basic");
+                as_refuse_client(x, true, "Authorization is not well-formed Basic");
         else if (id && strcmp(id, basic_id) != 0)
                 as_error(x, 400, "invalid_request", "client_id and Authorization differ");
         else

@@ -13,6 +13,8 @@ void as_handle(struct exchange *x);
 /* An error of RFC 6749 5.2. */
 void as_error(struct exchange *x, unsigned status, const char *code, const char *description);
 void as_no_store(struct exchange *x);
+/* 401; @basic: the client used HTTP authentication, and is told so. */
+void as_refuse_client(struct exchange *x, bool basic, const char *why);
 /* The client at the token or revocation endpoint; NULL once an error was answered. */
 struct client *as_authenticate(struct exchange *x);
 /* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */

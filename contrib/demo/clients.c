@@ -21,6 +21,7 @@ static const char *const method_names[METHOD_SECRET] = {
         [METHOD_NONE] = "none",
         [METHOD_BASIC] = "client_secret_basic",
         [METHOD_POST] = "client_secret_post",
+        [METHOD_KEY] = "private_key_jwt",
 };
 
 static void client_free(void *value) {
@@ -31,6 +32,7 @@ static void client_free(void *value) {
         free(c->id);
         free(c->secret);
         free(c->name);
+        json_decref(c->jwks);
         free(c);
 }
 
@@ -70,6 +72,22 @@ bool clients_add_known(struct clients *c, const char *id_and_secret) {
                 return false;
         }
         return table_add(c->table, client->id, client);
+}
+
+bool clients_add_key(struct clients *c, const char *id, json_t *jwks) {
+        struct client *client = mem_new(sizeof(*client));
+
+        client->id = mem_string(id);
+        client->name = mem_string(id);
+        client->method = METHOD_KEY;
+        client->jwks = jwks;
+        client->may_refresh = true;
+        client->may_act_alone = true;
+        if (clients_get(c, id)) {
+                client_free(client);
+                return false;
+        }
+        return table_add(c->table, id, client);
 }
 
 struct client *clients_add_document(struct clients *c, const char *url) {
@@ -165,6 +183,7 @@ static char *take_metadata(struct client *client, const json_t *request, const c
         const json_t *responses = json_object_get(request, "response_types");
         const json_t *name = json_object_get(request, "client_name");
         const json_t *method = json_object_get(request, "token_endpoint_auth_method");
+        const json_t *jwks = json_object_get(request, "jwks");
 
         if (type && strcmp(type, "native") != 0 && strcmp(type, "web") != 0)
                 return mem_string("application_type must be native or web");
@@ -179,8 +198,11 @@ static char *take_metadata(struct client *client, const json_t *request, const c
                 return mem_string("token_endpoint_auth_method must be a string");
         client->method = method ? method_parse(json_string_value(method)) : METHOD_BASIC;
         if (client->method == METHOD_UNKNOWN)
-                return mem_string("token_endpoint_auth_method must be none, client_secret_basic or "
-                                  "client_secret_post");
+                return mem_string("token_endpoint_auth_method must be none, client_secret_basic, "
+                                  "client_secret_post or private_key_jwt");
+        if (client->method == METHOD_KEY && json_array_size(json_object_get(jwks, "keys")) == 0)
+                return mem_string("private_key_jwt needs jwks, with a key in it");
+        client->jwks = client->method == METHOD_KEY ? json_deep_copy(jwks) : NULL;
         client->may_refresh = list_holds(grants, "refresh_token");
         client->may_act_alone =
                 client->method != METHOD_NONE && list_holds(grants, "client_credentials");
@@ -208,7 +230,7 @@ struct client *clients_register(struct clients *c, const json_t *request, const 
                 return NULL;
         }
         client->id = random_token("dc_");
-        if (client->method != METHOD_NONE)
+        if (client->method != METHOD_NONE && client->method != METHOD_KEY)
                 client->secret = random_token("cs_");
         if (table_add(c->table, client->id, client))
                 return client;

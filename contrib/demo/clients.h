@@ -17,6 +17,7 @@ enum client_method {
         METHOD_NONE,
         METHOD_BASIC,
         METHOD_POST,
+        METHOD_KEY,    /* private_key_jwt */
         METHOD_SECRET, /* basic or post, as the client likes */
         METHOD_UNKNOWN,
 };
@@ -25,6 +26,7 @@ struct client {
         char *id;
         char *secret;
         char *name;
+        json_t *jwks; /* its public keys, with METHOD_KEY */
         char *redirects[CLIENT_REDIRECTS_MAX];
         unsigned n_redirects;   /* 0: any loopback address */
         int64_t secret_expires; /* seconds since 1970, 0 = never */
@@ -39,6 +41,8 @@ struct clients *clients_new(void);
 struct clients *clients_free(struct clients *c);
 struct client *clients_get(const struct clients *c, const char *id);
 bool clients_add_known(struct clients *c, const char *id_and_secret);
+/* A client that signs its requests; takes the key set. */
+bool clients_add_key(struct clients *c, const char *id, json_t *jwks);
 /* NULL if the URL will not do as a client id. */
 struct client *clients_add_document(struct clients *c, const char *url);
 /*

@@ -38,6 +38,7 @@ struct authority {
         struct tokens *tokens;
         struct clients *clients;
         struct table *tickets; /* consent pages that are open, by ticket */
+        struct table *seen;    /* what is good once: the jti of each assertion */
         char *origin;          /* "http://127.0.0.1:PORT" */
         char *issuer;          /* the origin and --issuer-path */
 };

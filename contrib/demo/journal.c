@@ -55,6 +55,7 @@ static const char *const secret_names[SECRET_COUNT] = {
         [SECRET_CODE] = "codes",
         [SECRET_VERIFIER] = "verifiers",
         [SECRET_CLIENT_SECRET] = "client_secrets",
+        [SECRET_ASSERTION] = "assertions",
 };
 
 struct journal *journal_new(void) {

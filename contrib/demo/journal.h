@@ -41,6 +41,7 @@ enum secret_kind {
         SECRET_CODE,
         SECRET_VERIFIER,
         SECRET_CLIENT_SECRET,
+        SECRET_ASSERTION, /* also subject and actor tokens */
         SECRET_COUNT,
 };
 

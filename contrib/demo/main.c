@@ -22,13 +22,35 @@
 #include "control.h"
 #include "demo.h"
 #include "exchange.h"
+#include "jwt.h"
 
 #define EXIT_USAGE 2
 #define TICKETS_MAX 10000U
 #define SESSIONS_MAX 10000U
+#define SEEN_MAX 100000U
 
 static void complain(const char *what, int error) {
         fprintf(stderr, "mcp-demo-server: %s: %s\n", what, strerrordesc_np(error));
+}
+
+/* --client-key ID=FILE. */
+static bool configure_keys(struct demo *d) {
+        for (unsigned i = 0; i < d->options.n_client_keys; i++) {
+                const char *given = d->options.client_keys[i];
+                char *id = mem_copy(given, strcspn(given, "="));
+                const char *path = given + strlen(id) + 1;
+                json_t *jwks = jwks_read(path);
+                bool good = jwks != NULL;
+
+                if (!good)
+                        fprintf(stderr, "mcp-demo-server: no key set in %s\n", path);
+                else if (!(good = clients_add_key(d->as.clients, id, jwks)))
+                        fprintf(stderr, "mcp-demo-server: two clients with the id %s\n", id);
+                free(id);
+                if (!good)
+                        return false;
+        }
+        return true;
 }
 
 /* What needs the command line to be right; false after a complaint. */
@@ -47,6 +69,8 @@ static bool configure(struct demo *d) {
                 if (secret)
                         journal_secret(d->journal, SECRET_CLIENT_SECRET, secret + 1);
         }
+        if (!configure_keys(d))
+                return false;
         for (unsigned i = 0; i < d->options.n_faults; i++) {
                 if (!faults_add(d->faults, d->options.faults[i], &error)) {
                         fprintf(stderr, "mcp-demo-server: %s\n", error);
@@ -69,9 +93,11 @@ static void authority_init(struct authority *a) {
         a->tokens = tokens_new();
         a->clients = clients_new();
         a->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+        a->seen = table_new(SEEN_MAX, true, NULL);
 }
 
 static void authority_done(struct authority *a) {
+        a->seen = table_free(a->seen);
         a->tickets = table_free(a->tickets);
         a->clients = clients_free(a->clients);
         a->tokens = tokens_free(a->tokens);

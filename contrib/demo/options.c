@@ -19,11 +19,13 @@ enum {
         OPT_FIRST = 256,
         OPT_ACCESS_TTL,
         OPT_AS_PORT,
+        OPT_ASSERTION_AUDIENCE,
         OPT_AUTO_CONSENT,
         OPT_AUTO_DENY,
         OPT_BODY_MAX,
         OPT_CIMD,
         OPT_CLIENT,
+        OPT_CLIENT_KEY,
         OPT_CONTROL_PORT,
         OPT_DIE_WITH_PARENT,
         OPT_EVENT_IDS,
@@ -55,11 +57,13 @@ enum {
 static const struct option long_options[] = {
         { "access-ttl", required_argument, NULL, OPT_ACCESS_TTL },
         { "as-port", required_argument, NULL, OPT_AS_PORT },
+        { "assertion-audience", required_argument, NULL, OPT_ASSERTION_AUDIENCE },
         { "auto-consent", no_argument, NULL, OPT_AUTO_CONSENT },
         { "auto-deny", no_argument, NULL, OPT_AUTO_DENY },
         { "body-max", required_argument, NULL, OPT_BODY_MAX },
         { "cimd", no_argument, NULL, OPT_CIMD },
         { "client", required_argument, NULL, OPT_CLIENT },
+        { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
         { "control-port", required_argument, NULL, OPT_CONTROL_PORT },
         { "die-with-parent", no_argument, NULL, OPT_DIE_WITH_PARENT },
         { "event-ids", no_argument, NULL, OPT_EVENT_IDS },
@@ -114,6 +118,8 @@ static const char help[] =
         "  --issuer-path /PATH    put the issuer under a path\n"
         "  --metadata WHICH       oauth, oidc, oidc-appended, both\n"
         "  --client ID[:SECRET]   a client that is known beforehand (repeatable)\n"
+        "  --client-key ID=FILE   one that signs its requests; FILE: its JWKS (repeatable)\n"
+        "  --assertion-audience WHICH   issuer, token-endpoint, either\n"
         "  --cimd                 take https URLs as client ids, without fetching them\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
@@ -209,11 +215,60 @@ static bool protocols(const char *list, unsigned *ret) {
         return false;
 }
 
-static bool with_value(struct options *o, int opt, const char *value) {
+/* Options that can be given several times; their values have to look like NAME, or NAME=MORE. */
+static bool with_list(struct options *o, int opt, const char *value, bool *ret) {
+        size_t n = strcspn(value, "=");
+
+        switch (opt) {
+        case OPT_CLIENT:
+                *ret = value[0] && value[0] != ':' &&
+                       append("client", value, o->clients, &o->n_clients);
+                if (!*ret)
+                        fputs("mcp-demo-server: --client needs ID or ID:SECRET\n", stderr);
+                return true;
+        case OPT_CLIENT_KEY:
+                *ret = n > 0 && value[n] &&
+                       append("client-key", value, o->client_keys, &o->n_client_keys);
+                if (!*ret)
+                        fputs("mcp-demo-server: --client-key needs ID=FILE\n", stderr);
+                return true;
+        case OPT_FAULT:
+                *ret = append("fault", value, o->faults, &o->n_faults);
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool with_choice(struct options *o, int opt, const char *value, bool *ret) {
         static const char *const shapes[] = { "today", "article", "article-resource", NULL };
         static const char *const metadata[] = { "oauth", "oidc", "oidc-appended", "both", NULL };
+        static const char *const audiences[] = { "issuer", "token-endpoint", "either", NULL };
         unsigned i = 0;
 
+        switch (opt) {
+        case OPT_METADATA:
+                *ret = choose("metadata", value, metadata, &i);
+                o->metadata = (enum metadata)i;
+                return true;
+        case OPT_SHAPES:
+                *ret = choose("shapes", value, shapes, &i);
+                o->shapes = (enum shapes)i;
+                return true;
+        case OPT_ASSERTION_AUDIENCE:
+                *ret = choose("assertion-audience", value, audiences, &i);
+                o->audience = (enum audience)i;
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool with_value(struct options *o, int opt, const char *value) {
+        bool good = false;
+
+        if (with_list(o, opt, value, &good) || with_choice(o, opt, value, &good))
+                return good;
         switch (opt) {
         case OPT_PORT:
                 return port("port", value, &o->port);
@@ -227,13 +282,6 @@ static bool with_value(struct options *o, int opt, const char *value) {
                 return number("body-max", value, 1024, &o->body_max_mib);
         case OPT_PROTOCOL:
                 return protocols(value, &o->protocols);
-        case OPT_CLIENT:
-                if (value[0] && value[0] != ':')
-                        return append("client", value, o->clients, &o->n_clients);
-                fputs("mcp-demo-server: --client needs ID or ID:SECRET\n", stderr);
-                return false;
-        case OPT_FAULT:
-                return append("fault", value, o->faults, &o->n_faults);
         case OPT_ISSUER_PATH:
                 o->issuer_path = value;
                 if (value[0] == '/' && value[1] && !strpbrk(value, "?# ") &&
@@ -241,16 +289,6 @@ static bool with_value(struct options *o, int opt, const char *value) {
                         return true;
                 fputs("mcp-demo-server: --issuer-path must look like /tenant1\n", stderr);
                 return false;
-        case OPT_METADATA:
-                if (!choose("metadata", value, metadata, &i))
-                        return false;
-                o->metadata = (enum metadata)i;
-                return true;
-        case OPT_SHAPES:
-                if (!choose("shapes", value, shapes, &i))
-                        return false;
-                o->shapes = (enum shapes)i;
-                return true;
         default: /* OPT_TOKEN_TYPE, the last with a value */
                 o->token_type = value;
                 return true;

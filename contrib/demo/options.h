@@ -33,8 +33,16 @@ enum metadata {
         METADATA_BOTH,
 };
 
+/* Whom an assertion has to be for. */
+enum audience {
+        AUDIENCE_ISSUER,
+        AUDIENCE_TOKEN_ENDPOINT,
+        AUDIENCE_EITHER,
+};
+
 struct options {
-        const char *clients[OPTIONS_LIST_MAX]; /* ID or ID:SECRET */
+        const char *clients[OPTIONS_LIST_MAX];     /* ID or ID:SECRET */
+        const char *client_keys[OPTIONS_LIST_MAX]; /* ID=FILE */
         const char *faults[OPTIONS_LIST_MAX];
         const char *issuer_path; /* "" or "/tenant1" */
         const char *token_type;
@@ -42,12 +50,14 @@ struct options {
         uint64_t body_max_mib;
         unsigned protocols; /* PROTOCOL_BIT of each that is spoken */
         unsigned n_clients;
+        unsigned n_client_keys;
         unsigned n_faults;
         uint16_t port;
         uint16_t as_port;
         uint16_t control_port;
         enum shapes shapes;
         enum metadata metadata;
+        enum audience audience;
         bool auto_consent;
         bool auto_deny;
         bool cimd;

@@ -6,11 +6,18 @@ import base64
 import http.client
 import json
 import os
+import pathlib
+import secrets
 import sys
+import tempfile
+import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import PATIENCE, Demo, Tap  # noqa: E402
+from harness import PATIENCE, SOURCE, Demo, Tap  # noqa: E402
+
+sys.path.insert(0, str(SOURCE / "contrib/demo"))
+import workload  # noqa: E402
 
 BOTH = "application/json, text/event-stream"
 MODERN = "2026-07-28"
@@ -576,6 +583,149 @@ def a_server_of_both_eras_serves_each(stack):
     assert said(answer)["params"]["progressToken"] == 5 and said(answer)["result"]["resultType"] == "complete"
     legacy = Demo(stack, "--open")
     assert Modern(stack, legacy).refused("server/discover") == (400, -32600)
+
+
+# --- The authorization server --------------------------------------------------------------------------------------------
+
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def ask(url, form=None, **headers):
+    """GET, or POST of a form; status, headers, and the JSON of the answer, or its text."""
+    u = urllib.parse.urlsplit(url)
+    line = http.client.HTTPConnection(u.hostname, u.port, timeout=PATIENCE)
+    headers = {k.replace("_", "-"): v for k, v in headers.items() if v is not None}
+    if form is not None:
+        form = urllib.parse.urlencode({k: v for k, v in form.items() if v is not None})
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    try:
+        line.request("POST" if form is not None else "GET", u.path + ("?" + u.query if u.query else ""), form, headers)
+        answer = line.getresponse()
+        text = answer.read().decode()
+    finally:
+        line.close()
+    is_json = (answer.headers["Content-Type"] or "").startswith("application/json")
+    return answer.status, answer.headers, json.loads(text) if is_json else text
+
+
+def metadata(demo, issuer=None):
+    u = urllib.parse.urlsplit(issuer or demo.issuer)
+    status, _, doc = ask(f"{u.scheme}://{u.netloc}/.well-known/oauth-authorization-server{u.path}")
+    assert status == 200, status
+    return doc
+
+
+def resource_metadata(demo):
+    return ask(demo.mcp.replace("/mcp", "/.well-known/oauth-protected-resource/mcp"))[2]
+
+
+def tokens(demo, grant, **form):
+    """What the token endpoint says: the tokens, or the error."""
+    _, _, answer = ask(demo.issuer + "/token", {"grant_type": grant, "resource": demo.mcp, **form})
+    return answer
+
+
+def refusal(demo, grant, **form):
+    status, headers, answer = ask(demo.issuer + "/token", {"grant_type": grant, "resource": demo.mcp, **form})
+    assert status in (400, 401) and "no-store" in headers["Cache-Control"], (status, answer)
+    return answer["error"]
+
+
+def calls(stack, demo, token, **headers):
+    """The status of a tool call with this token."""
+    return Peer(stack, demo).call(**{"Authorization": "Bearer " + token, **headers})[0]
+
+
+def scratch(stack):
+    return pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+
+def key_set(folder, name, *keys):
+    """A file with the public halves."""
+    path = folder / name
+    path.write_text(json.dumps({"keys": [jwk for key in keys for jwk in key.jwks()["keys"]]}), encoding="utf-8")
+    return path
+
+
+def client_assertion(key, client, audience, header=None, **claims):
+    now = int(time.time())
+    usual = {"iss": client, "sub": client, "aud": audience, "iat": now, "exp": now + 60, "jti": secrets.token_hex(16)}
+    claims = {k: v for k, v in {**usual, **claims}.items() if v is not None}
+    return {"client_assertion_type": ASSERTION,
+            "client_assertion": key.sign(claims, **{"typ": "client-authentication+jwt", **(header or {})})}
+
+
+def a_client_signs_who_it_is_with_each_algorithm(stack):
+    folder = scratch(stack)
+    keys = {alg: workload.Key(alg) for alg in workload.PARAMETERS}
+    demo = Demo(stack, *(f"--client-key=bot-{alg}={key_set(folder, alg, key)}" for alg, key in keys.items()))
+    meta = metadata(demo)
+    assert "private_key_jwt" in meta["token_endpoint_auth_methods_supported"]
+    assert sorted(meta["token_endpoint_auth_signing_alg_values_supported"]) == sorted(keys)
+    for alg, key in keys.items():
+        got = tokens(demo, "client_credentials", **client_assertion(key, "bot-" + alg, demo.issuer))
+        assert "refresh_token" not in got and calls(stack, demo, got["access_token"]) == 200, (alg, got)
+        for other in keys.values():
+            if other is not key:
+                assert refusal(demo, "client_credentials", **client_assertion(other, "bot-" + alg, demo.issuer)) == "invalid_client"
+
+
+def a_signed_request_is_taken_once_and_only_if_it_is_right(stack):
+    key, other = workload.Key(), workload.Key()
+    demo = Demo(stack, f"--client-key=bot={key_set(scratch(stack), 'k', key)}", "--client=plain:secret")
+    def refused(header=None, signer=key, form=None, client="bot", audience=demo.issuer, **claims):
+        return refusal(demo, "client_credentials", **{**client_assertion(signer, client, audience, header, **claims), **(form or {})})
+    once = client_assertion(key, "bot", demo.issuer)
+    assert "access_token" in tokens(demo, "client_credentials", **once)
+    assert refusal(demo, "client_credentials", **once) == "invalid_client", "a replay"
+    assert "access_token" in tokens(demo, "client_credentials", **client_assertion(key, "bot", [demo.issuer], {"typ": None, "kid": None}))
+    assert once["client_assertion"] in demo.secrets()["assertions"]
+    now = int(time.time())
+    for wrong in ({"signer": other}, {"signer": other, "header": {"kid": key.kid}}, {"header": {"typ": "at+jwt"}}, {"jti": None},
+                  {"header": {"crit": ["exp"]}}, {"header": {"alg": "none"}}, {"header": {"alg": "HS256"}}, {"header": {"alg": "ES384"}},
+                  {"sub": "plain"}, {"iss": "plain"}, {"client": "plain"}, {"client": "nobody"}, {"exp": None}, {"exp": now - 1},
+                  {"exp": now + 7200}, {"iat": now + 3600}, {"nbf": now + 3600}, {"audience": demo.issuer + "/"},
+                  {"audience": demo.issuer + "/token"}, {"audience": [demo.issuer, "https://other.example"]},
+                  {"form": {"client_id": "plain"}}, {"form": {"client_assertion": "a.b"}}, {"form": {"client_assertion": "e30.e30.e30"}},
+                  {"form": {"client_assertion_type": ASSERTION + "x"}}):
+        assert refused(**wrong) == "invalid_client", wrong
+    assert refused(form={"client_secret": "secret"}) == "invalid_request"
+    assert refused(form={"client_assertion_type": None}) == "invalid_request"
+    assert refusal(demo, "client_credentials", client_id="bot") == "invalid_client"
+    assert refusal(demo, "client_credentials", client_id="bot", client_secret="secret") == "invalid_client"
+    good = client_assertion(key, "bot", demo.issuer)["client_assertion"]
+    head, body, signature = good.split(".")
+    for spoilt in (head + "." + body, good + ".", f"{head}.{body}.{signature[:-2]}", f"{head}.{body}.{signature[:-4] + signature[:4]}",
+                   good + "=", f"{workload.encode(b'{}')}.{body}.{signature}", "x" * 20000):
+        assert refused(form={"client_assertion": spoilt}) == "invalid_client", spoilt
+
+
+def an_assertion_is_for_whom_the_option_says(stack):
+    key = workload.Key()
+    keys = key_set(scratch(stack), "k", key)
+    for setting, taken in (("issuer", [""]), ("token-endpoint", ["/token"]), ("either", ["", "/token"])):
+        demo = Demo(stack, f"--client-key=bot={keys}", "--assertion-audience=" + setting)
+        for path in ("", "/token", "/"):
+            got = tokens(demo, "client_credentials", **client_assertion(key, "bot", demo.issuer + path))
+            assert ("access_token" in got) == (path in taken), (setting, path, got)
+
+
+def a_client_registers_its_keys(stack):
+    key = workload.Key("RS256")
+    demo = Demo(stack)
+    def register(**more):
+        line = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(demo.issuer).port, timeout=PATIENCE)
+        stack.callback(line.close)
+        line.request("POST", "/register", json.dumps({"redirect_uris": ["http://127.0.0.1/cb"], "grant_types": ["client_credentials"],
+                                                      "token_endpoint_auth_method": "private_key_jwt", **more}))
+        answer = line.getresponse()
+        return answer.status, json.loads(answer.read())
+    assert register()[1]["error"] == "invalid_client_metadata" and register(jwks={"keys": []})[0] == 400
+    status, client = register(jwks=key.jwks())
+    assert status == 201 and client["token_endpoint_auth_method"] == "private_key_jwt" and "client_secret" not in client, client
+    got = tokens(demo, "client_credentials", **client_assertion(key, client["client_id"], demo.issuer))
+    status, _, _ = ask(demo.issuer + "/revoke", {"token": got["access_token"], **client_assertion(key, client["client_id"], demo.issuer)})
+    assert status == 200 and calls(stack, demo, got["access_token"]) == 401
 
 
 TESTS = [value for value in list(globals().values())

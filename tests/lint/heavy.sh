@@ -14,7 +14,7 @@ allowed() {
         mcp-broker-keyring) echo secret-1 glib-2.0 gobject-2.0 gio-2.0 ;;
         mcp-connect) echo mcpbroker curl crypto systemd ;;
         mcp-policy | mcp-audit) echo mcpbroker sodium ;;
-        mcp-demo-server) echo microhttpd sodium ;;
+        mcp-demo-server) echo microhttpd sodium crypto ;;
         libmcpbroker) ;;
         mcp-*) echo mcpbroker ;;
         *) return 1 ;;
