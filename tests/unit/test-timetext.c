@@ -47,11 +47,80 @@ static void the_clocks_run_forward(void **state) {
         assert_true(clock_wall_usec() > 1700000000 * USEC_PER_SEC);
 }
 
+static void a_time_is_read_as_it_was_meant(void **state) {
+        static const struct {
+                const char *text;
+                uint64_t sec;
+                uint64_t usec;
+        } table[] = {
+                { "1970-01-01T00:00:00Z", 0, 0 },
+                { "2026-11-23T10:00:00Z", 1795428000, 0 },
+                { "2026-11-23t10:00:00z", 1795428000, 0 },
+                { "2026-11-23T10:00:00.25Z", 1795428000, 250000 },
+                { "2026-11-23T10:00:00.123456789Z", 1795428000, 123456 },
+                { "2026-11-23T12:30:00+02:30", 1795428000, 0 },
+                { "2026-11-23T00:00:00.5-10:00", 1795428000, 500000 },
+                { "2000-02-29T12:34:56Z", 951827696, 0 },
+                { "2016-12-31T23:59:60Z", 1483228799, 0 },
+                { "9999-12-31T23:59:59.000Z", 253402300799, 0 },
+        };
+
+        assert_int_equal(setenv("TZ", "Asia/Kathmandu", 1), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                uint64_t usec = 1;
+
+                assert_int_equal(clock_parse_utc(table[i].text, &usec), 0);
+                assert_int_equal(usec, table[i].sec * USEC_PER_SEC + table[i].usec);
+        }
+}
+
+static void what_is_no_time_is_refused(void **state) {
+        static const char *const refused[] = {
+                "",
+                "now",
+                "1795428000",
+                "2026-11-23",
+                "2026-11-23T10:00:00",
+                "2026-11-23 10:00:00Z",
+                "2026-11-23T10:00Z",
+                "2026-11-23T10:00:00Z ",
+                " 2026-11-23T10:00:00Z",
+                "2026-11-23T10:00:00.Z",
+                "2026-11-23T10:00:00,5Z",
+                "2026-11-23T10:00:00+0200",
+                "2026-11-23T10:00:00+24:00",
+                "2026-11-23T10:00:00+02:60",
+                "2026-11-23T10:00:00UTC",
+                "2026-13-23T10:00:00Z",
+                "2026-00-23T10:00:00Z",
+                "2026-11-31T10:00:00Z",
+                "2026-11-00T10:00:00Z",
+                "2026-02-29T10:00:00Z",
+                "2026-11-23T24:00:00Z",
+                "2026-11-23T10:60:00Z",
+                "2026-11-23T10:00:61Z",
+                "26-11-23T10:00:00Z",
+                "+026-11-23T10:00:00Z",
+                "1969-12-31T23:59:59Z",
+                "1970-01-01T00:00:00+00:01",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+                uint64_t usec = 77;
+
+                if (clock_parse_utc(refused[i], &usec) != -EINVAL)
+                        fail_msg("taken: %s", refused[i]);
+                assert_int_equal(usec, 77);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(times_are_written_in_utc_to_the_millisecond),
                 cmocka_unit_test(the_time_zone_does_not_matter),
                 cmocka_unit_test(any_number_fits),
+                cmocka_unit_test(a_time_is_read_as_it_was_meant),
+                cmocka_unit_test(what_is_no_time_is_refused),
                 cmocka_unit_test(the_clocks_run_forward),
         };
 
