@@ -363,12 +363,8 @@ int as_metadata_check(const struct as_metadata *as, enum as_use use, struct erro
                 return missing(as, "authorization_code in grant_types_supported", err);
         if (!as->pkce_s256)
                 return missing(as, "S256 in code_challenge_methods_supported (PKCE)", err);
-        if (as->par_required)
-                return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
-                                 "This version cannot make such requests yet",
-                                 "The authorization server %s requires pushed authorization "
-                                 "requests",
-                                 as->issuer);
+        if (as->par_required && !as->par_endpoint)
+                return missing(as, "pushed_authorization_request_endpoint", err);
         return 0;
 }
 

@@ -27,6 +27,7 @@ static const struct text_field authorization_fields[] = {
         TEXT_FIELD(struct authorization, client_id, true),
         TEXT_FIELD(struct authorization, acr_values, false),
         TEXT_FIELD(struct authorization, max_age, false),
+        TEXT_FIELD(struct authorization, request_uri, false),
 };
 static const struct text_fields texts = { authorization_fields, ARRAY_SIZE(authorization_fields) };
 
@@ -55,6 +56,9 @@ int authorization_to_json(const struct authorization *a, json_t **ret) {
                 r = json_put(json, "started_wall", json_integer((json_int_t)a->started_wall));
         if (r == 0)
                 r = json_put(json, "expires_wall", json_integer((json_int_t)a->expires_wall));
+        if (r == 0 && a->request_uri)
+                r = json_put(json, "request_expires_wall",
+                             json_integer((json_int_t)a->request_expires_wall));
         if (r == 0)
                 *ret = TAKE(json);
         return r;
@@ -64,6 +68,7 @@ int authorization_from_json(struct authorization *a, const json_t *value) {
         AUTO_AUTHORIZATION struct authorization read = AUTHORIZATION_INIT;
         json_int_t started = json_get_int(value, "started_wall", -1);
         json_int_t expires = json_get_int(value, "expires_wall", -1);
+        json_int_t pushed = json_get_int(value, "request_expires_wall", 0);
         size_t n_dropped = 0;
         int r = text_fields_from_json(&texts, &read, value);
 
@@ -71,7 +76,7 @@ int authorization_from_json(struct authorization *a, const json_t *value) {
                 r = scope_set_from_json(&read.scopes, json_object_get(value, "scopes"), &n_dropped);
         /* What decides on the response must be there: a missing flag would loosen the check of
          * iss. */
-        if (r == 0 && (n_dropped > 0 || started < 0 || expires < 0 ||
+        if (r == 0 && (n_dropped > 0 || started < 0 || expires < 0 || pushed < 0 ||
                        !json_is_array(json_object_get(value, "scopes")) ||
                        !json_is_boolean(json_object_get(value, "iss_supported"))))
                 r = -EBADMSG;
@@ -82,6 +87,7 @@ int authorization_from_json(struct authorization *a, const json_t *value) {
         read.prompt_consent = json_get_bool(value, "prompt_consent", false);
         read.started_wall = (uint64_t)started;
         read.expires_wall = (uint64_t)expires;
+        read.request_expires_wall = (uint64_t)pushed;
         authorization_done(a);
         *a = read;
         read = AUTHORIZATION_INIT;
@@ -175,8 +181,7 @@ int authorization_begin(struct authorization *a, const struct authorization_para
         return 0;
 }
 
-/* Our parameters, in form encoding. */
-static int request_params(struct buf *b, const struct authorization *a) {
+int authorization_append(struct buf *b, const struct authorization *a, const char *client_id) {
         AUTO_BUF struct buf scope = BUF_INIT;
         AUTO_BUF struct buf proof = BUF_INIT;
         int r = pkce_challenge(&proof, a->verifier);
@@ -185,8 +190,8 @@ static int request_params(struct buf *b, const struct authorization *a) {
                 r = scope_set_to_text(&a->scopes, &scope);
         if (r == 0)
                 r = form_append_pair(b, "response_type", "code");
-        if (r == 0)
-                r = form_append_pair(b, "client_id", a->client_id);
+        if (r == 0 && client_id)
+                r = form_append_pair(b, "client_id", client_id);
         if (r == 0)
                 r = form_append_pair(b, "redirect_uri", a->redirect_uri);
         if (r == 0 && scope.len > 0)
@@ -206,6 +211,16 @@ static int request_params(struct buf *b, const struct authorization *a) {
         if (r == 0 && a->max_age)
                 r = form_append_pair(b, "max_age", a->max_age);
         return r;
+}
+
+/* What the browser brings to the endpoint. */
+static int browser_params(struct buf *b, const struct authorization *a) {
+        int r;
+
+        if (!a->request_uri)
+                return authorization_append(b, a, a->client_id);
+        r = form_append_pair(b, "client_id", a->client_id);
+        return r < 0 ? r : form_append_pair(b, "request_uri", a->request_uri);
 }
 
 /* The endpoint's own query is kept, unless it says something that is ours to say (RFC 6749 3.1:
@@ -254,6 +269,11 @@ int authorization_url(struct buf *b, const struct authorization *a, const struct
         if (!streq_null(a->issuer, as->issuer) || !as->authorization_endpoint)
                 return error_set(err, MCPB_INTERNAL, EKEYREJECTED, NULL,
                                  "A login at %s was about to go to another issuer", a->issuer);
+        if (as->par_required && !a->request_uri)
+                return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP, "This one was not pushed",
+                                 "The authorization server %s takes pushed authorization "
+                                 "requests only",
+                                 as->issuer);
         r = remote_url_check(as->authorization_endpoint, "authorization_endpoint",
                              ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK, MCPB_ISSUER_ERROR,
                              err);
@@ -263,7 +283,7 @@ int authorization_url(struct buf *b, const struct authorization *a, const struct
                 r = check_own_query(as, u.query, err);
         if (r < 0)
                 return r;
-        r = request_params(&params, a);
+        r = browser_params(&params, a);
         if (r == 0)
                 r = append_endpoint(b, as->authorization_endpoint);
         if (r < 0)

@@ -20,10 +20,12 @@ struct authorization {
         bool no_resource; /* the parameter is left out (A53), here and where the code is redeemed */
         bool iss_supported;
         bool prompt_consent;
-        char *acr_values;      /* RFC 9470; NULL: none */
-        char *max_age;         /* RFC 9470; NULL: none */
-        uint64_t started_wall; /* usec */
-        uint64_t expires_wall; /* usec */
+        char *acr_values;              /* RFC 9470; NULL: none */
+        char *max_age;                 /* RFC 9470; NULL: none */
+        char *request_uri;             /* of par_answer(); NULL: not pushed */
+        uint64_t request_expires_wall; /* usec: so long may the browser bring it there */
+        uint64_t started_wall;         /* usec */
+        uint64_t expires_wall;         /* usec */
 };
 
 #define AUTHORIZATION_INIT ((struct authorization){ 0 })
@@ -50,8 +52,12 @@ int authorization_to_json(const struct authorization *a, json_t **ret)
         MUST_CHECK; /* holds secrets: sealed only */
 int authorization_from_json(struct authorization *a, const json_t *value) MUST_CHECK; /* -EBADMSG */
 
+/* What the request says, in form encoding: for the browser's URL, or to be pushed. @client_id is
+ * NULL where the client's own proof brings it. */
+int authorization_append(struct buf *b, const struct authorization *a, const char *client_id)
+        MUST_CHECK;
 /* Appends the URL for the browser: the endpoint's own query is kept (A64); https or loopback
- * only (A100). */
+ * only (A100). Of a request that was pushed it has the reference only. */
 int authorization_url(struct buf *b, const struct authorization *a, const struct as_metadata *as,
                       struct error *err) MUST_CHECK;
 

@@ -225,8 +225,8 @@ bool token_is_sound(const char *token) {
         return is_sound(token, 0x21);
 }
 
-/* A133: a number or a numeric string; anything else is not said. */
-static void read_expiry(struct token_reply *reply, const json_t *json) {
+/* A number or a numeric string; anything else is not said. */
+bool token_answer_expiry(const json_t *json, uint64_t *ret_sec) {
         const json_t *value = json_object_get(json, "expires_in");
         uint64_t sec = 0;
 
@@ -239,14 +239,14 @@ static void read_expiry(struct token_reply *reply, const json_t *json) {
                 int r = number_parse(json_string_value(value), EXPIRES_MAX_SEC, &sec);
 
                 if (r == -EINVAL)
-                        return;
+                        return false;
                 if (r < 0)
                         sec = EXPIRES_MAX_SEC;
         } else {
-                return;
+                return false;
         }
-        reply->expires_known = true;
-        reply->expires_in = sec < EXPIRES_MAX_SEC ? sec : EXPIRES_MAX_SEC;
+        *ret_sec = sec < EXPIRES_MAX_SEC ? sec : EXPIRES_MAX_SEC;
+        return true;
 }
 
 static int read_type(struct token_reply *reply, const struct token_asked *asked, const char *type,
@@ -287,7 +287,7 @@ static int read_reply(struct token_reply *reply, const struct token_asked *asked
         if (refresh && *refresh && !is_sound(refresh, 0x20))
                 return token_answer_unusable(
                         asked, "its refresh_token has characters that none may have", err);
-        read_expiry(reply, json);
+        reply->expires_known = token_answer_expiry(json, &reply->expires_in);
         r = buf_append_str(&reply->access_token, access);
         if (r == 0 && refresh)
                 r = buf_append_str(&reply->refresh_token, refresh);

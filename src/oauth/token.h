@@ -81,6 +81,8 @@ int token_answer_read(const struct token_asked *asked, const struct fetch_answer
                       json_t **ret, struct token_fault *fault, struct error *err) MUST_CHECK;
 /* Returns -errno: what was read lacks something, or says it wrongly. */
 int token_answer_unusable(const struct token_asked *asked, const char *what, struct error *err);
+/* A133: expires_in in seconds, bounded; false: not said, or in a way that says nothing. */
+bool token_answer_expiry(const json_t *json, uint64_t *ret_sec);
 /* Fit for a header field; nothing more is asked of a token (A136). */
 bool token_is_sound(const char *token);
 

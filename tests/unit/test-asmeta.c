@@ -280,7 +280,8 @@ static void a_list_without_what_we_need_is_as_good_as_none(void **state) {
                 { "{\"code_challenge_methods_supported\":\"S256\"}", MCPB_ISSUER_ERROR, "S256" },
                 { "{\"grant_types_supported\":[\"client_credentials\"]}", MCPB_ISSUER_ERROR,
                   "authorization_code" },
-                { "{\"require_pushed_authorization_requests\":true}", MCPB_UNSUPPORTED, "pushed" },
+                { "{\"require_pushed_authorization_requests\":true}", MCPB_ISSUER_ERROR,
+                  "pushed_authorization_request_endpoint" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {

@@ -363,8 +363,8 @@ static void unusable_issuer_metadata_ends_it_without_guessing(void **state) {
                     PAGE(AS_OAUTH,
                          AS_BODY(ISSUER, ",\"require_pushed_authorization_requests\":true")) },
                   false,
-                  MCPB_UNSUPPORTED,
-                  "pushed",
+                  MCPB_ISSUER_ERROR,
+                  "pushed_authorization_request_endpoint",
                   2 },
         };
 
