@@ -17,39 +17,40 @@ struct range {
 
 /*
  * First match counts. From the IANA special-purpose registries, and the addresses of metadata
- * services that hide in ranges which are otherwise private or public.
+ * services that hide in ranges which are otherwise private or public. Those that tell a machine who
+ * it is, and that we ask, are link-local whatever their range.
  */
 static const struct range ranges_v4[] = {
-        V4(0, 0, 0, 0, 8, ADDRESS_NEVER),          /* "this network" */
-        V4(100, 100, 100, 200, 32, ADDRESS_NEVER), /* metadata: Alibaba */
-        V4(168, 63, 129, 16, 32, ADDRESS_NEVER),   /* metadata: Azure's wire server */
-        V4(10, 0, 0, 0, 8, ADDRESS_PRIVATE),       /* RFC 1918 */
-        V4(172, 16, 0, 0, 12, ADDRESS_PRIVATE),    /* RFC 1918 */
-        V4(192, 168, 0, 0, 16, ADDRESS_PRIVATE),   /* RFC 1918 */
-        V4(100, 64, 0, 0, 10, ADDRESS_PRIVATE),    /* carrier-grade NAT */
-        V4(127, 0, 0, 0, 8, ADDRESS_LOOPBACK),     /* loopback */
-        V4(169, 254, 0, 0, 16, ADDRESS_NEVER),     /* link-local: most metadata services */
-        V4(192, 0, 0, 0, 24, ADDRESS_NEVER),       /* protocol assignments; metadata: Oracle */
-        V4(192, 0, 2, 0, 24, ADDRESS_NEVER),       /* documentation */
-        V4(192, 88, 99, 0, 24, ADDRESS_NEVER),     /* 6to4 relays */
-        V4(198, 18, 0, 0, 15, ADDRESS_NEVER),      /* benchmarks */
-        V4(198, 51, 100, 0, 24, ADDRESS_NEVER),    /* documentation */
-        V4(203, 0, 113, 0, 24, ADDRESS_NEVER),     /* documentation */
-        V4(224, 0, 0, 0, 3, ADDRESS_NEVER),        /* multicast, reserved, broadcast */
+        V4(0, 0, 0, 0, 8, ADDRESS_NEVER),           /* "this network" */
+        V4(100, 100, 100, 200, 32, ADDRESS_NEVER),  /* metadata: Alibaba */
+        V4(168, 63, 129, 16, 32, ADDRESS_NEVER),    /* metadata: Azure's wire server */
+        V4(10, 0, 0, 0, 8, ADDRESS_PRIVATE),        /* RFC 1918 */
+        V4(172, 16, 0, 0, 12, ADDRESS_PRIVATE),     /* RFC 1918 */
+        V4(192, 168, 0, 0, 16, ADDRESS_PRIVATE),    /* RFC 1918 */
+        V4(100, 64, 0, 0, 10, ADDRESS_PRIVATE),     /* carrier-grade NAT */
+        V4(127, 0, 0, 0, 8, ADDRESS_LOOPBACK),      /* loopback */
+        V4(169, 254, 0, 0, 16, ADDRESS_LINK_LOCAL), /* most metadata services */
+        V4(192, 0, 0, 0, 24, ADDRESS_NEVER),        /* protocol assignments; metadata: Oracle */
+        V4(192, 0, 2, 0, 24, ADDRESS_NEVER),        /* documentation */
+        V4(192, 88, 99, 0, 24, ADDRESS_NEVER),      /* 6to4 relays */
+        V4(198, 18, 0, 0, 15, ADDRESS_NEVER),       /* benchmarks */
+        V4(198, 51, 100, 0, 24, ADDRESS_NEVER),     /* documentation */
+        V4(203, 0, 113, 0, 24, ADDRESS_NEVER),      /* documentation */
+        V4(224, 0, 0, 0, 3, ADDRESS_NEVER),         /* multicast, reserved, broadcast */
         V4(0, 0, 0, 0, 0, ADDRESS_PUBLIC),
 };
 
 static const struct range ranges_v6[] = {
         { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 128, ADDRESS_LOOPBACK },
-        { { 0xfd, 0x00, 0x0e, 0xc2 }, 32, ADDRESS_NEVER }, /* metadata: AWS */
-        { { 0xfd, 0x00, 0x00, 0x42 }, 32, ADDRESS_NEVER }, /* metadata: Scaleway */
-        { { 0xfd, 0x20, 0x00, 0xce }, 32, ADDRESS_NEVER }, /* metadata: Google */
-        { { 0xfc }, 7, ADDRESS_PRIVATE },                  /* unique-local */
-        { { 0x20, 0x01, 0x00 }, 23, ADDRESS_NEVER },       /* Teredo, benchmarks, ORCHID */
-        { { 0x20, 0x01, 0x0d, 0xb8 }, 32, ADDRESS_NEVER }, /* documentation */
-        { { 0x3f, 0xff, 0x00 }, 20, ADDRESS_NEVER },       /* documentation */
-        { { 0x20 }, 3, ADDRESS_PUBLIC },                   /* global unicast */
-        { { 0 }, 0, ADDRESS_NEVER },                       /* link-local, multicast, the rest */
+        { { 0xfd, 0x00, 0x0e, 0xc2 }, 32, ADDRESS_LINK_LOCAL }, /* metadata: AWS */
+        { { 0xfd, 0x00, 0x00, 0x42 }, 32, ADDRESS_NEVER },      /* metadata: Scaleway */
+        { { 0xfd, 0x20, 0x00, 0xce }, 32, ADDRESS_LINK_LOCAL }, /* metadata: Google */
+        { { 0xfc }, 7, ADDRESS_PRIVATE },                       /* unique-local */
+        { { 0x20, 0x01, 0x00 }, 23, ADDRESS_NEVER },            /* Teredo, benchmarks, ORCHID */
+        { { 0x20, 0x01, 0x0d, 0xb8 }, 32, ADDRESS_NEVER },      /* documentation */
+        { { 0x3f, 0xff, 0x00 }, 20, ADDRESS_NEVER },            /* documentation */
+        { { 0x20 }, 3, ADDRESS_PUBLIC },                        /* global unicast */
+        { { 0 }, 0, ADDRESS_NEVER }, /* fe80::/10 (no service is there), multicast, the rest */
 };
 
 static bool in_range(const uint8_t bytes[static 16], const struct range *r) {
@@ -153,6 +154,8 @@ const char *address_class_name(enum address_class c) {
                 return "private";
         case ADDRESS_LOOPBACK:
                 return "loopback";
+        case ADDRESS_LINK_LOCAL:
+                return "link-local";
         default:
                 return "never";
         }

@@ -6,7 +6,8 @@
  * What it promises: certificates are always verified; redirects are never followed; every address
  * is judged before a packet goes to it, and again before the request is written (S8); nothing is
  * taken from the environment; no request is ever written twice, nor, without keep_alive, two on
- * one connection; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
+ * one connection; a request with trust, a certificate or a destination of its own never shares its
+ * connection, its session of TLS or a cookie; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
  * byte of the request was written.
  */
 #pragma once

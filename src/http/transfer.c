@@ -50,8 +50,10 @@ static const char *judge_shape(const struct transfer *t) {
         const struct fetch_request *f = &t->request;
         bool post = streq(f->method, "POST");
 
-        /* DELETE ends a session of the bridge; nothing that is fetched needs it. */
-        if (!post && !streq(f->method, "GET") && !(t->stream && streq(f->method, "DELETE")))
+        /* DELETE ends a session of the bridge, and with PUT a metadata service is asked for a token
+         * of its own; nothing else that is fetched needs them. */
+        if (!post && !streq(f->method, "GET") && !(t->stream && streq(f->method, "DELETE")) &&
+            !(f->link_local && streq(f->method, "PUT")))
                 return "the method is not allowed";
         if (!post && f->body.len > 0)
                 return "only a POST has a body";
@@ -114,6 +116,22 @@ static bool bypasses_proxy(const char *no_proxy, const struct url *u) {
         return false;
 }
 
+/* What shows who we are, or trusts what others do not, is used by nobody else. */
+static bool stands_apart(const struct fetch_request *f) {
+        return f->link_local || f->ca_pem.len > 0 || f->cert_pem.len > 0;
+}
+
+/* The flag counts, not the mask: what somebody else names never leads to link-local (S8). */
+static unsigned allowed_classes(const struct fetch_request *f, const struct url *u) {
+        unsigned allow = f->allow & (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK);
+        unsigned link_local = f->link_local ? ADDRESS_LINK_LOCAL : 0;
+
+        /* Whatever the name resolves to (A4). */
+        if (streq(u->scheme, "http"))
+                allow &= ADDRESS_LOOPBACK;
+        return allow | link_local;
+}
+
 /* 0 and @ret_proxied, or 1: refused; -ENOMEM. */
 static int judge(struct transfer *t, const struct transfer_defaults *d, bool *ret_proxied) {
         const struct fetch_request *f = &t->request;
@@ -127,17 +145,17 @@ static int judge(struct transfer *t, const struct transfer_defaults *d, bool *re
         r = url_parse(&u, f->url, "URL", &err);
         if (r < 0)
                 return refuse(t, FETCH_FAILURE_PROTOCOL, err.message);
-        if (!url_is_allowed(&u))
+        if (!url_is_allowed(&u) && !f->link_local)
                 return refuse(t, FETCH_FAILURE_PROTOCOL, "plain http goes to loopback hosts only");
-        if (d->keep_alive) {
+        t->apart = !d->keep_alive || stands_apart(f);
+        if (!t->apart) {
                 t->origin = url_origin(&u);
                 if (!t->origin)
                         return -ENOMEM;
         }
-        t->allow = f->allow & (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK);
-        if (streq(u.scheme, "http"))
-                t->allow &= ADDRESS_LOOPBACK; /* whatever the name resolves to (A4) */
-        *ret_proxied = d->proxy && !url_host_is_loopback(&u) && !bypasses_proxy(d->no_proxy, &u);
+        t->allow = allowed_classes(f, &u);
+        *ret_proxied = d->proxy && !f->direct && !f->link_local && !url_host_is_loopback(&u) &&
+                       !bypasses_proxy(d->no_proxy, &u);
         if (!*ret_proxied)
                 return 0;
         t->target = judge_proxied(&u);
@@ -430,11 +448,11 @@ static CURLcode set_all(CURL *e, const struct setting *list, size_t n) {
 }
 
 static CURLcode set_reuse(struct transfer *t, const struct transfer_defaults *d) {
-        unsigned sec = d->keep_alive ? idle_limit(&d->idle, t->origin) : 0;
+        unsigned sec = t->apart ? 0 : idle_limit(&d->idle, t->origin);
         CURL *e = t->easy;
         CURLcode r;
 
-        if (!d->keep_alive)
+        if (t->apart)
                 return set_all(e, once, ARRAY_SIZE(once));
         r = set_all(e, again, ARRAY_SIZE(again));
         r = r ? r
@@ -467,17 +485,29 @@ static CURLcode set_fixed(struct transfer *t) {
         return r ? r : curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
 }
 
+static CURLcode set_blob(CURL *e, CURLoption option, const struct buf *pem) {
+        struct curl_blob blob = { .data = pem->data, .len = pem->len, .flags = CURL_BLOB_NOCOPY };
+
+        return pem->len > 0 ? curl_easy_setopt(e, option, &blob) : CURLE_OK;
+}
+
 static CURLcode set_trust(struct transfer *t, const struct transfer_defaults *d, bool proxied) {
-        struct curl_blob pem = { .data = d->ca_pem.data,
-                                 .len = d->ca_pem.len,
-                                 .flags = CURL_BLOB_NOCOPY };
+        const struct buf *own = &t->request.ca_pem;
         CURL *e = t->easy;
         CURLcode r = curl_easy_setopt(e, CURLOPT_PROXY, proxied ? d->proxy : "");
 
-        if (r || d->ca_pem.len == 0)
-                return r;
-        r = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &pem);
-        return r ? r : curl_easy_setopt(e, CURLOPT_PROXY_CAINFO_BLOB, &pem);
+        r = r ? r : set_blob(e, CURLOPT_CAINFO_BLOB, own->len > 0 ? own : &d->ca_pem);
+        r = r ? r : set_blob(e, CURLOPT_PROXY_CAINFO_BLOB, &d->ca_pem);
+        /* A blob takes the place of the system's file of certificates, but not of its folder; and
+         * some versions of libcurl take NULL for the folder that they were built with. */
+        return r || own->len == 0 ? r : curl_easy_setopt(e, CURLOPT_CAPATH, "/dev/null");
+}
+
+/* Neither is copied: both live as long as the transfer. */
+static CURLcode set_identity(struct transfer *t) {
+        CURLcode r = set_blob(t->easy, CURLOPT_SSLCERT_BLOB, &t->request.cert_pem);
+
+        return r ? r : set_blob(t->easy, CURLOPT_SSLKEY_BLOB, &t->request.key_pem);
 }
 
 /* What is fetched is small and soon there; a stream's bounds are its caller's. */
@@ -493,6 +523,9 @@ static CURLcode set_times(struct transfer *t, const struct transfer_defaults *d)
         long connect = d->connect_msec;
         CURLcode r = curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, whole);
 
+        /* What is on this link answers at once, or is not there. */
+        if (t->request.link_local && connect > LIMIT_LINK_LOCAL_CONNECT_MSEC)
+                connect = LIMIT_LINK_LOCAL_CONNECT_MSEC;
         if (whole > 0 && whole < connect)
                 connect = whole;
         return r ? r : curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, connect);
@@ -503,13 +536,16 @@ static CURLcode set_method(struct transfer *t) {
         CURL *e = t->easy;
         CURLcode r;
 
-        if (!streq(f->method, "POST")) {
+        if (streq(f->method, "GET") || streq(f->method, "DELETE")) {
                 r = curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
                 if (r || streq(f->method, "GET"))
                         return r;
                 return curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, f->method);
         }
+        /* A PUT is like a POST without a body, whose length is said. */
         r = curl_easy_setopt(e, CURLOPT_POST, 1L);
+        if (r == CURLE_OK && streq(f->method, "PUT"))
+                r = curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, f->method);
         /* Not copied: it lives as long as the transfer. */
         r = r ? r : curl_easy_setopt(e, CURLOPT_POSTFIELDS, f->body.data ? f->body.data : "");
         return r ? r : curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
@@ -533,6 +569,7 @@ static int set_up(struct transfer *t, const struct transfer_defaults *d, bool pr
         r = set_fixed(t);
         r = r ? r : set_reuse(t, d);
         r = r ? r : set_trust(t, d, proxied);
+        r = r ? r : set_identity(t);
         r = r ? r : set_request(t, d);
         if (r == CURLE_OK)
                 return 0;

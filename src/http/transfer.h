@@ -36,6 +36,7 @@ struct transfer {
         void *userdata;             /* the same */
         struct http_stream *stream; /* NULL: a fetch, whose body is collected in the answer */
         bool running;               /* libcurl has it */
+        bool apart;                 /* nobody else's connection, session or cookie */
         char *origin;               /* with keep_alive */
 
         unsigned allow;            /* classes that a socket of this request may lead to */

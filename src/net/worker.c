@@ -118,7 +118,8 @@ static bool carries_credential(const struct fetch_request *f) {
                 for (size_t k = 0; k < ARRAY_SIZE(names); k++)
                         if (strcasecmp(f->headers[i].name, names[k]) == 0)
                                 return true;
-        return false;
+        /* Nor does it go where identities are told. */
+        return f->key_pem.len > 0 || f->link_local;
 }
 
 static int op_fetch(struct worker *w, const json_t *head, struct buf *body) {

@@ -3,6 +3,8 @@
 """mcp-broker-net as the keeper, servers and the user's browser see it. Speaks TAP."""
 
 import contextlib
+import ctypes
+import fcntl
 import http.client
 import http.server
 import json
@@ -19,7 +21,8 @@ import threading
 
 PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "mcp-broker-net")
 LIMIT = 20  # seconds: nothing here takes so long; it only ends what hangs
-LOOPBACK, PRIVATE, PUBLIC = 4, 2, 1
+LINK_LOCAL, LOOPBACK, PRIVATE, PUBLIC = 8, 4, 2, 1
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 CALLBACK = "/callback/q1w2e3"
 PAGE = b"<!doctype html><title>Connected</title><p>example is connected"
 
@@ -140,6 +143,55 @@ class Worker:
         return self.process.wait(LIMIT)
 
 
+# ---- a machine of its own ----
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def in_namespace(kind, fn):
+    """Runs @fn in a child of ours, as root there, in a namespace of its own. Skip where that cannot be."""
+    ours, theirs = os.pipe()
+    uid, gid = os.geteuid(), os.getegid()
+    pid = os.fork()
+    if pid == 0:
+        text = b""
+        try:
+            if LIBC.unshare(kind | (0 if uid == 0 else CLONE_NEWUSER)) < 0:
+                text = b"skip"
+            else:
+                if uid != 0:
+                    for name, value in (("setgroups", "deny"), ("gid_map", "0 %d 1" % gid), ("uid_map", "0 %d 1" % uid)):
+                        with open("/proc/self/" + name, "w", encoding="ascii") as f:
+                            f.write(value)
+                fn()
+        except BaseException as e:  # pylint: disable=broad-except
+            text = ("%s: %s" % (type(e).__name__, e)).encode() or b"failed"
+        finally:
+            os.write(theirs, text)
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as f:
+        text = f.read().decode()
+    assert os.waitpid(pid, 0)[1] == 0
+    if text == "skip":
+        raise Skip("needs a namespace of its own")
+    assert text == "", text
+
+
+def mount(source, target):
+    private, bind = 1 << 18 | 1 << 14, 1 << 12
+    assert LIBC.mount(b"none", b"/", None, private, None) == 0, ctypes.get_errno()
+    assert LIBC.mount(source.encode(), target.encode(), None, bind, None) == 0, ctypes.get_errno()
+
+
+def loopback_up(*addresses):
+    """With @addresses besides 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for i, address in enumerate(addresses):
+            fcntl.ioctl(s, 0x8916, struct.pack("16sHH4s8x", b"lo:%d" % i, socket.AF_INET, 0, socket.inet_aton(address)))
+        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # up
+
+
 # ---- servers ----
 
 
@@ -163,7 +215,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = do_PUT = answer
 
     def log_message(self, *_):
         pass
@@ -178,17 +230,20 @@ class Quiet(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def server(certificate=None, answer=(200, [], b"hello"), cut=False):
-    s = Quiet(("127.0.0.1", 0), Handler)
+def server(certificate=None, answer=(200, [], b"hello"), cut=False, client_ca=None, host="127.0.0.1"):
+    s = Quiet((host, 0), Handler)
     s.seen, s.answer, s.cut = [], answer, cut
     s.gate = threading.Event()
     s.gate.set()
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        if client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client_ca)
         # The handshake belongs to the thread of the connection.
         s.socket = context.wrap_socket(s.socket, server_side=True, do_handshake_on_connect=False)
-    s.url = "%s://127.0.0.1:%d" % ("https" if certificate else "http", s.server_port)
+    s.url = "%s://%s:%d" % ("https" if certificate else "http", host, s.server_port)
     thread = threading.Thread(target=s.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -211,7 +266,7 @@ def certificate(name):
         kind = "IP" if name[0].isdigit() else "DNS"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-days", "2", "-subj", "/CN=test", "-addext",
+             "-nodes", "-days", "2", "-subj", "/CN=" + name, "-addext",
              "subjectAltName=%s:%s" % (kind, name), "-keyout", path, "-out", path + ".crt"],
             check=True, capture_output=True,
         )
@@ -319,6 +374,69 @@ def test_own_certificates_can_be_added():
         assert head["outcome"] == "answered" and body == b"hello", head
 
 
+def text_of(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
+def test_a_request_may_trust_certificates_of_its_own():
+    path, other = certificate("127.0.0.1"), certificate("other.example")
+    with server(path) as s, Worker("explore") as w:
+        head, body = w.fetch(s.url, ca_pem=text_of(path + ".crt"))
+        assert head["outcome"] == "answered" and body == b"hello", head
+        # The next one does not: neither what was trusted nor the connection is left behind.
+        assert w.fetch(s.url)[0]["failure"] == "tls"
+        assert w.fetch(s.url, ca_pem=text_of(other + ".crt"))[0]["failure"] == "tls"
+        for broken in ("x", "-----BEGIN CERTIFICATE-----\n", text_of(path + ".crt")[:200]):
+            assert w.fetch(s.url, ca_pem=broken)[0]["outcome"] == "not_sent"
+        assert len(s.seen) == 1
+
+
+def test_what_a_request_trusts_takes_the_place_of_what_else_is_trusted():
+    path, other = certificate("127.0.0.1"), certificate("other.example")
+    with server(path) as s, Worker("deal", "--ca-file=" + path + ".crt") as w:
+        head, _ = w.fetch(s.url, ca_pem=text_of(other + ".crt"))
+        assert head["outcome"] == "not_sent" and head["failure"] == "tls", head
+        assert w.fetch(s.url)[0]["outcome"] == "answered"
+
+
+def test_the_folder_of_the_system_s_certificates_does_not_count_either():
+    path, other = certificate("127.0.0.1"), certificate("other.example")
+
+    def inside():
+        number = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", path + ".crt"],
+                                check=True, capture_output=True, text=True).stdout.strip()
+        folder = os.path.join(FOLDER, "certs")
+        os.mkdir(folder)
+        shutil.copy(path + ".crt", os.path.join(folder, number + ".0"))
+        shutil.copy(other + ".crt", os.path.join(folder, "ca-certificates.crt"))
+        mount(folder, "/etc/ssl/certs")
+        with server(path) as s, Worker("deal") as w:
+            # It counts for other requests, or this would prove nothing.
+            assert w.fetch(s.url)[0]["outcome"] == "answered"
+            head, _ = w.fetch(s.url, ca_pem=text_of(other + ".crt"))
+            assert head["outcome"] == "not_sent" and head["failure"] == "tls", head
+
+    if not os.path.isdir("/etc/ssl/certs"):
+        raise Skip("the system keeps its certificates elsewhere")
+    in_namespace(CLONE_NEWNS, inside)
+
+
+def test_a_certificate_of_ours_is_shown_where_it_was_given():
+    path, ours = certificate("127.0.0.1"), certificate("client.example")
+    key, chain = text_of(ours).split("-----BEGIN CERTIFICATE-----", 1)
+    ca, chain = text_of(path + ".crt"), "-----BEGIN CERTIFICATE-----" + chain
+    with server(path, client_ca=ours + ".crt") as s, Worker("deal") as w:
+        head, body = w.fetch(s.url, ca_pem=ca, cert_pem=chain, key_pem=key)
+        assert head["outcome"] == "answered" and body == b"hello", head
+        head, _ = w.fetch(s.url, ca_pem=ca)  # not the next one's
+        assert head["outcome"] != "answered", head
+        for broken in ({"key_pem": "x"}, {"cert_pem": "x"}, {"key_pem": text_of(path).split("-----BEGIN CERT")[0]}):
+            head, _ = w.fetch(s.url, **{"ca_pem": ca, "cert_pem": chain, "key_pem": key, **broken})
+            assert (head["outcome"], head["failure"]) == ("not_sent", "tls"), head
+        assert len(s.seen) == 1
+
+
 # A5
 def test_a_certificate_for_another_name_is_refused():
     path = certificate("other.example")
@@ -361,6 +479,33 @@ def test_metadata_services_and_foreign_classes_are_refused():
         ):
             head, _ = w.fetch(url, allow=allow)
             assert (head["outcome"], head["failure"]) == ("not_sent", "address"), (url, head)
+        assert s.seen == []
+
+
+# S8
+def test_a_metadata_service_is_reached_by_those_who_ask_for_it_alone():
+    def inside():
+        loopback_up("169.254.169.254")
+        with server(host="169.254.169.254") as s, Worker("deal", "--proxy=http://127.0.0.1:1") as w:
+            head, body = w.fetch(s.url, method="PUT", allow=0, link_local=True)
+            assert head["outcome"] == "answered" and body == b"hello", head
+            assert head["reached"] == LINK_LOCAL
+            assert w.fetch(s.url, allow=LINK_LOCAL, link_local=True)[0]["outcome"] == "answered"
+            assert [seen[0] for seen in s.seen] == ["PUT", "GET"]
+            assert w.fetch(s.url, allow=7)[0]["outcome"] == "not_sent"
+            assert w.fetch(s.url.replace("http", "https"), allow=7, direct=True)[0]["failure"] == "address"
+            assert len(s.seen) == 2
+
+    in_namespace(CLONE_NEWNET, inside)
+
+
+# S5 S8
+def test_explore_does_not_show_who_we_are():
+    ours = certificate("client.example")
+    key, chain = text_of(ours).split("-----BEGIN CERTIFICATE-----", 1)
+    with server() as s, Worker("explore") as w:
+        for more in ({"key_pem": key, "cert_pem": chain}, {"link_local": True}):
+            assert w.fetch(s.url, **more)[0]["outcome"] == "not_sent"
         assert s.seen == []
 
 

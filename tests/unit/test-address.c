@@ -9,6 +9,7 @@
 #define PUB ADDRESS_PUBLIC
 #define PRIV ADDRESS_PRIVATE
 #define LOOP ADDRESS_LOOPBACK
+#define LINK ADDRESS_LINK_LOCAL
 #define NEVER ADDRESS_NEVER
 
 static const struct {
@@ -41,10 +42,10 @@ static const struct {
         { "168.63.129.16", NEVER },
         { "168.63.129.17", PUB },
         { "169.253.255.255", PUB },
-        { "169.254.0.0", NEVER },
-        { "169.254.169.254", NEVER },
-        { "169.254.170.2", NEVER },
-        { "169.254.255.255", NEVER },
+        { "169.254.0.0", LINK },
+        { "169.254.169.254", LINK },
+        { "169.254.170.2", LINK },
+        { "169.254.255.255", LINK },
         { "169.255.0.0", PUB },
         { "172.15.255.255", PUB },
         { "172.16.0.0", PRIV },
@@ -114,11 +115,11 @@ static const struct {
         { "fc00::1", PRIV },
         { "fd00::1", PRIV },
         { "fd12:3456:789a::1", PRIV },
-        { "fd00:ec2::254", NEVER },
-        { "fd00:ec2::23", NEVER },
+        { "fd00:ec2::254", LINK },
+        { "fd00:ec2::23", LINK },
         { "fd00:ec3::254", PRIV },
         { "fd00:42::42", NEVER },
-        { "fd20:ce::254", NEVER },
+        { "fd20:ce::254", LINK },
         { "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", PRIV },
         { "fe00::1", NEVER },
         { "fe80::1", NEVER },
@@ -131,8 +132,8 @@ static const struct {
         { "::ffff:127.0.0.1", LOOP },
         { "::ffff:10.1.2.3", PRIV },
         { "::ffff:8.8.8.8", PUB },
-        { "::ffff:169.254.169.254", NEVER },
-        { "::ffff:a9fe:a9fe", NEVER },
+        { "::ffff:169.254.169.254", LINK },
+        { "::ffff:a9fe:a9fe", LINK },
         { "::ffff:0.0.0.0", NEVER },
         { "::ffff:168.63.129.16", NEVER },
         { "::fffe:8.8.8.8", NEVER },
@@ -198,10 +199,10 @@ static void odd_spellings_are_judged_as_what_they_mean(void **state) {
                 { "0177.0.0.01", LOOP },
                 { "0", NEVER },
                 { "0x0", NEVER },
-                { "2852039166", NEVER },
-                { "0xa9fea9fe", NEVER },
-                { "0251.0376.0251.0376", NEVER },
-                { "169.254.43518", NEVER },
+                { "2852039166", LINK },
+                { "0xa9fea9fe", LINK },
+                { "0251.0376.0251.0376", LINK },
+                { "169.254.43518", LINK },
                 { "10.1", PRIV },
                 { "012.1", PRIV },
                 { "0xc0.0xa8.1", PRIV },

@@ -98,20 +98,40 @@ static int set_up(void **state) {
         return fixture_set_up(state, &hang_up);
 }
 
-static const struct fetch_answer *fetch(struct fixture *f, struct http *h, const char *url,
-                                        unsigned allow) {
+static struct fetch_request make_request(const char *method, const char *url, unsigned allow) {
         struct fetch_request r;
-        unsigned n = f->n_done;
 
         fetch_request_init(&r);
-        assert_int_equal(fetch_request_set(&r, "GET", url), 0);
+        assert_int_equal(fetch_request_set(&r, method, url), 0);
         r.allow = allow;
         r.timeout_msec = 5000;
         r.body_max = 4096;
-        assert_int_equal(http_fetch(h, &r, fixture_on_done, f), 0);
+        return r;
+}
+
+static const struct fetch_answer *run(struct fixture *f, struct http *h, struct fetch_request *r) {
+        unsigned n = f->n_done;
+
+        assert_int_equal(http_fetch(h, r, fixture_on_done, f), 0);
         while (f->n_done == n)
                 assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
         return &f->answer;
+}
+
+static const struct fetch_answer *fetch(struct fixture *f, struct http *h, const char *url,
+                                        unsigned allow) {
+        struct fetch_request r = make_request("GET", url, allow);
+
+        return run(f, h, &r);
+}
+
+/* As what asks a metadata service does. */
+static const struct fetch_answer *fetch_link_local(struct fixture *f, const char *method,
+                                                   const char *url, unsigned allow) {
+        struct fetch_request r = make_request(method, url, allow);
+
+        r.link_local = true;
+        return run(f, f->http, &r);
 }
 
 static const struct fetch_answer *fetch_name(struct fixture *f, const char *host, unsigned allow) {
@@ -192,6 +212,95 @@ static void the_reason_names_the_address_and_its_class(void **state) {
         assert_refused(fetch_name(f, "double.test", PUBLIC));
         assert_string_equal(f->answer.reason,
                             "the address 10.1.2.3 (private) is not allowed for this request");
+}
+
+/* S8 */
+static void no_mask_leads_to_link_local(void **state) {
+        static const char *const urls[] = { "https://169.254.169.254/", "https://2852039166/",
+                                            "https://[::ffff:a9fe:a9fe]/",
+                                            "https://[fd00:ec2::254]/", "https://[fd20:ce::254]/" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(urls); i++) {
+                struct fixture *f = *state;
+
+                assert_refused(fetch(f, f->http, urls[i], ALL | ADDRESS_LINK_LOCAL));
+                assert_non_null(strstr(f->answer.reason, "(link-local)"));
+                /* Plain http is no way there either. */
+                assert_outcome(fetch(f, f->http, "http://169.254.169.254/", ~0u),
+                               FETCH_FAILURE_PROTOCOL);
+        }
+}
+
+/* S8 */
+static void who_may_go_to_link_local_goes_nowhere_else(void **state) {
+        static const struct {
+                const char *url;
+                unsigned allow;
+        } table[] = {
+                { "http://10.0.0.1/", ALL },
+                { "http://8.8.8.8/", ALL },
+                { "http://127.0.0.1/", PUBLIC | PRIVATE },
+                { "https://10.0.0.1/", LOOPBACK },
+                { "https://8.8.8.8/", LOOPBACK | PRIVATE },
+                { "http://100.100.100.200/", ALL },
+                { "http://168.63.129.16/", ALL },
+                { "http://192.0.0.192/", ALL },
+                { "http://[fd00:42::42]/", ALL },
+                { "http://[fe80::1]/", ALL },
+                { "http://[64:ff9b::a9fe:a9fe]/", ALL },
+                { "http://[2002:a9fe:a9fe::1]/", ALL },
+                { "http://0/", ALL },
+                { "http://224.0.0.1/", ALL },
+        };
+        struct fixture *f = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                (void)fetch_link_local(f, "GET", table[i].url, table[i].allow);
+                if (f->answer.failure != FETCH_FAILURE_ADDRESS)
+                        fail_msg("%s: %s", table[i].url, f->answer.reason);
+        }
+        resolve_to("10.0.0.1", NULL);
+        assert_refused(fetch_link_local(f, "GET", "http://double.test/", ALL));
+}
+
+static void a_metadata_service_may_have_a_name_and_plain_http(void **state) {
+        static const struct badserver_manners fine = {
+                .answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+        };
+        struct fixture *f = *state;
+        char url[64];
+
+        badserver_set(f->server, &fine);
+        (void)snprintf(url, sizeof(url), "http://double.test:%u/x", badserver_port(f->server));
+        assert_outcome(fetch(f, f->http, url, LOOPBACK), FETCH_FAILURE_PROTOCOL);
+        resolve_to("127.0.0.1", NULL);
+        assert_int_equal(fetch_link_local(f, "GET", url, LOOPBACK)->outcome, FETCH_ANSWERED);
+        assert_int_equal(f->answer.reached, LOOPBACK);
+}
+
+static void only_a_metadata_service_is_asked_by_put(void **state) {
+        static const struct badserver_manners fine = {
+                .answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+        };
+        struct fixture *f = *state;
+        struct fetch_request r;
+        const char *got;
+        char url[64];
+
+        badserver_set(f->server, &fine);
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/x", badserver_port(f->server));
+        r = make_request("PUT", url, LOOPBACK);
+        assert_outcome(run(f, f->http, &r), FETCH_FAILURE_PROTOCOL);
+        assert_int_equal(badserver_connections(f->server), 0);
+        assert_int_equal(fetch_link_local(f, "PUT", url, LOOPBACK)->outcome, FETCH_ANSWERED);
+        got = badserver_received(f->server);
+        assert_ptr_equal(strstr(got, "PUT /x HTTP/1.1\r\n"), got);
+        assert_non_null(strstr(got, "\r\nContent-Length: 0\r\n"));
+        assert_null(strstr(got, "Content-Type"));
+        r = make_request("PUT", url, LOOPBACK);
+        r.link_local = true;
+        assert_int_equal(buf_append_str(&r.body, "x"), 0);
+        assert_outcome(run(f, f->http, &r), FETCH_FAILURE_PROTOCOL);
 }
 
 /* A226 A227 */
@@ -282,6 +391,23 @@ static void a_proxy_is_used_for_everything_but_loopback(void **state) {
         (void)http_free(h);
 }
 
+static void what_is_direct_does_not_go_by_the_proxy(void **state) {
+        struct fixture *f = *state;
+        struct http *h = new_proxied(f, NULL);
+
+        for (int i = 0; i < 2; i++) {
+                struct fetch_request r = make_request("GET", "https://double.test/", PUBLIC);
+
+                r.direct = i == 0;
+                r.link_local = i == 1;
+                resolve_to("10.0.0.1", NULL);
+                assert_refused(run(f, h, &r));
+                assert_int_equal(atomic_load(&n_look_ups), 1);
+        }
+        assert_int_equal(badserver_connections(f->server), 0);
+        (void)http_free(h);
+}
+
 /* A226 A228 */
 static void a_proxy_is_not_asked_for_what_is_not_allowed(void **state) {
         static const struct {
@@ -355,6 +481,11 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(addresses_outside_the_allowed_classes_get_no_packet),
                 TEST(the_reason_names_the_address_and_its_class),
+                TEST(no_mask_leads_to_link_local),
+                TEST(who_may_go_to_link_local_goes_nowhere_else),
+                TEST(a_metadata_service_may_have_a_name_and_plain_http),
+                TEST(only_a_metadata_service_is_asked_by_put),
+                TEST(what_is_direct_does_not_go_by_the_proxy),
                 TEST(a_name_is_judged_by_where_it_leads),
                 TEST(the_address_that_was_judged_is_the_one_connected_to),
                 TEST(every_address_of_a_name_is_judged),

@@ -127,6 +127,32 @@ static void requests_share_a_connection(void **state) {
         assert_seen(f, 1, ARRAY_SIZE(methods) + 1);
 }
 
+/* Neither before it nor behind it does anybody have the connection of such a request. */
+static void what_stands_apart_shares_no_connection(void **state) {
+        struct fixture *f = *state;
+
+        request(f, "POST");
+        assert_seen(f, 1, 1);
+        for (unsigned i = 0; i < 3; i++) {
+                struct fetch_request q = make_request(f, "GET");
+
+                q.body_max = 100;
+                q.link_local = i == 0;
+                if (i == 1)
+                        assert_int_equal(buf_append_str(&q.ca_pem, "x"), 0);
+                if (i == 2) {
+                        assert_int_equal(buf_append_str(&q.cert_pem, "x"), 0);
+                        assert_int_equal(buf_append_str(&q.key_pem, "x"), 0);
+                }
+                assert_int_equal(http_fetch(f->http, &q, fixture_on_done, f), 0);
+                run_until(f, f->n_done + 1);
+                assert_answered(f);
+                assert_seen(f, i + 2, i + 2);
+        }
+        request(f, "POST");
+        assert_seen(f, 4, 5);
+}
+
 static void an_answer_under_way_keeps_its_connection_for_itself(void **state) {
         static const struct badserver_manners half = { .answer = OK "Content-Length: 8\r\n\r\nbody",
                                                        .then = BAD_HANG };
@@ -392,6 +418,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(requests_share_a_connection),
+                TEST(what_stands_apart_shares_no_connection),
                 TEST(an_answer_under_way_keeps_its_connection_for_itself),
                 TEST(what_is_closed_in_between_is_not_used_again),
                 TEST(a_server_that_wants_to_close_may),
