@@ -14,6 +14,7 @@
 #include "grant.h"
 #include "guard.h"
 #include "jwt.h"
+#include "workload.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
 #define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
@@ -151,6 +152,9 @@ static void handle_metadata(struct exchange *x) {
                 set_words(doc, "response_types_supported", "code");
                 set_words(doc, "grant_types_supported",
                           "authorization_code refresh_token client_credentials");
+                if (d->options.n_workload_issuers > 0)
+                        json_array_append_new(json_object_get(doc, "grant_types_supported"),
+                                              json_string(GRANT_JWT_BEARER));
                 set_words(doc, "code_challenge_methods_supported", "S256");
                 set_words(doc, "token_endpoint_auth_methods_supported",
                           "none client_secret_basic client_secret_post private_key_jwt");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * authorization_code, refresh_token, client_credentials; revocation (RFC 7009).
+ * authorization_code, refresh_token, client_credentials, and what all grants end with; revocation
+ * (RFC 7009).
  */
 #include "grant.h"
 
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "as.h"
+#include "workload.h"
 
 static void family_revoke(struct exchange *x, struct family *f) {
         if (f && !f->revoked) {
@@ -16,8 +18,7 @@ static void family_revoke(struct exchange *x, struct family *f) {
         }
 }
 
-/* One access token, and a refresh token where there is to be a new one. */
-static void issue(struct exchange *x, struct family *family, const char *scope, bool with_refresh) {
+void grant_issue(struct exchange *x, struct family *family, const char *scope, bool with_refresh) {
         struct demo *d = x->demo;
         bool expired = exchange_fault(x, FAULT_EXPIRED_AT_ONCE);
         uint64_t ttl_sec = expired ? 0 : d->options.access_ttl_sec;
@@ -56,9 +57,9 @@ static void issue(struct exchange *x, struct family *family, const char *scope, 
         free(narrow);
 }
 
-static struct family *family_new(struct exchange *x, const struct client *client, const char *scope,
-                                 const char *resource) {
-        struct family *f = tokens_add_family(x->at->tokens, client->id, scope, resource);
+struct family *grant_family(struct exchange *x, const char *client_id, const char *scope,
+                            const char *resource) {
+        struct family *f = tokens_add_family(x->at->tokens, client_id, scope, resource);
 
         if (f)
                 journal_count(x->demo->journal, COUNT_FAMILIES);
@@ -128,9 +129,9 @@ static void grant_code(struct exchange *x, const struct client *client) {
                 as_error(x, 400, "invalid_grant", "code_verifier does not fit the challenge");
         else if (!resource || strcmp(resource, code->resource) != 0)
                 as_error(x, 400, "invalid_target", "resource is not that of the authorization");
-        else if ((code->family = family_new(x, client, code->scope, code->resource))) {
-                issue(x, code->family, code->scope,
-                      wants_refresh_token(x->demo, client, code->scope));
+        else if ((code->family = grant_family(x, client->id, code->scope, code->resource))) {
+                grant_issue(x, code->family, code->scope,
+                            wants_refresh_token(x->demo, client, code->scope));
                 exchange_note(x, "tokens for %s", client->name);
         }
 }
@@ -147,7 +148,7 @@ static void rotate(struct exchange *x, struct refresh_token *token, const char *
         if (!d->options.no_rotate)
                 token->used = true;
         /* The token may be gone from its table once a new one is added: not used after this. */
-        issue(x, token->family, scope, !d->options.no_rotate);
+        grant_issue(x, token->family, scope, !d->options.no_rotate);
         exchange_note(x, d->options.no_rotate ? "refreshed" : "refreshed and rotated");
 }
 
@@ -189,9 +190,9 @@ static void grant_credentials(struct exchange *x, const struct client *client) {
         } else if (!resource) {
                 as_error(x, 400, "invalid_target", "resource must be one of this server's");
         } else {
-                family = family_new(x, client, scope, resource);
+                family = grant_family(x, client->id, scope, resource);
                 if (family)
-                        issue(x, family, scope, false);
+                        grant_issue(x, family, scope, false);
         }
 }
 
@@ -219,6 +220,12 @@ void grant_handle(struct exchange *x) {
         exchange_label(x, type);
         if (!form_right(x))
                 return;
+        if (type && strcmp(type, GRANT_JWT_BEARER) == 0 &&
+            x->demo->options.n_workload_issuers > 0) {
+                if (!refused_by_fault(x))
+                        workload_grant(x);
+                return;
+        }
         client = as_authenticate(x);
         if (!client || refused_by_fault(x))
                 return;

@@ -106,6 +106,11 @@ void guard_challenge(struct exchange *x, unsigned status, const char *scope, con
         exchange_note(x, "%s", description ? description : "no token");
 }
 
+/* On whose behalf the token is, for the log. */
+static json_t *who(const struct family *f) {
+        return json_pack("{s:s, s:s?}", "client", f->client_id, "subject", f->subject);
+}
+
 const char *guard_authorize(struct exchange *x) {
         struct demo *d = x->demo;
         const char *header = request_header(x->request, "Authorization");
@@ -132,6 +137,8 @@ const char *guard_authorize(struct exchange *x) {
                                 "a fault rejects every token");
         else
                 scope = token->scope;
+        if (scope)
+                json_object_set_new(x->record, "who", who(token->family));
         free(resource);
         return scope;
 }

@@ -52,6 +52,8 @@ enum {
         OPT_STRICT,
         OPT_TOKEN_TYPE,
         OPT_VERSION,
+        OPT_WORKLOAD_ALLOW,
+        OPT_WORKLOAD_ISSUER,
 };
 
 static const struct option long_options[] = {
@@ -90,6 +92,8 @@ static const struct option long_options[] = {
         { "strict", no_argument, NULL, OPT_STRICT },
         { "token-type", required_argument, NULL, OPT_TOKEN_TYPE },
         { "version", no_argument, NULL, OPT_VERSION },
+        { "workload-allow", required_argument, NULL, OPT_WORKLOAD_ALLOW },
+        { "workload-issuer", required_argument, NULL, OPT_WORKLOAD_ISSUER },
         { 0 },
 };
 
@@ -119,6 +123,8 @@ static const char help[] =
         "  --metadata WHICH       oauth, oidc, oidc-appended, both\n"
         "  --client ID[:SECRET]   a client that is known beforehand (repeatable)\n"
         "  --client-key ID=FILE   one that signs its requests; FILE: its JWKS (repeatable)\n"
+        "  --workload-issuer ISSUER=FILE   take its tokens of service accounts; FILE: its JWKS\n"
+        "  --workload-allow NAMESPACE/ACCOUNT=SCOPES   what they may get; ACCOUNT * for all\n"
         "  --assertion-audience WHICH   issuer, token-endpoint, either\n"
         "  --cimd                 take https URLs as client ids, without fetching them\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
@@ -231,6 +237,20 @@ static bool with_list(struct options *o, int opt, const char *value, bool *ret) 
                        append("client-key", value, o->client_keys, &o->n_client_keys);
                 if (!*ret)
                         fputs("mcp-demo-server: --client-key needs ID=FILE\n", stderr);
+                return true;
+        case OPT_WORKLOAD_ALLOW:
+                *ret = n > 0 && value[n] && words_valid(value + n + 1) && strchr(value, '/') &&
+                       append("workload-allow", value, o->workload_allow, &o->n_workload_allow);
+                if (!*ret)
+                        fputs("mcp-demo-server: --workload-allow needs NAMESPACE/ACCOUNT=SCOPES\n",
+                              stderr);
+                return true;
+        case OPT_WORKLOAD_ISSUER:
+                *ret = n > 0 && value[n] &&
+                       append("workload-issuer", value, o->workload_issuers,
+                              &o->n_workload_issuers);
+                if (!*ret)
+                        fputs("mcp-demo-server: --workload-issuer needs ISSUER=FILE\n", stderr);
                 return true;
         case OPT_FAULT:
                 *ret = append("fault", value, o->faults, &o->n_faults);

@@ -44,7 +44,9 @@ struct options {
         const char *clients[OPTIONS_LIST_MAX];     /* ID or ID:SECRET */
         const char *client_keys[OPTIONS_LIST_MAX]; /* ID=FILE */
         const char *faults[OPTIONS_LIST_MAX];
-        const char *issuer_path; /* "" or "/tenant1" */
+        const char *workload_allow[OPTIONS_LIST_MAX];   /* NAMESPACE/ACCOUNT=SCOPES */
+        const char *workload_issuers[OPTIONS_LIST_MAX]; /* ISSUER=FILE */
+        const char *issuer_path;                        /* "" or "/tenant1" */
         const char *token_type;
         uint64_t access_ttl_sec;
         uint64_t body_max_mib;
@@ -52,6 +54,8 @@ struct options {
         unsigned n_clients;
         unsigned n_client_keys;
         unsigned n_faults;
+        unsigned n_workload_allow;
+        unsigned n_workload_issuers;
         uint16_t port;
         uint16_t as_port;
         uint16_t control_port;

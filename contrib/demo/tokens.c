@@ -38,6 +38,7 @@ static void family_free(void *value) {
         struct family *f = value;
 
         free(f->client_id);
+        free(f->subject);
         free(f->scope);
         free(f->resource);
         free(f);

@@ -12,6 +12,7 @@ struct tokens;
 
 struct family {
         char *client_id;
+        char *subject; /* who it is, where that is not the person who consented; else NULL */
         char *scope;
         char *resource;
         bool revoked;

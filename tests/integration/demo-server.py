@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -726,6 +727,91 @@ def a_client_registers_its_keys(stack):
     got = tokens(demo, "client_credentials", **client_assertion(key, client["client_id"], demo.issuer))
     status, _, _ = ask(demo.issuer + "/revoke", {"token": got["access_token"], **client_assertion(key, client["client_id"], demo.issuer)})
     assert status == 200 and calls(stack, demo, got["access_token"]) == 401
+
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+CLUSTER = workload.ISSUER
+
+
+def cluster(stack, *options, allow=("tools/agent=tools:generate_summary",), alg="ES256"):
+    """A demo server that takes the tokens of a cluster, the cluster's key, and the file with its public half."""
+    key = workload.Key(alg)
+    keys = key_set(scratch(stack), "cluster", key)
+    demo = Demo(stack, f"--workload-issuer={CLUSTER}={keys}", *("--workload-allow=" + a for a in allow), *options)
+    return demo, key, keys
+
+
+def account_token(demo, key, header=None, namespace="tools", audience=None, **claims):
+    return key.sign(workload.account_claims(audience or demo.issuer, namespace, **claims), **(header or {}))
+
+
+def a_workload_gets_what_policy_gives_it(stack):
+    demo, key, _ = cluster(stack, allow=("tools/agent=tools:generate_summary tools:admin", "tools/*=tools:generate_summary", "ops/one=tools:admin"))
+    assert JWT_BEARER in metadata(demo)["grant_types_supported"]
+    got = tokens(demo, JWT_BEARER, assertion=account_token(demo, key))
+    assert got["scope"] == "tools:generate_summary tools:admin" and "refresh_token" not in got, got
+    assert calls(stack, demo, got["access_token"]) == 200
+    assert demo.requests("mcp")[-1]["who"]["subject"] == "system:serviceaccount:tools:agent"
+    got = tokens(demo, JWT_BEARER, assertion=account_token(demo, key), scope="tools:admin")
+    assert got["scope"] == "tools:admin"
+    assert tokens(demo, JWT_BEARER, assertion=account_token(demo, key, account="b"))["scope"] == "tools:generate_summary"
+    assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, account="b"), scope="tools:admin") == "invalid_scope"
+    assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, namespace="ops")) == "unauthorized_client"
+    assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key), resource="https://other.example/mcp") == "invalid_target"
+    assert refusal(demo, JWT_BEARER) == "invalid_request"
+    plain = Demo(stack)
+    assert JWT_BEARER not in metadata(plain)["grant_types_supported"]
+    assert refusal(plain, JWT_BEARER, assertion=account_token(plain, key)) == "invalid_client", "without the option a client is needed"
+
+
+def a_workload_token_is_judged_whole(stack):
+    demo, key, _ = cluster(stack)
+    now, kubernetes = int(time.time()), workload.account_claims("x", "tools")["kubernetes.io"]
+    for wrong in ({"issuer": "https://other.example"}, {"issuer": CLUSTER + "/"}, {"audience": "https://other.example"},
+                  {"audience": [demo.issuer, "https://other.example"]}, {"exp": now - 1}, {"exp": None}, {"exp": "soon"}, {"nbf": now + 3600},
+                  {"iat": now + 3600}, {"sub": "system:serviceaccount:tools:other"}, {"sub": "agent"}, {"sub": None},
+                  {"kubernetes.io": None}, {"kubernetes.io": {**kubernetes, "namespace": "default"}},
+                  {"kubernetes.io": {**kubernetes, "serviceaccount": {"name": "agent:x"}}}, {"kubernetes.io": {"namespace": "tools"}},
+                  {"header": {"alg": "none"}}, {"header": {"alg": "RS256"}}, {"header": {"kid": "other"}}):
+        assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, **wrong)) == "invalid_grant", wrong
+    assert refusal(demo, JWT_BEARER, assertion=account_token(demo, workload.Key(), {"kid": key.kid})) == "invalid_grant"
+    assert refusal(demo, JWT_BEARER, assertion="not a token") == "invalid_grant"
+    assert "access_token" in tokens(demo, JWT_BEARER, assertion=account_token(demo, key, jti=None)), "older clusters have no jti"
+
+
+def a_cluster_changes_its_keys(stack):
+    demo, old, path = cluster(stack, alg="RS256")
+    new = workload.Key()
+    before = account_token(demo, old)
+    assert refusal(demo, JWT_BEARER, assertion=account_token(demo, new)) == "invalid_grant"
+    key_set(path.parent, path.name, old, new)
+    for text in (before, account_token(demo, new)):
+        assert "access_token" in tokens(demo, JWT_BEARER, assertion=text)
+    key_set(path.parent, path.name, new)
+    assert refusal(demo, JWT_BEARER, assertion=before) == "invalid_grant"
+
+
+def tokens_are_laid_where_a_kubelet_lays_them(stack):
+    folder = scratch(stack)
+    tool = [sys.executable, str(SOURCE / "contrib/demo/workload.py")]
+    subprocess.run([*tool, "key", str(folder / "key"), "--alg=RS256"], check=True)
+    demo = Demo(stack, f"--workload-issuer={CLUSTER}={folder}/key.jwks", "--workload-allow=tools/agent=tools:admin")
+    place = ["--audience", demo.issuer, "--namespace=tools"]
+    one = subprocess.run([*tool, "token", str(folder / "key"), *place], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    assert "access_token" in tokens(demo, JWT_BEARER, assertion=one)
+    laying = subprocess.Popen([*tool, "mount", str(folder / "key"), str(folder / "mount"), *place],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stack.callback(laying.communicate)
+    path, seen = folder / "mount/token", set()
+    for n in range(3):
+        assert laying.stdout.readline() == f"{n + 1}\n"
+        assert os.readlink(path) == "..data/token" and os.readlink(folder / "mount/..data").startswith("..20")
+        assert path.stat().st_mode & 0o777 == 0o400 and len(list((folder / "mount").iterdir())) == 3
+        seen.add(path.read_text(encoding="ascii"))
+        assert "access_token" in tokens(demo, JWT_BEARER, assertion=path.read_text(encoding="ascii"))
+        laying.stdin.write("\n")
+        laying.stdin.flush()
+    assert len(seen) == 3
 
 
 TESTS = [value for value in list(globals().values())
