@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 /* What was told, as "name: why\n" lines. */
 static void on_dropped(const char *tool, const char *why, void *userdata) {
@@ -13,8 +13,7 @@ static void on_dropped(const char *tool, const char *why, void *userdata) {
 static int take(struct catalog *c, const char *result, bool mirrored, struct buf *out,
                 struct buf *told) {
         assert_int_equal(jsonspan_check(result, strlen(result), LIMIT_MESSAGE_DEPTH, NULL), 0);
-        return catalog_take(c, (struct span){ result, strlen(result) }, mirrored, out, on_dropped,
-                            told);
+        return catalog_take(c, span_of(result), mirrored, out, on_dropped, told);
 }
 
 static int set_up(void **state) {
@@ -435,8 +434,7 @@ static int take_once(void *userdata) {
         if (!c)
                 return -ENOMEM;
         r = catalog_ignore(c, "ignored");
-        r = r < 0 ? r
-                  : catalog_take(c, (struct span){ list, strlen(list) }, true, &out, NULL, NULL);
+        r = r < 0 ? r : catalog_take(c, span_of(list), true, &out, NULL, NULL);
         if (r == 0)
                 assert_int_equal(catalog_find(c, "good")->n_headers, 2);
         return r;

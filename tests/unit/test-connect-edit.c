@@ -2,7 +2,7 @@
 #include "connect/edit.h"
 
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 typedef int (*edit_fn)(struct buf *out, struct span text, const struct edit_entry *e,
                        enum edit_change *ret, struct edit_fault *fault);
@@ -29,10 +29,6 @@ static const struct edit_entry goose = {
         .n_members = 3,
         .against = against,
 };
-
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
 
 struct change {
         const struct edit_entry *entry;

@@ -2,13 +2,9 @@
 #include "connect/input.h"
 
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 #define ASK "\"method\":\"roots/list\""
-
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
 
 static struct errand *new_errand(void) {
         static const char line[] =

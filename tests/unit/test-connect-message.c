@@ -3,19 +3,9 @@
 
 #include "base/limits.h"
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 #define META(version) "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":" version "}"
-
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
-
-static void assert_span(struct span s, const char *text) {
-        assert_int_equal(s.len, text ? strlen(text) : 0);
-        if (text)
-                assert_memory_equal(s.p, text, s.len);
-}
 
 static void assert_text(const char *text, const char *expected) {
         if (expected)

@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 /* One tool, "t", with an annotated argument of each type, one within another and one without. */
 static const char tools[] =
@@ -25,9 +25,7 @@ static int mirror(const char *line, struct buf *out) {
         int r;
 
         assert_non_null(c);
-        assert_int_equal(
-                catalog_take(c, (struct span){ tools, strlen(tools) }, true, &result, NULL, NULL),
-                0);
+        assert_int_equal(catalog_take(c, span_of(tools), true, &result, NULL, NULL), 0);
         assert_int_equal(result.len, 0);
         assert_int_equal(message_scan(&m, line, strlen(line), NULL), 0);
         fetch_request_init(&f);
@@ -219,9 +217,7 @@ static void each_failed_allocation_is_reported(void **state) {
         struct call call = { .catalog = c };
 
         assert_non_null(c);
-        assert_int_equal(
-                catalog_take(c, (struct span){ tools, strlen(tools) }, true, &result, NULL, NULL),
-                0);
+        assert_int_equal(catalog_take(c, span_of(tools), true, &result, NULL, NULL), 0);
         assert_int_equal(message_scan(&call.message, line, strlen(line), NULL), 0);
         assert_true(oom_sweep(mirror_once, &call) > 10);
         message_done(&call.message);

@@ -2,13 +2,9 @@
 #include "connect/question.h"
 
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 #define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":"
-
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
 
 static int add(struct questions *q, const char *line, uint64_t number) {
         AUTO_MESSAGE struct message m = MESSAGE_INIT;

@@ -3,7 +3,7 @@
 
 #include "connect/rewrite.h"
 #include "oom.h"
-#include "test.h"
+#include "spans.h"
 
 #define M "io.modelcontextprotocol/"
 #define INFO "{\"name\":\"h\",\"version\":\"1\"}"
@@ -13,10 +13,6 @@
 
 static const struct span none = { 0 };
 
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
-
 static void scan(struct message *m, const char *line) {
         assert_int_equal(message_scan(m, line, strlen(line), NULL), 0);
 }
@@ -24,6 +20,54 @@ static void scan(struct message *m, const char *line) {
 static void assert_text(struct buf *b, const char *expected) {
         assert_string_equal(b->data ? b->data : "", expected);
         buf_clear(b);
+}
+
+static const char initialize[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"method\":\"initialize\",\"params\":{"
+        "\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"roots\":{},\"tasks\":{\"list\":{}}}"
+        ","
+        "\"clientInfo\":" INFO "}}";
+static const char modern[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
+        "call\",\"params\":{\"name\":\"t\",\"_meta\":"
+        "{\"" M "protocolVersion\":\"2026-07-28\",\"progressToken\":5,\"" M "clientInfo\":" INFO
+        ",\"" M "clientCapabilities\":{\"roots\":{},\"extensions\":{\"x/y\":{}}},\"" M
+        "logLevel\":\"info\"},\"requestState\":\"s\",\"inputResponses\":{}}}";
+
+/* The bridge has heard the first line of its host. */
+struct host {
+        struct translate t;
+        struct buf out;
+};
+
+static int host_setup(void **state, const char *line,
+                      int (*hear)(struct translate *t, const struct message *m)) {
+        AUTO_MESSAGE struct message m = MESSAGE_INIT;
+        struct host *h = calloc(1, sizeof(*h));
+
+        assert_non_null(h);
+        translate_init(&h->t, 0);
+        scan(&m, line);
+        assert_int_equal(hear(&h->t, &m), 0);
+        *state = h;
+        return 0;
+}
+
+static int legacy_setup(void **state) {
+        return host_setup(state, initialize, translate_hear_initialize);
+}
+
+static int modern_setup(void **state) {
+        return host_setup(state, modern, translate_hear_meta);
+}
+
+static int host_teardown(void **state) {
+        struct host *h = *state;
+
+        translate_done(&h->t);
+        buf_done(&h->out);
+        free(h);
+        return 0;
 }
 
 /* ---- rewrite ---- */
@@ -67,37 +111,23 @@ static void what_is_no_object_or_too_long_leaves_nothing_behind(void **state) {
 
 /* ---- up ---- */
 
-static const char initialize[] =
-        "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"method\":\"initialize\",\"params\":{"
-        "\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"roots\":{},\"tasks\":{\"list\":{}}}"
-        ","
-        "\"clientInfo\":" INFO "}}";
 static const char discovered[] =
         "{\"resultType\":\"complete\",\"supportedVersions\":[\"2030-01-01\",\"2026-07-28\"],"
         "\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":false},"
         "\"logging\":{}},\"instructions\":\"Be\\u0020kind\",\"_meta\":{\"" M
         "serverInfo\":{\"name\":\"s\",\"version\":\"2\"}}}";
 
-static void hear_legacy_host(struct translate *t) {
-        AUTO_MESSAGE struct message m = MESSAGE_INIT;
-
-        translate_init(t, 0);
-        scan(&m, initialize);
-        assert_int_equal(translate_hear_initialize(t, &m), 0);
-}
-
 static void a_modern_server_is_asked_what_it_is(void **state) {
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
+        struct host *h = *state;
 
-        hear_legacy_host(&t);
-        assert_int_equal(translate_write_discover(&t, span_of("7"), &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"server/discover\",\"params\":"
-                          "{\"_meta\":{" META "}}}");
-        translate_done(&t);
+        assert_int_equal(translate_write_discover(&h->t, span_of("7"), &h->out), 0);
+        assert_text(&h->out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"server/discover\",\"params\":"
+                    "{\"_meta\":{" META "}}}");
 }
 
 static void its_answer_becomes_that_to_initialize(void **state) {
+        struct host *h = *state;
         static const struct {
                 const char *asked;
                 const char *got;
@@ -106,12 +136,9 @@ static void its_answer_becomes_that_to_initialize(void **state) {
                          { "2025-03-26", "2025-03-26" },
                          { "2024-11-05", "2024-11-05" },
                          { "1.0", "2025-11-25" } };
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
         char line[512];
 
-        hear_legacy_host(&t);
-        assert_int_equal(translate_hear_discovered(&t, span_of(discovered)), 0);
+        assert_int_equal(translate_hear_discovered(&h->t, span_of(discovered)), 0);
         for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
                 AUTO_MESSAGE struct message m = MESSAGE_INIT;
 
@@ -120,7 +147,7 @@ static void its_answer_becomes_that_to_initialize(void **state) {
                                "\"params\":{\"protocolVersion\":\"%s\"}}",
                                versions[i].asked);
                 scan(&m, line);
-                assert_int_equal(translate_write_initialized(&t, &m, "n", &out), 0);
+                assert_int_equal(translate_write_initialized(&h->t, &m, "n", &h->out), 0);
                 (void)snprintf(line, sizeof(line),
                                "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{\"protocolVersion\":"
                                "\"%s\",\"capabilities\":{\"tools\":{\"listChanged\":true},"
@@ -128,39 +155,36 @@ static void its_answer_becomes_that_to_initialize(void **state) {
                                "\"serverInfo\":{\"name\":\"s\",\"version\":\"2\"},"
                                "\"instructions\":\"Be\\u0020kind\"}}",
                                versions[i].got);
-                assert_text(&out, line);
+                assert_text(&h->out, line);
         }
-        translate_done(&t);
 }
 
 static void a_server_that_says_little_is_described_all_the_same(void **state) {
+        struct host *h = *state;
         AUTO_MESSAGE struct message m = MESSAGE_INIT;
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
 
-        hear_legacy_host(&t);
         scan(&m, initialize);
+        assert_int_equal(translate_hear_discovered(
+                                 &h->t, span_of("{\"supportedVersions\":[\"2026-07-28\"]}")),
+                         0);
+        assert_int_equal(translate_write_initialized(&h->t, &m, "the \"n\"", &h->out), 0);
+        assert_text(&h->out, "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{\"protocolVersion\":"
+                             "\"2025-06-18\",\"capabilities\":{},\"serverInfo\":{\"name\":"
+                             "\"the \\\"n\\\"\",\"version\":\"\"}}}");
+        assert_int_equal(translate_hear_discovered(
+                                 &h->t, span_of("{\"supportedVersions\":[\"2030-01-01\"]}")),
+                         -EPROTO);
         assert_int_equal(
-                translate_hear_discovered(&t, span_of("{\"supportedVersions\":[\"2026-07-28\"]}")),
-                0);
-        assert_int_equal(translate_write_initialized(&t, &m, "the \"n\"", &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{\"protocolVersion\":"
-                          "\"2025-06-18\",\"capabilities\":{},\"serverInfo\":{\"name\":"
-                          "\"the \\\"n\\\"\",\"version\":\"\"}}}");
-        assert_int_equal(
-                translate_hear_discovered(&t, span_of("{\"supportedVersions\":[\"2030-01-01\"]}")),
-                -EPROTO);
-        assert_int_equal(
-                translate_hear_discovered(&t, span_of("{\"supportedVersions\":\"2026-07-28\"}")),
+                translate_hear_discovered(&h->t, span_of("{\"supportedVersions\":\"2026-07-28\"}")),
                 -EPROTO);
         assert_true(translate_offers_modern(
                 span_of("{\"code\":1,\"data\":{\"supported\":[\"x\",\"2026-07-28\"]}}")));
         assert_false(translate_offers_modern(span_of("{\"data\":{\"supported\":[\"x\"]}}")));
         assert_false(translate_offers_modern(span_of("{\"data\":[\"2026-07-28\"]}")));
-        translate_done(&t);
 }
 
 static void a_request_gets_meta_and_keeps_all_else(void **state) {
+        struct host *h = *state;
         static const struct {
                 const char *line;
                 const char *expected;
@@ -181,47 +205,38 @@ static void a_request_gets_meta_and_keeps_all_else(void **state) {
                   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":{\"_meta\":{" META
                   "}}}" },
         };
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
 
-        hear_legacy_host(&t);
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
                 AUTO_MESSAGE struct message m = MESSAGE_INIT;
 
                 scan(&m, table[i].line);
-                assert_int_equal(translate_up(&t, &m, none, none, none, &out), 0);
-                assert_text(&out, table[i].expected);
+                assert_int_equal(translate_up(&h->t, &m, none, none, none, &h->out), 0);
+                assert_text(&h->out, table[i].expected);
         }
-        translate_done(&t);
 }
 
 static void a_round_has_an_id_of_its_own_and_the_state_as_it_was(void **state) {
+        struct host *h = *state;
         AUTO_MESSAGE struct message m = MESSAGE_INIT;
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
 
-        hear_legacy_host(&t);
         scan(&m, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":{\"name\":\"t\"}}");
-        assert_int_equal(translate_up(&t, &m, span_of("\"n\""), span_of("{\"k\":{}}"),
-                                      span_of("\"\\u0041\""), &out),
+        assert_int_equal(translate_up(&h->t, &m, span_of("\"n\""), span_of("{\"k\":{}}"),
+                                      span_of("\"\\u0041\""), &h->out),
                          0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":\"n\",\"method\":\"a\",\"params\":{\"name\":"
-                          "\"t\",\"_meta\":{" META "},\"inputResponses\":{\"k\":{}},"
-                          "\"requestState\":\"\\u0041\"}}");
-        translate_done(&t);
+        assert_text(&h->out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":\"n\",\"method\":\"a\",\"params\":{\"name\":"
+                    "\"t\",\"_meta\":{" META "},\"inputResponses\":{\"k\":{}},"
+                    "\"requestState\":\"\\u0041\"}}");
 }
 
 static void params_that_are_no_object_cannot_be_translated(void **state) {
+        struct host *h = *state;
         AUTO_MESSAGE struct message m = MESSAGE_INIT;
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
 
-        hear_legacy_host(&t);
         scan(&m, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":[1]}");
-        assert_int_equal(translate_up(&t, &m, none, none, none, &out), -EINVAL);
-        assert_int_equal(translate_down(&m, &out), -EINVAL);
-        assert_int_equal(out.len, 0);
-        translate_done(&t);
+        assert_int_equal(translate_up(&h->t, &m, none, none, none, &h->out), -EINVAL);
+        assert_int_equal(translate_down(&m, &h->out), -EINVAL);
+        assert_int_equal(h->out.len, 0);
 }
 
 static int hear_level(struct translate *t, const char *level) {
@@ -237,72 +252,49 @@ static int hear_level(struct translate *t, const char *level) {
 }
 
 static void a_level_goes_into_meta(void **state) {
+        struct host *h = *state;
         AUTO_MESSAGE struct message m = MESSAGE_INIT;
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
 
-        hear_legacy_host(&t);
-        assert_int_equal(hear_level(&t, "\"info\""), -ENOTSUP);
-        assert_int_equal(translate_hear_discovered(&t, span_of(discovered)), 0);
-        assert_int_equal(hear_level(&t, "\"loud\""), -EINVAL);
-        assert_int_equal(hear_level(&t, "7"), -EINVAL);
-        assert_int_equal(hear_level(&t, "\"emergency\""), 0);
+        assert_int_equal(hear_level(&h->t, "\"info\""), -ENOTSUP);
+        assert_int_equal(translate_hear_discovered(&h->t, span_of(discovered)), 0);
+        assert_int_equal(hear_level(&h->t, "\"loud\""), -EINVAL);
+        assert_int_equal(hear_level(&h->t, "7"), -EINVAL);
+        assert_int_equal(hear_level(&h->t, "\"emergency\""), 0);
         scan(&m, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}");
-        assert_int_equal(translate_up(&t, &m, none, none, none, &out), 0);
-        assert_text(&out,
+        assert_int_equal(translate_up(&h->t, &m, none, none, none, &h->out), 0);
+        assert_text(&h->out,
                     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":{\"_meta\":{" META
                     ",\"" M "logLevel\":\"emergency\"}}}");
-        translate_done(&t);
 }
 
 static void it_is_listened_for_what_was_promised(void **state) {
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
+        struct host *h = *state;
 
-        hear_legacy_host(&t);
-        assert_false(translate_lists_change(&t));
-        assert_int_equal(translate_hear_discovered(&t, span_of(discovered)), 0);
-        assert_true(translate_lists_change(&t));
-        assert_true(translate_server_can(&t, "prompts", NULL));
-        assert_false(translate_server_can(&t, "prompts", "listChanged"));
-        assert_int_equal(translate_write_listen(&t, span_of("1"), NULL, &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\","
-                          "\"params\":{\"_meta\":{" META
-                          "},\"notifications\":{\"toolsListChanged\":true}}}");
-        assert_int_equal(translate_write_listen(&t, span_of("1"), "x\"", &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\","
-                          "\"params\":{\"_meta\":{" META
-                          "},\"notifications\":{\"resourceSubscriptions\":[\"x\\\"\"]}}}");
-        translate_done(&t);
+        assert_false(translate_lists_change(&h->t));
+        assert_int_equal(translate_hear_discovered(&h->t, span_of(discovered)), 0);
+        assert_true(translate_lists_change(&h->t));
+        assert_true(translate_server_can(&h->t, "prompts", NULL));
+        assert_false(translate_server_can(&h->t, "prompts", "listChanged"));
+        assert_int_equal(translate_write_listen(&h->t, span_of("1"), NULL, &h->out), 0);
+        assert_text(&h->out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\","
+                             "\"params\":{\"_meta\":{" META
+                             "},\"notifications\":{\"toolsListChanged\":true}}}");
+        assert_int_equal(translate_write_listen(&h->t, span_of("1"), "x\"", &h->out), 0);
+        assert_text(&h->out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\","
+                             "\"params\":{\"_meta\":{" META
+                             "},\"notifications\":{\"resourceSubscriptions\":[\"x\\\"\"]}}}");
 }
 
 /* ---- down ---- */
 
-static const char modern[] =
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
-        "call\",\"params\":{\"name\":\"t\",\"_meta\":"
-        "{\"" M "protocolVersion\":\"2026-07-28\",\"progressToken\":5,\"" M "clientInfo\":" INFO
-        ",\"" M "clientCapabilities\":{\"roots\":{},\"extensions\":{\"x/y\":{}}},\"" M
-        "logLevel\":\"info\"},\"requestState\":\"s\",\"inputResponses\":{}}}";
-
-static void hear_modern_host(struct translate *t) {
-        AUTO_MESSAGE struct message m = MESSAGE_INIT;
-
-        translate_init(t, 0);
-        scan(&m, modern);
-        assert_int_equal(translate_hear_meta(t, &m), 0);
-}
-
 static void what_a_modern_host_says_of_itself_goes_into_initialize(void **state) {
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
+        struct host *h = *state;
 
-        hear_modern_host(&t);
-        assert_int_equal(translate_write_initialize(&t, span_of("\"n\""), &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":\"n\",\"method\":\"initialize\",\"params\":{"
-                          "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"roots\":{}},"
-                          "\"clientInfo\":" INFO "}}");
-        translate_done(&t);
+        assert_int_equal(translate_write_initialize(&h->t, span_of("\"n\""), &h->out), 0);
+        assert_text(&h->out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":\"n\",\"method\":\"initialize\",\"params\":{"
+                    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"roots\":{}},"
+                    "\"clientInfo\":" INFO "}}");
 }
 
 static void a_host_without_a_name_is_introduced_as_the_bridge(void **state) {
@@ -322,27 +314,26 @@ static void a_host_without_a_name_is_introduced_as_the_bridge(void **state) {
 }
 
 static void the_answer_to_initialize_becomes_that_to_discover(void **state) {
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
+        struct host *h = *state;
 
-        hear_modern_host(&t);
-        assert_int_equal(translate_hear_initialized(
-                                 &t, span_of("{\"protocolVersion\":\"2025-06-18\",\"capabilities\":"
-                                             "{\"tools\":{},\"tasks\":{}},\"serverInfo\":{\"name\":"
-                                             "\"s\"},\"instructions\":\"i\"}")),
-                         0);
-        assert_int_equal(translate_write_discovered(&t, span_of("1"), &out), 0);
-        assert_text(&out,
+        assert_int_equal(
+                translate_hear_initialized(
+                        &h->t, span_of("{\"protocolVersion\":\"2025-06-18\",\"capabilities\":"
+                                       "{\"tools\":{},\"tasks\":{}},\"serverInfo\":{\"name\":"
+                                       "\"s\"},\"instructions\":\"i\"}")),
+                0);
+        assert_int_equal(translate_write_discovered(&h->t, span_of("1"), &h->out), 0);
+        assert_text(&h->out,
                     "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"resultType\":\"complete\","
                     "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},"
                     "\"instructions\":\"i\",\"ttlMs\":0,\"cacheScope\":\"private\",\"_meta\":{"
                     "\"" M "serverInfo\":{\"name\":\"s\"}}}}");
-        assert_int_equal(translate_hear_initialized(&t, span_of("{}")), 0);
-        assert_int_equal(translate_write_discovered(&t, span_of("1"), &out), 0);
-        assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"resultType\":\"complete\","
-                          "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{},\"ttlMs\":0,"
-                          "\"cacheScope\":\"private\"}}");
-        translate_done(&t);
+        assert_int_equal(translate_hear_initialized(&h->t, span_of("{}")), 0);
+        assert_int_equal(translate_write_discovered(&h->t, span_of("1"), &h->out), 0);
+        assert_text(&h->out,
+                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"resultType\":\"complete\","
+                    "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{},\"ttlMs\":0,"
+                    "\"cacheScope\":\"private\"}}");
 }
 
 static void a_request_loses_what_a_legacy_server_does_not_know(void **state) {
@@ -367,6 +358,7 @@ static void a_request_loses_what_a_legacy_server_does_not_know(void **state) {
         "\"resourcesListChanged\":true,\"resourceSubscriptions\":[\"file:///\\u0061\",7,\"b\"]}}}"
 
 static void a_server_agrees_to_what_it_can(void **state) {
+        struct host *h = *state;
         static const struct {
                 const char *capabilities;
                 const char *granted;
@@ -380,24 +372,20 @@ static void a_server_agrees_to_what_it_can(void **state) {
                   "\\u0061\",7,\"b\"]}" },
         };
         AUTO_MESSAGE struct message listen = MESSAGE_INIT;
-        AUTO_BUF struct buf out = BUF_INIT;
-        struct translate t;
         char line[512];
 
-        hear_modern_host(&t);
         scan(&listen, LISTEN);
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
                 (void)snprintf(line, sizeof(line), "{\"capabilities\":%s}", table[i].capabilities);
-                assert_int_equal(translate_hear_initialized(&t, span_of(line)), 0);
-                assert_int_equal(translate_write_acknowledged(&t, &listen, &out), 0);
+                assert_int_equal(translate_hear_initialized(&h->t, span_of(line)), 0);
+                assert_int_equal(translate_write_acknowledged(&h->t, &listen, &h->out), 0);
                 (void)snprintf(line, sizeof(line),
                                "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/"
                                "acknowledged\",\"params\":{\"_meta\":{\"" M
                                "subscriptionId\":\"l\"},\"notifications\":%s}}",
                                table[i].granted);
-                assert_text(&out, line);
+                assert_text(&h->out, line);
         }
-        translate_done(&t);
 }
 
 static void notifications_go_to_who_asked_for_them(void **state) {
@@ -603,22 +591,23 @@ static void each_failed_allocation_is_reported(void **state) {
 }
 
 int main(void) {
+#define T(test, era) cmocka_unit_test_setup_teardown(test, era##_setup, host_teardown)
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(members_change_and_the_others_keep_their_bytes),
                 cmocka_unit_test(what_is_no_object_or_too_long_leaves_nothing_behind),
-                cmocka_unit_test(a_modern_server_is_asked_what_it_is),
-                cmocka_unit_test(its_answer_becomes_that_to_initialize),
-                cmocka_unit_test(a_server_that_says_little_is_described_all_the_same),
-                cmocka_unit_test(a_request_gets_meta_and_keeps_all_else),
-                cmocka_unit_test(a_round_has_an_id_of_its_own_and_the_state_as_it_was),
-                cmocka_unit_test(params_that_are_no_object_cannot_be_translated),
-                cmocka_unit_test(a_level_goes_into_meta),
-                cmocka_unit_test(it_is_listened_for_what_was_promised),
-                cmocka_unit_test(what_a_modern_host_says_of_itself_goes_into_initialize),
+                T(a_modern_server_is_asked_what_it_is, legacy),
+                T(its_answer_becomes_that_to_initialize, legacy),
+                T(a_server_that_says_little_is_described_all_the_same, legacy),
+                T(a_request_gets_meta_and_keeps_all_else, legacy),
+                T(a_round_has_an_id_of_its_own_and_the_state_as_it_was, legacy),
+                T(params_that_are_no_object_cannot_be_translated, legacy),
+                T(a_level_goes_into_meta, legacy),
+                T(it_is_listened_for_what_was_promised, legacy),
+                T(what_a_modern_host_says_of_itself_goes_into_initialize, modern),
                 cmocka_unit_test(a_host_without_a_name_is_introduced_as_the_bridge),
-                cmocka_unit_test(the_answer_to_initialize_becomes_that_to_discover),
+                T(the_answer_to_initialize_becomes_that_to_discover, modern),
                 cmocka_unit_test(a_request_loses_what_a_legacy_server_does_not_know),
-                cmocka_unit_test(a_server_agrees_to_what_it_can),
+                T(a_server_agrees_to_what_it_can, modern),
                 cmocka_unit_test(notifications_go_to_who_asked_for_them),
                 cmocka_unit_test(addresses_are_those_that_are_strings),
                 cmocka_unit_test(levels_are_read_and_written),

@@ -2,16 +2,7 @@
 #include "base/jsonspan.h"
 
 #include "oom.h"
-#include "test.h"
-
-static struct span span_of(const char *text) {
-        return (struct span){ text, strlen(text) };
-}
-
-static void assert_span(struct span s, const char *text) {
-        assert_int_equal(s.len, strlen(text));
-        assert_memory_equal(s.p, text, s.len);
-}
+#include "spans.h"
 
 static int check(const char *text) {
         const char *why = NULL;
