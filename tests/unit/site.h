@@ -127,6 +127,34 @@ static inline int drive(struct run *run, const struct discover_params *params,
         return r;
 }
 
+/* An answer that comes in its turn, whatever was asked. */
+struct step {
+        unsigned status;
+        const char *body;
+};
+
+/* The same by @n steps, where memory may run out at any of them: what fails ends it. */
+static inline int drive_by_steps(const struct discover_params *params, const struct step *steps,
+                                 size_t n) {
+        AUTO_DISCOVER struct discover *d = NULL;
+        int r = discover_new(params, &d, NULL);
+
+        for (size_t i = 0; i < n && r == 0; i++) {
+                AUTO_REQUEST struct fetch_request req = { 0 };
+                AUTO_ANSWER struct fetch_answer a;
+
+                fetch_answer_init(&a);
+                a.outcome = FETCH_ANSWERED;
+                a.status = steps[i].status;
+                r = discover_next(d, &req);
+                if (r == 1)
+                        r = steps[i].body ? buf_append_str(&a.body, steps[i].body) : 0;
+                if (r == 0)
+                        r = discover_feed(d, &a, NULL);
+        }
+        return r;
+}
+
 static inline void assert_log(const struct run *run, const char *const *want) {
         size_t n = 0;
 

@@ -234,23 +234,12 @@ static void an_issuer_that_the_user_configured_is_used_instead(void **state) {
 }
 
 static int discover_once(void *userdata) {
-        static const unsigned steps[] = { 401, 404, 404, 404 };
+        static const struct step steps[] = {
+                { 401, NULL }, { 404, NULL }, { 404, NULL }, { 404, NULL }
+        };
         struct discover_params params = { .server_url = OLD_SERVER, .probe = true };
-        AUTO_DISCOVER struct discover *d = NULL;
-        int r = discover_new(&params, &d, NULL);
 
-        for (size_t i = 0; i < ARRAY_SIZE(steps) && r == 0; i++) {
-                AUTO_REQUEST struct fetch_request req = { 0 };
-                AUTO_ANSWER struct fetch_answer a;
-
-                fetch_answer_init(&a);
-                a.outcome = FETCH_ANSWERED;
-                a.status = steps[i];
-                r = discover_next(d, &req);
-                if (r == 1)
-                        r = discover_feed(d, &a, NULL);
-        }
-        return r;
+        return drive_by_steps(&params, steps, ARRAY_SIZE(steps));
 }
 
 static void running_out_of_memory_never_crashes(void **state) {

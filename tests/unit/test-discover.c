@@ -558,30 +558,14 @@ static void a_server_must_be_https_or_loopback(void **state) {
 
 static int discover_once(void *userdata) {
         static const char *const known[] = { "https://k.example" };
-        static const struct {
-                unsigned status;
-                const char *body;
-        } steps[] = { { 401, NULL }, { 404, NULL }, { 200, PRM }, { 404, NULL }, { 200, AS } };
+        static const struct step steps[] = {
+                { 401, NULL }, { 404, NULL }, { 200, PRM }, { 404, NULL }, { 200, AS }
+        };
         struct discover_params params = {
                 .server_url = SERVER, .probe = true, .known_issuers = known, .n_known = 1
         };
-        AUTO_DISCOVER struct discover *d = NULL;
-        int r = discover_new(&params, &d, NULL);
 
-        for (size_t i = 0; i < ARRAY_SIZE(steps) && r == 0; i++) {
-                AUTO_REQUEST struct fetch_request req = { 0 };
-                AUTO_ANSWER struct fetch_answer a;
-
-                fetch_answer_init(&a);
-                a.outcome = FETCH_ANSWERED;
-                a.status = steps[i].status;
-                r = discover_next(d, &req);
-                if (r == 1)
-                        r = steps[i].body ? buf_append_str(&a.body, steps[i].body) : 0;
-                if (r == 0)
-                        r = discover_feed(d, &a, NULL);
-        }
-        return r;
+        return drive_by_steps(&params, steps, ARRAY_SIZE(steps));
 }
 
 static void running_out_of_memory_never_crashes(void **state) {
