@@ -714,6 +714,24 @@ void assert_form(struct world *w, const char *name, const char *value) {
         assert_string_equal(text, value);
 }
 
+void assert_lease(struct world *w, const char *token) {
+        struct answer a;
+
+        world_get(w, NULL, &a);
+        world_run(w);
+        assert_token(&a, token);
+}
+
+void assert_refresh(struct world *w, const char *used, const char *token, const char *next) {
+        struct answer a;
+
+        world_send(w, NULL, &a);
+        assert_form(w, "refresh_token", used);
+        world_tokens(w, token, next, 3600, NULL);
+        world_run(w);
+        assert_token(&a, token);
+}
+
 void assert_server_state(struct world *w, const char *name) {
         AUTO_JSON json_t *server = world_server(w);
 

@@ -169,4 +169,8 @@ void assert_token(struct answer *a, const char *token);
 void assert_refused(struct answer *a, enum error_code code);
 /* What request number 0 says; NULL: nothing of that name. */
 void assert_form(struct world *w, const char *name, const char *value);
+/* Who asks now gets the token at hand. */
+void assert_lease(struct world *w, const char *token);
+/* Who asks now gets another: @used is spent for @token and @next. */
+void assert_refresh(struct world *w, const char *used, const char *token, const char *next);
 void assert_server_state(struct world *w, const char *name);

@@ -198,11 +198,7 @@ static void an_unknown_client_costs_neither_grant_nor_registration(void **state)
         assert_true(a.err.code != MCPB_GRANT_REVOKED);
         answer_done(&a);
         world_advance(w, 120 * USEC_PER_SEC);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
         assert_int_equal(w->n_register, 1);
 }
 
@@ -265,11 +261,7 @@ static void a_busy_issuer_is_asked_three_times_with_growing_pauses_and_then_left
         answer_done(&a);
         assert_int_equal(w->n_token, 3);
         world_advance(w, 61 * USEC_PER_SEC);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
         assert_server_state(w, "ready");
 }
 
@@ -303,10 +295,7 @@ static void a_no_of_the_issuer_is_never_repeated_at_once(void **state) {
                 world_advance(w, 400 * USEC_PER_SEC);
                 assert_int_equal(w->n_token, i + 1);
         }
-        world_send(w, NULL, &a);
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
 }
 
 /* A137 */

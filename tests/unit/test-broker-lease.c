@@ -29,46 +29,29 @@ static void a_token_has_an_id_of_its_own(void **state) {
 
 static void a_lease_goes_on_in_the_next_daemon_to_its_end(void **state) {
         struct world *w = *state;
-        struct answer a;
 
         world_advance_stopped(50 * MINUTE);
         world_crash(w);
-        world_get(w, NULL, &a);
-        world_run(w);
-        assert_token(&a, "at1");
+        assert_lease(w, "at1");
         world_advance_stopped(10 * MINUTE);
         world_crash(w);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
 }
 
 /* A133 */
 static void a_clock_that_was_set_back_lengthens_no_lease(void **state) {
         struct world *w = *state;
-        struct answer a;
 
         world_advance_stopped(50 * MINUTE);
         world_set_clock_back(51 * MINUTE);
         world_crash(w);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
         /* The new one is of this time. */
         world_crash(w);
-        world_get(w, NULL, &a);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_lease(w, "at2");
         world_set_clock_back(24 * 60 * MINUTE);
         world_crash(w);
-        world_send(w, NULL, &a);
-        world_tokens(w, "at3", "rt3", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at3");
+        assert_refresh(w, "rt2", "at3", "rt3");
 }
 
 struct found {
@@ -98,7 +81,6 @@ static void on_put(int r, const struct store_item *item, const struct error *err
 static void a_record_of_before_goes_by_its_end_alone(void **state) {
         struct world *w = *state;
         struct found grant = { 0 };
-        struct answer a;
 
         assert_int_equal(store_each(w->store, STORE_GRANT, on_each, on_ready, &grant), 0);
         world_run(w);
@@ -114,15 +96,10 @@ static void a_record_of_before_goes_by_its_end_alone(void **state) {
         world_run(w);
         world_set_clock_back(MINUTE);
         world_crash(w);
-        world_get(w, NULL, &a);
-        world_run(w);
-        assert_token(&a, "at1");
+        assert_lease(w, "at1");
         world_advance_stopped(61 * MINUTE);
         world_crash(w);
-        world_send(w, NULL, &a);
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
         json_decref(grant.value);
         free(grant.key);
 }
@@ -139,11 +116,7 @@ static void a_token_that_was_refused_does_not_come_back_with_the_next_daemon(voi
         world_send(w, NULL, &a);
         world_crash(w);
         answer_done(&a);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
         /* And where none can be had. */
         world_expire_lease(w);
         world_send(w, NULL, &a);
@@ -172,11 +145,7 @@ static void so_does_none_that_is_refused_while_its_successor_is_fetched(void **s
         world_run(w);
         answer_done(&a);
         world_crash(w);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt1");
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
 }
 
 /* --- A helper's second call ------------------------------------------------------------------ */

@@ -126,11 +126,7 @@ static void a_narrowed_token_cuts_nothing_of_the_grant(void **state) {
         answer_done(&a);
         world_crash(w);
         world_expire(w);
-        world_send(w, NULL, &a);
-        assert_form(w, "refresh_token", "rt2");
-        world_tokens(w, "at3", "rt3", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at3");
+        assert_refresh(w, "rt2", "at3", "rt3");
         assert_string_equal(world_token(w, &a), "at3");
         answer_done(&a);
         world_get(w, "read write", &a);
@@ -293,10 +289,7 @@ static void a_mark_that_cannot_be_written_sends_nothing(void **state) {
         assert_refused(&a, MCPB_STORE_UNAVAILABLE);
         assert_int_equal(w->n_token, 0);
         w->disk_held = false;
-        world_send(w, NULL, &a);
-        world_tokens(w, "at2", "rt2", 3600, NULL);
-        world_run(w);
-        assert_token(&a, "at2");
+        assert_refresh(w, "rt1", "at2", "rt2");
 }
 
 /* --- kill -9 at every point ------------------------------------------------------------------- */
