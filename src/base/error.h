@@ -48,7 +48,8 @@
         X(STOPPING, "stopping", 1027, 11)                          \
         X(BAD_CONFIG, "bad_config", 1028, 12)                      \
         X(CONFLICT, "conflict", 1029, 11)                          \
-        X(CANCELLED, "cancelled", 1030, 130)
+        X(CANCELLED, "cancelled", 1030, 130)                       \
+        X(IDENTITY_FAILED, "identity_failed", 1031, 7)
 
 enum error_code {
         MCPB_NO_ERROR = 0,

@@ -33,6 +33,7 @@ static void names_and_numbers_do_not_change(void **state) {
                 { MCPB_LOCKED, "locked", 1009, 8 },
                 { MCPB_AUDIT_UNAVAILABLE, "audit_unavailable", 1021, 10 },
                 { MCPB_CONFLICT, "conflict", 1029, 11 },
+                { MCPB_IDENTITY_FAILED, "identity_failed", 1031, 7 },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
