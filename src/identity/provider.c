@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity/provider.h"
+
+static const struct identity_provider *const providers[] = {
+        &identity_credential,
+        &identity_environment,
+        &identity_file,
+        &identity_gitlab,
+};
+
+const struct identity_provider *identity_provider_at(size_t index) {
+        return index < ARRAY_SIZE(providers) ? providers[index] : NULL;
+}
+
+const struct identity_provider *identity_provider_find(const char *name) {
+        for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
+                if (streq(providers[i]->name, name))
+                        return providers[i];
+        return NULL;
+}
+
+int identity_provider_names(struct buf *b) {
+        int r = buf_append_str(b, "There are");
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(providers); i++)
+                r = buf_printf(b, "%s%s", i > 0 ? ", " : " ", providers[i]->name);
+        return r;
+}
