@@ -322,6 +322,10 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
                 h->defaults.no_proxy = strdup(options->no_proxy);
                 r = h->defaults.no_proxy ? 0 : -ENOMEM;
         }
+        if (r == 0 && options->unix_socket) {
+                h->defaults.unix_socket = strdup(options->unix_socket);
+                r = h->defaults.unix_socket ? 0 : -ENOMEM;
+        }
         if (r == 0 && options->ca_file)
                 r = read_certificates(h, options->ca_file, err);
         if (r < 0) {
@@ -356,6 +360,7 @@ struct http *http_free(struct http *h) {
         (void)sd_event_unref(h->event);
         (void)str_wipe_free(h->defaults.proxy);
         free(h->defaults.no_proxy);
+        free(h->defaults.unix_socket);
         buf_done(&h->defaults.ca_pem);
         free(h);
         return NULL;

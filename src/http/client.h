@@ -5,9 +5,10 @@
  *
  * What it promises: certificates are always verified; redirects are never followed; every address
  * is judged before a packet goes to it, and again before the request is written (S8); nothing is
- * taken from the environment; no request is ever written twice, nor, without keep_alive, two on
- * one connection; a request with trust, a certificate or a destination of its own never shares its
- * connection, its session of TLS or a cookie; bodies, headers and time are bounded (S9). NOT_SENT is said only where not one
+ * taken from the environment; no request is ever written twice, nor, without keep_alive, two on one
+ * connection; a request with trust, a certificate or a destination of its own never shares its
+ * connection, its session of TLS or a cookie; bodies, headers and time are bounded (S9). NOT_SENT
+ * is said only where not one
  * byte of the request was written.
  */
 #pragma once
@@ -34,6 +35,13 @@ struct http_options {
          * that come before the request has been read whole, and may spin then: see
          * http_has_sound_http2(). */
         bool http2;
+        /*
+         * All requests go to this socket, by HTTP/2 with prior knowledge: what gRPC speaks. Their
+         * URL is http://localhost/..., whose classes of address do not matter; "TE: trailers" may
+         * be said, and the trailers stand behind the headers of the answer. NULL: to the network.
+         * Not together with keep_alive.
+         */
+        const char *unix_socket;
 };
 
 /* @a is borrowed, but its members may be taken (buf_move, TAKE). May start and cancel other

@@ -27,7 +27,7 @@ static bool token_valid(const char *p, size_t len) {
         return len > 0;
 }
 
-static bool header_valid(const struct fetch_header *h) {
+static bool header_valid(const struct fetch_header *h, bool local) {
         /* What frames the message and steers the connection is libcurl's business alone. */
         static const char *const ours[] = {
                 "Host",       "Content-Length",     "Transfer-Encoding", "Expect",
@@ -37,6 +37,8 @@ static bool header_valid(const struct fetch_header *h) {
 
         if (!token_valid(h->name, strlen(h->name)))
                 return false;
+        if (local && strcasecmp(h->name, "TE") == 0)
+                return streq(h->value, "trailers");
         for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
                 if (strcasecmp(h->name, ours[i]) == 0)
                         return false;
@@ -58,7 +60,7 @@ static const char *judge_shape(const struct transfer *t) {
         if (!post && f->body.len > 0)
                 return "only a POST has a body";
         for (size_t i = 0; i < f->n_headers; i++)
-                if (!header_valid(&f->headers[i]))
+                if (!header_valid(&f->headers[i], t->local))
                         return "a header field is not allowed";
         return NULL;
 }
@@ -137,17 +139,24 @@ static int judge(struct transfer *t, const struct transfer_defaults *d, bool *re
         const struct fetch_request *f = &t->request;
         AUTO_URL struct url u = URL_INIT;
         struct error err = ERROR_INIT;
-        const char *wrong = judge_shape(t);
+        const char *wrong;
         int r;
 
+        t->local = d->unix_socket != NULL;
+        t->apart = !d->keep_alive || stands_apart(f);
+        wrong = judge_shape(t);
         if (wrong)
                 return refuse(t, FETCH_FAILURE_PROTOCOL, wrong);
         r = url_parse(&u, f->url, "URL", &err);
         if (r < 0)
                 return refuse(t, FETCH_FAILURE_PROTOCOL, err.message);
+        if (t->local)
+                return streq(u.scheme, "http") && streq(u.host, "localhost")
+                               ? 0
+                               : refuse(t, FETCH_FAILURE_PROTOCOL,
+                                        "a UNIX socket is http://localhost");
         if (!url_is_allowed(&u) && !f->link_local)
                 return refuse(t, FETCH_FAILURE_PROTOCOL, "plain http goes to loopback hosts only");
-        t->apart = !d->keep_alive || stands_apart(f);
         if (!t->apart) {
                 t->origin = url_origin(&u);
                 if (!t->origin)
@@ -185,6 +194,11 @@ static bool sent_before(struct transfer *t) {
         return t->written;
 }
 
+/* Never to a UNIX socket because somebody names one, nor from there to the network. */
+static bool may_connect(const struct transfer *t, int family, enum address_class c) {
+        return t->local ? family == AF_UNIX : (c & t->allow) != 0;
+}
+
 /* The guard (S8, A226, A227): exactly the address that is judged here is connected to. */
 static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
                                     struct curl_sockaddr *addr) {
@@ -194,7 +208,7 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 
         if (sent_before(t))
                 return CURL_SOCKET_BAD;
-        if (purpose != CURLSOCKTYPE_IPCXN || !(c & t->allow)) {
+        if (purpose != CURLSOCKTYPE_IPCXN || !may_connect(t, addr->family, c)) {
                 char text[ADDRESS_TEXT_MAX];
 
                 address_format(text, &addr->addr, addr->addrlen);
@@ -219,7 +233,7 @@ static int on_before_request(void *userdata, char *ip, char *local_ip, int port,
 
         if (sent_before(t))
                 return CURL_PREREQFUNC_ABORT;
-        if (!(c & t->allow)) {
+        if (!t->local && !(c & t->allow)) {
                 note_refusal(t, ip, c);
                 t->own_failure = FETCH_FAILURE_ADDRESS;
                 return CURL_PREREQFUNC_ABORT;
@@ -303,8 +317,9 @@ static void end_head(struct transfer *t, unsigned status) {
 static int take_header_line(struct transfer *t, const char *line, const char *end) {
         long status = 0;
 
+        /* A trailer: but for gRPC, nothing we act on comes behind the body. */
         if (t->headers_done)
-                return 0; /* a trailer: nothing we act on comes behind the body */
+                return t->local && line < end ? add_header(t, line, end) : 0;
         if (line == end) {
                 t->in_headers = false;
                 if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
@@ -447,11 +462,23 @@ static CURLcode set_all(CURL *e, const struct setting *list, size_t n) {
         return r;
 }
 
+/* One stream on a connection of its own: what could be refused is told as what it is. */
+static CURLcode set_local(struct transfer *t, const struct transfer_defaults *d) {
+        CURLcode r = set_all(t->easy, once, ARRAY_SIZE(once));
+
+        r = r ? r
+              : curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION,
+                                 (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        return r ? r : curl_easy_setopt(t->easy, CURLOPT_UNIX_SOCKET_PATH, d->unix_socket);
+}
+
 static CURLcode set_reuse(struct transfer *t, const struct transfer_defaults *d) {
         unsigned sec = t->apart ? 0 : idle_limit(&d->idle, t->origin);
         CURL *e = t->easy;
         CURLcode r;
 
+        if (t->local)
+                return set_local(t, d);
         if (t->apart)
                 return set_all(e, once, ARRAY_SIZE(once));
         r = set_all(e, again, ARRAY_SIZE(again));

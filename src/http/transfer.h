@@ -18,6 +18,7 @@ struct http_stream;
 struct transfer_defaults {
         char *proxy;       /* NULL: none */
         char *no_proxy;    /* NULL: none */
+        char *unix_socket; /* NULL: the network */
         struct buf ca_pem; /* empty: the system's certificates only */
         long connect_msec;
         bool keep_alive;
@@ -37,6 +38,7 @@ struct transfer {
         struct http_stream *stream; /* NULL: a fetch, whose body is collected in the answer */
         bool running;               /* libcurl has it */
         bool apart;                 /* nobody else's connection, session or cookie */
+        bool local;                 /* to a UNIX socket, and to nothing else */
         char *origin;               /* with keep_alive */
 
         unsigned allow;            /* classes that a socket of this request may lead to */
