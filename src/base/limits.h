@@ -73,6 +73,8 @@
 #define LIMIT_LOGINS 64
 #define LIMIT_LOGIN_SEC 600 /* A93 */
 #define LIMIT_LISTENERS 64
+#define LIMIT_DEVICE_SEC 1800    /* a login by device code */
+#define LIMIT_DEVICE_POLL_SEC 60 /* between two polls of an issuer that does not answer */
 
 /* Between our own processes */
 #define LIMIT_FRAME_HEAD_BYTES (128 * 1024)

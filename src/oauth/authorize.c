@@ -248,17 +248,6 @@ static int check_own_query(const struct as_metadata *as, const char *query, stru
                          as->authorization_endpoint);
 }
 
-/* Quotes are legal in a URL, but nothing that a shell could take for one may reach a browser's
- * command line (A101). */
-static int append_endpoint(struct buf *b, const char *endpoint) {
-        int r = 0;
-
-        for (const char *p = endpoint; *p && r == 0; p++)
-                r = *p == '\'' || *p == '`' ? buf_printf(b, "%%%02X", (unsigned)*p)
-                                            : buf_append(b, p, 1);
-        return r;
-}
-
 int authorization_url(struct buf *b, const struct authorization *a, const struct as_metadata *as,
                       struct error *err) {
         AUTO_BUF struct buf params = BUF_INIT;
@@ -285,7 +274,7 @@ int authorization_url(struct buf *b, const struct authorization *a, const struct
                 return r;
         r = browser_params(&params, a);
         if (r == 0)
-                r = append_endpoint(b, as->authorization_endpoint);
+                r = remote_url_append(b, as->authorization_endpoint);
         if (r < 0)
                 return error_oom(err);
         last = b->data[b->len - 1];

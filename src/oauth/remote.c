@@ -287,3 +287,12 @@ int remote_url_check(const char *url, const char *what, unsigned allow, enum err
                                  what, url);
         return 0;
 }
+
+int remote_url_append(struct buf *b, const char *url) {
+        int r = 0;
+
+        for (const char *p = url; *p && r == 0; p++)
+                r = *p == '\'' || *p == '`' ? buf_printf(b, "%%%02X", (unsigned)*p)
+                                            : buf_append(b, p, 1);
+        return r;
+}

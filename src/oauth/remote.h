@@ -50,3 +50,6 @@ char *remote_text(const char *text) MUST_CHECK;
  * outside @allow. @code is used for the former, ADDRESS_REFUSED for the latter. */
 int remote_url_check(const char *url, const char *what, unsigned allow, enum error_code code,
                      struct error *err) MUST_CHECK;
+/* Appends it as a browser may get it: quotes are legal in a URL, but nothing that a shell could
+ * take for one may reach a command line (A101). */
+int remote_url_append(struct buf *b, const char *url) MUST_CHECK;
