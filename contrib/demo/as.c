@@ -11,6 +11,7 @@
 
 #include "assertion.h"
 #include "authorize.h"
+#include "dpop.h"
 #include "grant.h"
 #include "guard.h"
 #include "jwt.h"
@@ -102,7 +103,7 @@ static void set_url(json_t *doc, const char *name, const char *base, const char 
         free(url);
 }
 
-static void set_words(json_t *doc, const char *name, const char *words) {
+void as_set_words(json_t *doc, const char *name, const char *words) {
         json_t *list = json_array();
 
         while (*words) {
@@ -121,7 +122,7 @@ static void metadata_faults(struct exchange *x, json_t *doc) {
         if (exchange_fault(x, FAULT_NO_PKCE))
                 json_object_del(doc, "code_challenge_methods_supported");
         if (exchange_fault(x, FAULT_PKCE_PLAIN_ONLY))
-                set_words(doc, "code_challenge_methods_supported", "plain");
+                as_set_words(doc, "code_challenge_methods_supported", "plain");
         if (exchange_fault(x, FAULT_NO_REGISTRATION))
                 json_object_del(doc, "registration_endpoint");
         if (exchange_fault(x, FAULT_NO_TOKEN_ENDPOINT))
@@ -149,24 +150,26 @@ static void handle_metadata(struct exchange *x) {
                 set_url(doc, "token_endpoint", x->at->issuer, "/token");
                 set_url(doc, "registration_endpoint", x->at->issuer, "/register");
                 set_url(doc, "revocation_endpoint", x->at->issuer, "/revoke");
-                set_words(doc, "response_types_supported", "code");
-                set_words(doc, "grant_types_supported",
-                          "authorization_code refresh_token client_credentials");
+                as_set_words(doc, "response_types_supported", "code");
+                as_set_words(doc, "grant_types_supported",
+                             "authorization_code refresh_token client_credentials");
                 if (d->options.n_workload_issuers > 0)
                         json_array_append_new(json_object_get(doc, "grant_types_supported"),
                                               json_string(GRANT_JWT_BEARER));
-                set_words(doc, "code_challenge_methods_supported", "S256");
-                set_words(doc, "token_endpoint_auth_methods_supported",
-                          "none client_secret_basic client_secret_post private_key_jwt");
-                set_words(doc, "token_endpoint_auth_signing_alg_values_supported", JWT_ALGORITHMS);
-                set_words(doc, "scopes_supported", as_scopes(d));
+                as_set_words(doc, "code_challenge_methods_supported", "S256");
+                as_set_words(doc, "token_endpoint_auth_methods_supported",
+                             "none client_secret_basic client_secret_post private_key_jwt");
+                as_set_words(doc, "token_endpoint_auth_signing_alg_values_supported",
+                             JWT_ALGORITHMS);
+                as_set_words(doc, "scopes_supported", as_scopes(d));
+                dpop_metadata(d, doc, false);
                 if (d->options.cimd)
                         json_object_set_new(doc, "client_id_metadata_document_supported",
                                             json_true());
                 if (oidc) {
                         set_url(doc, "jwks_uri", x->at->issuer, "/jwks");
-                        set_words(doc, "subject_types_supported", "public");
-                        set_words(doc, "id_token_signing_alg_values_supported", "RS256");
+                        as_set_words(doc, "subject_types_supported", "public");
+                        as_set_words(doc, "id_token_signing_alg_values_supported", "RS256");
                 }
                 metadata_faults(x, doc);
                 reply_json(x->request, 200, doc);
@@ -185,12 +188,15 @@ static json_t *registration_answer(struct exchange *x, struct client *client, co
         for (unsigned i = 0; i < client->n_redirects; i++)
                 json_array_append_new(redirects, json_string(client->redirects[i]));
         json_object_set_new(doc, "redirect_uris", redirects);
-        set_words(doc, "grant_types",
-                  client->may_refresh ? "authorization_code refresh_token" : "authorization_code");
+        as_set_words(doc, "grant_types",
+                     client->may_refresh ? "authorization_code refresh_token"
+                                         : "authorization_code");
         if (client->may_act_alone)
                 json_array_append_new(json_object_get(doc, "grant_types"),
                                       json_string("client_credentials"));
-        set_words(doc, "response_types", "code");
+        as_set_words(doc, "response_types", "code");
+        if (client->must_prove)
+                json_object_set_new(doc, "dpop_bound_access_tokens", json_true());
         if (type)
                 json_object_set_new(doc, "application_type", json_deep_copy(type));
         json_object_set_new(doc, "token_endpoint_auth_method",

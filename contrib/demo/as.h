@@ -19,5 +19,7 @@ void as_refuse_client(struct exchange *x, bool basic, const char *why);
 struct client *as_authenticate(struct exchange *x);
 /* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */
 const char *as_resource(const struct demo *d, const struct form *params);
+/* A member that is an array of these blank-separated words. */
+void as_set_words(json_t *doc, const char *name, const char *words);
 /* The scopes this server knows, blank-separated. */
 const char *as_scopes(const struct demo *d);

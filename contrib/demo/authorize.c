@@ -21,6 +21,7 @@ struct ticket {
         char *scope;
         char *resource;
         char *challenge;
+        char *jkt;   /* or NULL */
         char *state; /* or NULL */
 };
 
@@ -33,6 +34,7 @@ void authorize_ticket_free(void *ticket) {
         free(t->scope);
         free(t->resource);
         free(t->challenge);
+        free(t->jkt);
         free(t->state);
         free(t);
 }
@@ -78,6 +80,7 @@ static void grant_code(struct exchange *x, const struct ticket *t) {
                 .scope = mem_string(t->scope),
                 .resource = mem_string(t->resource),
                 .challenge = mem_string(t->challenge),
+                .jkt = mem_string(t->jkt),
                 .expires_msec = clock_msec() + CODE_MSEC,
         };
         char *name = tokens_add_code(x->at->tokens, &code);
@@ -150,6 +153,7 @@ static struct ticket *ticket_new(const struct demo *d, const struct form *q,
         t->scope = mem_string(scope);
         t->resource = mem_string(as_resource(d, q));
         t->challenge = mem_string(form_get(q, "code_challenge"));
+        t->jkt = mem_string(form_get(q, "dpop_jkt"));
         t->state = mem_string(form_get(q, "state"));
         return t;
 }

@@ -203,6 +203,7 @@ static char *take_metadata(struct client *client, const json_t *request, const c
         if (client->method == METHOD_KEY && json_array_size(json_object_get(jwks, "keys")) == 0)
                 return mem_string("private_key_jwt needs jwks, with a key in it");
         client->jwks = client->method == METHOD_KEY ? json_deep_copy(jwks) : NULL;
+        client->must_prove = json_is_true(json_object_get(request, "dpop_bound_access_tokens"));
         client->may_refresh = list_holds(grants, "refresh_token");
         client->may_act_alone =
                 client->method != METHOD_NONE && list_holds(grants, "client_credentials");

@@ -33,6 +33,7 @@ struct client {
         enum client_method method;
         bool may_refresh;
         bool may_act_alone; /* client_credentials */
+        bool must_prove;    /* dpop_bound_access_tokens */
 };
 
 struct clients;

@@ -164,6 +164,17 @@ static void on_expire(struct demo *d, struct request *r, const json_t *body) {
         reply_json(r, 200, json_object());
 }
 
+static void nonce_renew(char **nonce, const char *prefix) {
+        free(*nonce);
+        *nonce = random_token(prefix);
+}
+
+static void on_nonces(struct demo *d, struct request *r, const json_t *body) {
+        nonce_renew(&d->as.nonce, "an_");
+        nonce_renew(&d->nonce, "rn_");
+        reply_json(r, 200, json_pack("{s:s, s:s}", "issuer", d->as.nonce, "mcp", d->nonce));
+}
+
 static void on_revoke_all(struct demo *d, struct request *r, const json_t *body) {
         unsigned n = tokens_revoke_all(d->as.tokens);
 
@@ -291,6 +302,7 @@ static const struct control_call calls[] = {
         { "POST", "/lose-sessions", direct_lose_sessions },
         { "POST", "/close-idle", direct_close_idle },
         { "POST", "/expire", on_expire },
+        { "POST", "/nonces", on_nonces },
         { "POST", "/revoke-all", on_revoke_all },
         { "POST", "/quit", on_quit },
         { "POST", "/wait", on_wait },

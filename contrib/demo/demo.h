@@ -40,6 +40,7 @@ struct authority {
         struct table *tickets; /* consent pages that are open, by ticket */
         struct table *seen;    /* what is good once: the jti of each assertion */
         char *origin;          /* "http://127.0.0.1:PORT" */
+        char *nonce;           /* for proofs of possession */
         char *issuer;          /* the origin and --issuer-path */
 };
 
@@ -58,5 +59,6 @@ struct demo {
         char *mcp_origin;
         char *mcp_url; /* the origin and "/mcp" */
         char *control_origin;
+        char *nonce; /* for proofs of possession, at the MCP server */
         bool quit;
 };

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "as.h"
+#include "dpop.h"
 #include "mcp.h"
 
 #define MIB (1024U * 1024U)
@@ -58,6 +59,7 @@ static void exchange_free(void *state) {
         json_decref(x->message);
         json_decref(x->script);
         free(x->plan.url);
+        free(x->jkt);
         free(x);
 }
 
@@ -70,6 +72,7 @@ static void secrets_received(struct exchange *x) {
 
         if (authorization && strncasecmp(authorization, "Bearer ", 7) == 0)
                 journal_secret(j, SECRET_ACCESS_TOKEN, authorization + 7);
+        journal_secret(j, SECRET_ACCESS_TOKEN, dpop_token(x->request));
         journal_secret(j, SECRET_CODE, form_get(f, "code"));
         journal_secret(j, SECRET_VERIFIER, form_get(f, "code_verifier"));
         journal_secret(j, SECRET_REFRESH_TOKEN, form_get(f, "refresh_token"));

@@ -57,6 +57,7 @@ struct exchange {
         struct fault_site site;
         struct session *session; /* that the request belongs to */
         struct channel *old;     /* where answers of the old transport go */
+        char *jkt;               /* of the key that a proof with it showed */
         unsigned status;         /* of HTTP, for the answer; 0: 200 */
         bool modern;             /* a request of 2026-07-28 */
         enum stage stage;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "as.h"
+#include "dpop.h"
 #include "workload.h"
 
 static void family_revoke(struct exchange *x, struct family *f) {
@@ -31,12 +32,12 @@ void grant_issue(struct exchange *x, struct family *family, const char *scope, b
                 narrow = mem_copy(scope, strcspn(scope, " "));
                 scope = narrow;
         }
-        access = tokens_add_access(x->at->tokens, family, scope, ttl_sec * 1000U);
+        access = tokens_add_access(x->at->tokens, family, scope, x->jkt, ttl_sec * 1000U);
         refresh = with_refresh ? tokens_add_refresh(x->at->tokens, family) : NULL;
         journal_count(d->journal, COUNT_ACCESS_TOKENS_ISSUED);
         journal_secret(d->journal, SECRET_ACCESS_TOKEN, access);
         answer = json_pack("{s:s, s:s, s:s}", "access_token", access, "token_type",
-                           d->options.token_type, "scope", scope);
+                           x->jkt ? "DPoP" : d->options.token_type, "scope", scope);
         if (exchange_fault(x, FAULT_EXPIRES_IN_STRING)) {
                 char *s = mem_printf("%llu", (unsigned long long)ttl_sec);
 
@@ -129,7 +130,11 @@ static void grant_code(struct exchange *x, const struct client *client) {
                 as_error(x, 400, "invalid_grant", "code_verifier does not fit the challenge");
         else if (!resource || strcmp(resource, code->resource) != 0)
                 as_error(x, 400, "invalid_target", "resource is not that of the authorization");
+        else if (code->jkt && !string_equal(code->jkt, x->jkt))
+                as_error(x, 400, "invalid_grant", "the code is bound to another key");
         else if ((code->family = grant_family(x, client->id, code->scope, code->resource))) {
+                if (client->method == METHOD_NONE) /* nothing else binds its refresh tokens */
+                        code->family->jkt = mem_string(x->jkt);
                 grant_issue(x, code->family, code->scope,
                             wants_refresh_token(x->demo, client, code->scope));
                 exchange_note(x, "tokens for %s", client->name);
@@ -166,6 +171,8 @@ static void grant_refresh(struct exchange *x, const struct client *client) {
                 journal_count(x->demo->journal, COUNT_REUSE_DETECTED);
                 family_revoke(x, token->family);
                 as_error(x, 400, "invalid_grant", "refresh token used twice, family revoked");
+        } else if (token->family->jkt && !string_equal(token->family->jkt, x->jkt)) {
+                as_error(x, 400, "invalid_grant", "the refresh token is bound to another key");
         } else if (scope && (!words_valid(scope) || !words_subset(scope, token->family->scope))) {
                 as_error(x, 400, "invalid_scope", "more scope than was granted");
         } else if (!resource || strcmp(resource, token->family->resource) != 0) {
@@ -222,12 +229,12 @@ void grant_handle(struct exchange *x) {
                 return;
         if (type && strcmp(type, GRANT_JWT_BEARER) == 0 &&
             x->demo->options.n_workload_issuers > 0) {
-                if (!refused_by_fault(x))
+                if (!refused_by_fault(x) && dpop_judge(x, false))
                         workload_grant(x);
                 return;
         }
         client = as_authenticate(x);
-        if (!client || refused_by_fault(x))
+        if (!client || refused_by_fault(x) || !dpop_judge(x, client->must_prove))
                 return;
         if (!type)
                 as_error(x, 400, "invalid_request", "grant_type is missing");

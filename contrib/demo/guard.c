@@ -8,6 +8,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "dpop.h"
+#include "jwt.h"
+
+#define DPOP_CHALLENGE "DPoP algs=\"" JWT_ALGORITHMS "\""
+
 bool guard_is_path(const struct demo *d, const char *path) {
         return strcmp(path, "/mcp") == 0 ||
                (d->options.second_resource && strcmp(path, "/mcp2") == 0);
@@ -53,6 +58,7 @@ void guard_prm(struct exchange *x) {
                 else if (!article)
                         json_object_set_new(doc, "bearer_methods_supported",
                                             json_pack("[s]", "header"));
+                dpop_metadata(d, doc, true);
                 reply_json(x->request, 200, doc);
         }
         json_decref(servers);
@@ -75,6 +81,13 @@ static const char *path_of(const struct exchange *x) {
         return guard_is_path(x->demo, x->request->path) ? x->request->path : "/mcp";
 }
 
+/* One who uses that scheme is answered in it, and one who has to is told so. */
+static bool speaks_dpop(const struct exchange *x) {
+        enum dpop dpop = x->demo->options.dpop;
+
+        return dpop == DPOP_REQUIRED || (dpop == DPOP_OFFERED && dpop_token(x->request));
+}
+
 void guard_challenge(struct exchange *x, unsigned status, const char *scope, const char *error,
                      const char *description) {
         struct demo *d = x->demo;
@@ -82,6 +95,7 @@ void guard_challenge(struct exchange *x, unsigned status, const char *scope, con
         char *own = mem_printf("%s" PRM_PATH "%s", d->mcp_origin, path_of(x));
         const char *prm = own;
         const char *template = NULL;
+        const char *scheme = speaks_dpop(x) ? DPOP_CHALLENGE "," : "Bearer";
         struct text t = { 0 };
 
         journal_count(d->journal, COUNT_CHALLENGES);
@@ -94,27 +108,33 @@ void guard_challenge(struct exchange *x, unsigned status, const char *scope, con
         else if (d->options.shapes == SHAPES_ARTICLE_RESOURCE)
                 text_printf(&t, "MCP realm=\"x\", resource=\"%s\"", prm);
         else
-                text_printf(&t, "Bearer resource_metadata=\"%s\", scope=\"%s\"", prm, scope);
+                text_printf(&t, "%s resource_metadata=\"%s\", scope=\"%s\"", scheme, prm, scope);
         if (error && !template)
                 text_printf(&t, ", error=\"%s\", error_description=\"%s\"", error, description);
         reply_text(r, status, "text/plain",
                    status == 401 ? "authorization required\n" : "insufficient scope\n");
         if (!exchange_fault(x, FAULT_NO_CHALLENGE))
                 reply_header(r, "WWW-Authenticate", "%s", t.p);
+        if (d->options.dpop == DPOP_OFFERED && !speaks_dpop(x) && status == 401)
+                reply_header(r, "WWW-Authenticate", "%s", DPOP_CHALLENGE);
         text_done(&t);
         free(own);
         exchange_note(x, "%s", description ? description : "no token");
 }
 
 /* On whose behalf the token is, for the log. */
-static json_t *who(const struct family *f) {
-        return json_pack("{s:s, s:s?}", "client", f->client_id, "subject", f->subject);
+static json_t *who(const struct access_token *t) {
+        return json_pack("{s:s, s:s?, s:s?}", "client", t->family->client_id, "subject",
+                         t->family->subject, "jkt", t->jkt);
 }
 
 const char *guard_authorize(struct exchange *x) {
         struct demo *d = x->demo;
         const char *header = request_header(x->request, "Authorization");
-        const struct access_token *token = NULL;
+        const struct access_token *token;
+        const char *text = NULL;
+        const char *error;
+        const char *why;
         char *resource;
         const char *scope = NULL;
 
@@ -123,7 +143,10 @@ const char *guard_authorize(struct exchange *x) {
                 return NULL;
         }
         if (strncasecmp(header, "Bearer ", 7) == 0)
-                token = tokens_access(x->at->tokens, header + 7);
+                text = header + 7;
+        else if (d->options.dpop != DPOP_OFF)
+                text = dpop_token(x->request);
+        token = tokens_access(x->at->tokens, text);
         resource = mem_printf("%s%s", d->mcp_origin, path_of(x));
         if (!token)
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token", "unknown token");
@@ -135,10 +158,12 @@ const char *guard_authorize(struct exchange *x) {
         else if (exchange_fault(x, FAULT_REJECT_TOKEN))
                 guard_challenge(x, 401, SCOPE_SUMMARY, "invalid_token",
                                 "a fault rejects every token");
+        else if (d->options.dpop != DPOP_OFF && (error = dpop_guard(x, token, text, &why)))
+                guard_challenge(x, 401, SCOPE_SUMMARY, error, why);
         else
                 scope = token->scope;
         if (scope)
-                json_object_set_new(x->record, "who", who(token->family));
+                json_object_set_new(x->record, "who", who(token));
         free(resource);
         return scope;
 }

@@ -26,6 +26,8 @@ enum counter {
         COUNT_REUSE_DETECTED,
         COUNT_FAMILIES_REVOKED,
         COUNT_REVOCATIONS,
+        COUNT_DPOP_PROOFS,  /* that were good */
+        COUNT_DPOP_REFUSED, /* or missing, also for want of a nonce */
         COUNT_CLIENTS_LEFT, /* while their request was held */
         COUNT_SESSIONS_OPENED,
         COUNT_SESSIONS_DELETED,

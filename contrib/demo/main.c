@@ -94,6 +94,7 @@ static void authority_init(struct authority *a) {
         a->clients = clients_new();
         a->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
         a->seen = table_new(SEEN_MAX, true, NULL);
+        a->nonce = random_token("an_");
 }
 
 static void authority_done(struct authority *a) {
@@ -101,6 +102,7 @@ static void authority_done(struct authority *a) {
         a->tickets = table_free(a->tickets);
         a->clients = clients_free(a->clients);
         a->tokens = tokens_free(a->tokens);
+        free(a->nonce);
         free(a->origin);
         free(a->issuer);
 }
@@ -113,6 +115,7 @@ static void demo_init(struct demo *d) {
         d->rounds = table_new(SESSIONS_MAX, true, free);
         d->channels = channels_new();
         d->scripts = json_array();
+        d->nonce = random_token("rn_");
 }
 
 static void demo_done(struct demo *d) {
@@ -129,6 +132,7 @@ static void demo_done(struct demo *d) {
         free(d->mcp_origin);
         free(d->mcp_url);
         free(d->control_origin);
+        free(d->nonce);
 }
 
 static struct service *listen_on(uint16_t port, const char *what, http_handler_fn handler,

@@ -28,6 +28,8 @@ enum {
         OPT_CLIENT_KEY,
         OPT_CONTROL_PORT,
         OPT_DIE_WITH_PARENT,
+        OPT_DPOP,
+        OPT_DPOP_NONCE,
         OPT_EVENT_IDS,
         OPT_FAULT,
         OPT_HELP,
@@ -68,6 +70,8 @@ static const struct option long_options[] = {
         { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
         { "control-port", required_argument, NULL, OPT_CONTROL_PORT },
         { "die-with-parent", no_argument, NULL, OPT_DIE_WITH_PARENT },
+        { "dpop", required_argument, NULL, OPT_DPOP },
+        { "dpop-nonce", no_argument, NULL, OPT_DPOP_NONCE },
         { "event-ids", no_argument, NULL, OPT_EVENT_IDS },
         { "fault", required_argument, NULL, OPT_FAULT },
         { "help", no_argument, NULL, OPT_HELP },
@@ -127,6 +131,7 @@ static const char help[] =
         "  --workload-allow NAMESPACE/ACCOUNT=SCOPES   what they may get; ACCOUNT * for all\n"
         "  --assertion-audience WHICH   issuer, token-endpoint, either\n"
         "  --cimd                 take https URLs as client ids, without fetching them\n"
+        "  --dpop WHICH           off, offered, required;  --dpop-nonce  proofs need nonces\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
@@ -264,6 +269,7 @@ static bool with_choice(struct options *o, int opt, const char *value, bool *ret
         static const char *const shapes[] = { "today", "article", "article-resource", NULL };
         static const char *const metadata[] = { "oauth", "oidc", "oidc-appended", "both", NULL };
         static const char *const audiences[] = { "issuer", "token-endpoint", "either", NULL };
+        static const char *const uses[] = { "off", "offered", "required", NULL };
         unsigned i = 0;
 
         switch (opt) {
@@ -274,6 +280,10 @@ static bool with_choice(struct options *o, int opt, const char *value, bool *ret
         case OPT_SHAPES:
                 *ret = choose("shapes", value, shapes, &i);
                 o->shapes = (enum shapes)i;
+                return true;
+        case OPT_DPOP:
+                *ret = choose("dpop", value, uses, &i);
+                o->dpop = (enum dpop)i;
                 return true;
         case OPT_ASSERTION_AUDIENCE:
                 *ret = choose("assertion-audience", value, audiences, &i);
@@ -325,6 +335,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->cimd;
         case OPT_DIE_WITH_PARENT:
                 return &o->die_with_parent;
+        case OPT_DPOP_NONCE:
+                return &o->dpop_nonce;
         case OPT_EVENT_IDS:
                 return &o->event_ids;
         case OPT_HTTP_SSE:

@@ -40,6 +40,12 @@ enum audience {
         AUDIENCE_EITHER,
 };
 
+enum dpop {
+        DPOP_OFF,
+        DPOP_OFFERED,
+        DPOP_REQUIRED,
+};
+
 struct options {
         const char *clients[OPTIONS_LIST_MAX];     /* ID or ID:SECRET */
         const char *client_keys[OPTIONS_LIST_MAX]; /* ID=FILE */
@@ -62,10 +68,12 @@ struct options {
         enum shapes shapes;
         enum metadata metadata;
         enum audience audience;
+        enum dpop dpop;
         bool auto_consent;
         bool auto_deny;
         bool cimd;
         bool die_with_parent;
+        bool dpop_nonce;
         bool event_ids;
         bool http_sse;
         bool log;

@@ -31,6 +31,7 @@ static void code_free(void *value) {
         free(c->scope);
         free(c->resource);
         free(c->challenge);
+        free(c->jkt);
         free(c);
 }
 
@@ -41,6 +42,7 @@ static void family_free(void *value) {
         free(f->subject);
         free(f->scope);
         free(f->resource);
+        free(f->jkt);
         free(f);
 }
 
@@ -48,6 +50,7 @@ static void access_free(void *value) {
         struct access_token *a = value;
 
         free(a->scope);
+        free(a->jkt);
         free(a);
 }
 
@@ -108,12 +111,13 @@ char *tokens_add_refresh(struct tokens *t, struct family *family) {
         return add(t->refresh, "rt_", r);
 }
 
-char *tokens_add_access(struct tokens *t, struct family *family, const char *scope,
+char *tokens_add_access(struct tokens *t, struct family *family, const char *scope, const char *jkt,
                         uint64_t ttl_msec) {
         struct access_token *a = mem_new(sizeof(*a));
 
         a->family = family;
         a->scope = mem_string(scope);
+        a->jkt = mem_string(jkt);
         a->serial = ++t->serial;
         a->expires_msec = clock_msec() + ttl_msec;
         return add(t->access, "at_", a);

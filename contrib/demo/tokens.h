@@ -15,6 +15,7 @@ struct family {
         char *subject; /* who it is, where that is not the person who consented; else NULL */
         char *scope;
         char *resource;
+        char *jkt; /* the key that refresh tokens need; NULL: none */
         bool revoked;
 };
 
@@ -24,6 +25,7 @@ struct code {
         char *scope;
         char *resource;
         char *challenge; /* S256 */
+        char *jkt;       /* the key its redemption needs; NULL: any or none */
         uint64_t expires_msec;
         struct family *family; /* once it was redeemed */
         bool used;
@@ -38,6 +40,7 @@ struct refresh_token {
 struct access_token {
         struct family *family;
         char *scope;
+        char *jkt; /* the key it is bound to, or NULL */
         uint64_t expires_msec;
         uint64_t serial;
         bool revoked;
@@ -53,7 +56,7 @@ struct family *tokens_add_family(struct tokens *t, const char *client_id, const 
                                  const char *resource);
 char *tokens_add_refresh(struct tokens *t, struct family *family)
         __attribute__((warn_unused_result));
-char *tokens_add_access(struct tokens *t, struct family *family, const char *scope,
+char *tokens_add_access(struct tokens *t, struct family *family, const char *scope, const char *jkt,
                         uint64_t ttl_msec) __attribute__((warn_unused_result));
 
 struct code *tokens_code(struct tokens *t, const char *name);

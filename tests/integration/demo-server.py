@@ -3,6 +3,7 @@
 """The demo server as the other side of a transport: what it is told to do it does, and what it sees it tells."""
 
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -812,6 +813,136 @@ def tokens_are_laid_where_a_kubelet_lays_them(stack):
         laying.stdin.write("\n")
         laying.stdin.flush()
     assert len(seen) == 3
+
+
+def proof(key, method, url, token=None, nonce=None, header=None, **claims):
+    usual = {"htm": method, "htu": url, "iat": int(time.time()), "jti": secrets.token_hex(16), "nonce": nonce,
+             "ath": token and workload.encode(hashlib.sha256(token.encode()).digest())}
+    return key.sign({k: v for k, v in {**usual, **claims}.items() if v is not None}, **{"typ": "dpop+jwt", "jwk": key.jwk, "kid": None, **(header or {})})
+
+
+BOT = {"client_id": "bot", "client_secret": "secret"}
+
+
+def bound(demo, key, nonce=None, grant="client_credentials", **form):
+    """What the token endpoint says to a request with a proof: status, headers, answer."""
+    endpoint = demo.issuer + "/token"
+    return ask(endpoint, {"grant_type": grant, "resource": demo.mcp, **(form or BOT)}, DPoP=proof(key, "POST", endpoint, nonce=nonce))
+
+
+def proven(stack, demo, key, token, scheme="DPoP", **more):
+    """A tool call with token and proof: status, and the challenges."""
+    status, headers, _ = Peer(stack, demo).call(Authorization=f"{scheme} {token}", DPoP=proof(key, "POST", demo.mcp, token, **more))
+    return status, headers.get_all("WWW-Authenticate")
+
+
+def a_token_is_bound_to_the_key_that_was_proven(stack):
+    key, other = workload.Key(), workload.Key("EdDSA")
+    demo = Demo(stack, "--dpop=offered", "--client=bot:secret")
+    assert metadata(demo)["dpop_signing_alg_values_supported"][0] == "ES256"
+    assert resource_metadata(demo)["dpop_signing_alg_values_supported"] and "dpop_bound_access_tokens_required" not in resource_metadata(demo)
+    for one in (key, other):
+        status, _, got = bound(demo, one)
+        assert (status, got["token_type"]) == (200, "DPoP"), got
+        token = got["access_token"]
+        assert proven(stack, demo, one, token) == (200, None)
+        assert demo.requests("mcp")[-1]["who"]["jkt"] == one.thumbprint()
+        status, challenges = proven(stack, demo, workload.Key(), token)
+        assert status == 401 and challenges[0].startswith('DPoP algs="ES256') and 'error="invalid_token"' in challenges[0], challenges
+        assert proven(stack, demo, one, token, scheme="Bearer")[0] == 401, "a bound token in the other scheme"
+        assert calls(stack, demo, token) == 401, "no proof"
+    free = tokens(demo, "client_credentials", **BOT)
+    assert free["token_type"] == "Bearer" and calls(stack, demo, free["access_token"]) == 200
+    assert proven(stack, demo, key, free["access_token"])[0] == 401, "a token without key as if it had one"
+    challenges = Peer(stack, demo).call()[1].get_all("WWW-Authenticate")
+    assert [c.split()[0] for c in challenges] == ["Bearer", "DPoP"]
+    off = Demo(stack, "--client=bot:secret")
+    assert bound(off, key)[2]["token_type"] == "Bearer" and "dpop_signing_alg_values_supported" not in metadata(off)
+    assert "dpop_signing_alg_values_supported" not in resource_metadata(off)
+
+
+def a_proof_is_for_one_request(stack):
+    key, other = workload.Key(), workload.Key()
+    demo = Demo(stack, "--dpop=offered", "--client=bot:secret")
+    endpoint, token, now = demo.issuer + "/token", bound(demo, key)[2]["access_token"], int(time.time())
+    form = {"grant_type": "client_credentials", "resource": demo.mcp, **BOT}
+    private = {**key.jwk, "d": "AAAA"}
+    for wrong in ({"method": "GET"}, {"url": endpoint + "?a=b"}, {"url": endpoint + "#a"}, {"url": demo.mcp}, {"iat": now - 400},
+                  {"iat": now + 400}, {"iat": None}, {"iat": str(now)}, {"jti": None}, {"jti": 7}, {"header": {"typ": "JWT"}},
+                  {"header": {"jwk": None}}, {"header": {"jwk": other.jwk}}, {"header": {"jwk": private}}, {"header": {"alg": "none"}}):
+        status, _, answer = ask(endpoint, form, DPoP=proof(key, **{"method": "POST", "url": endpoint, **wrong}))
+        assert (status, answer["error"]) == (400, "invalid_dpop_proof"), (wrong, answer)
+    for wrong in ({"token": "other"}, {"token": None}, {"url": demo.mcp + "2"}, {"method": "DELETE"}):
+        text = proof(key, **{"method": "POST", "url": demo.mcp, "token": token, **wrong})
+        status, headers, _ = Peer(stack, demo).call(Authorization="DPoP " + token, DPoP=text)
+        assert status == 401 and 'error="invalid_dpop_proof"' in headers["WWW-Authenticate"], wrong
+    once = proof(key, "POST", endpoint)
+    assert ask(endpoint, form, DPoP=once)[0] == 200
+    assert ask(endpoint, form, DPoP=once)[2]["error"] == "invalid_dpop_proof", "a replay"
+    once = proof(key, "POST", demo.mcp, token)
+    assert [Peer(stack, demo).call(Authorization="DPoP " + token, DPoP=once)[0] for _ in range(2)] == [200, 401]
+    assert ask(endpoint, form, DPoP="x.y")[2]["error"] == "invalid_dpop_proof"
+    u = urllib.parse.urlsplit(endpoint)
+    line = http.client.HTTPConnection(u.hostname, u.port, timeout=PATIENCE)
+    stack.callback(line.close)
+    line.putrequest("POST", u.path)
+    body = urllib.parse.urlencode(form).encode()
+    for name, value in (("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", str(len(body))),
+                        ("DPoP", proof(key, "POST", endpoint)), ("DPoP", proof(key, "POST", endpoint))):
+        line.putheader(name, value)
+    line.endheaders(body)
+    assert json.loads(line.getresponse().read())["error"] == "invalid_dpop_proof", "two proofs"
+
+
+def a_server_may_want_proofs_only_and_with_its_nonces(stack):
+    key = workload.Key()
+    demo = Demo(stack, "--dpop=required", "--dpop-nonce", "--client=bot:secret")
+    assert resource_metadata(demo)["dpop_bound_access_tokens_required"] is True
+    assert refusal(demo, "client_credentials", **BOT) == "invalid_dpop_proof"
+    status, headers, answer = bound(demo, key)
+    assert (status, answer["error"]) == (400, "use_dpop_nonce")
+    nonce = headers["DPoP-Nonce"]
+    status, headers, got = bound(demo, key, nonce)
+    assert status == 200 and headers["DPoP-Nonce"] == nonce, got
+    token = got["access_token"]
+    assert Peer(stack, demo).call()[1].get_all("WWW-Authenticate")[0].startswith("DPoP algs=")
+    assert len(Peer(stack, demo).call()[1].get_all("WWW-Authenticate")) == 1
+    def told(nonce):
+        status, headers, _ = Peer(stack, demo).call(Authorization="DPoP " + token, DPoP=proof(key, "POST", demo.mcp, token, nonce))
+        return status, 'error="use_dpop_nonce"' in (headers["WWW-Authenticate"] or ""), headers["DPoP-Nonce"]
+    status, asked, own = told(nonce)
+    assert (status, asked) == (401, True) and own != nonce, "each has its own nonce"
+    assert told(own) == (200, False, own)
+    fresh = demo.ask("POST", "/nonces", {})
+    assert told(own) == (401, True, fresh["mcp"]) and told(fresh["mcp"])[0] == 200
+    assert bound(demo, key, nonce)[2]["error"] == "use_dpop_nonce" and bound(demo, key, fresh["issuer"])[0] == 200
+    assert demo.counters()["dpop_proofs"] == 4 and demo.counters()["dpop_refused"] == 5
+
+
+def code_flow(demo, client=None, resource=True, **query):
+    """A login by --auto-consent: the token request that is still to be made."""
+    verifier = secrets.token_urlsafe(48)
+    ask_for = {"response_type": "code", "client_id": "app", "redirect_uri": "http://127.0.0.1:1/cb", "state": "s", "code_challenge_method": "S256",
+               "code_challenge": workload.encode(hashlib.sha256(verifier.encode()).digest()), "resource": demo.mcp if resource else None, **query}
+    _, headers, _ = ask((client or demo.issuer) + "/authorize?" + urllib.parse.urlencode({k: v for k, v in ask_for.items() if v is not None}))
+    back = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(headers["Location"]).query))
+    assert "code" in back, back
+    return {"grant": "authorization_code", "client_id": "app", "redirect_uri": "http://127.0.0.1:1/cb", "code_verifier": verifier, "code": back["code"]}
+
+
+def refresh_tokens_and_codes_are_bound_too(stack):
+    key, other = workload.Key(), workload.Key()
+    demo = Demo(stack, "--dpop=offered", "--client=app", "--auto-consent")
+    got = bound(demo, key, **code_flow(demo))[2]
+    again = {"grant": "refresh_token", "client_id": "app", "refresh_token": got["refresh_token"]}
+    assert refusal(demo, "refresh_token", client_id="app", refresh_token=got["refresh_token"]) == "invalid_grant"
+    assert bound(demo, other, **again)[2]["error"] == "invalid_grant"
+    fresh = bound(demo, key, **again)[2]
+    assert fresh["token_type"] == "DPoP" and proven(stack, demo, key, fresh["access_token"])[0] == 200
+    for one, wanted in ((key, 200), (other, 400)):
+        assert bound(demo, one, **code_flow(demo, dpop_jkt=key.thumbprint()))[0] == wanted
+    unbound = code_flow(demo, dpop_jkt=key.thumbprint())
+    assert refusal(demo, unbound.pop("grant"), **unbound) == "invalid_grant"
 
 
 TESTS = [value for value in list(globals().values())
