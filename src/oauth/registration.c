@@ -18,6 +18,10 @@ static const struct text_field registration_fields[] = {
         TEXT_FIELD(struct registration, issuer, true),
         TEXT_FIELD(struct registration, client_id, true),
         TEXT_FIELD(struct registration, client_secret, false),
+        TEXT_FIELD(struct registration, client_key, false),
+        TEXT_FIELD(struct registration, key_id, false),
+        TEXT_FIELD(struct registration, signing_alg, false),
+        TEXT_FIELD(struct registration, assertion_audience, false),
         TEXT_FIELD(struct registration, redirect_uri_registered, false),
         TEXT_FIELD(struct registration, access_token, false),
         TEXT_FIELD(struct registration, uri, false),
@@ -42,6 +46,7 @@ int registration_copy(struct registration *dst, const struct registration *src) 
         if (r < 0)
                 return r;
         copy.auth = src->auth;
+        copy.plain_typ = src->plain_typ;
         copy.how = src->how;
         copy.secret_expires_at = src->secret_expires_at;
         registration_done(dst);
@@ -61,6 +66,8 @@ int registration_to_json(const struct registration *reg, json_t **ret) {
         if (r == 0 && reg->secret_expires_at > 0)
                 r = json_put(json, "secret_expires_at",
                              json_integer((json_int_t)reg->secret_expires_at));
+        if (r == 0 && reg->plain_typ)
+                r = json_put(json, "plain_typ", json_true());
         if (r == 0)
                 *ret = TAKE(json);
         return r;
@@ -91,6 +98,7 @@ int registration_from_json(struct registration *reg, const json_t *value) {
         if (r < 0)
                 return r;
         read.secret_expires_at = (uint64_t)expires;
+        read.plain_typ = json_get_bool(value, "plain_typ", false);
         registration_done(reg);
         *reg = read;
         read = REGISTRATION_INIT;

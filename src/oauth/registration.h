@@ -17,7 +17,12 @@ enum registration_how {
 struct registration {
         char *issuer;
         char *client_id;
-        char *client_secret; /* wiped; NULL: none */
+        char *client_secret;      /* wiped; NULL: none */
+        char *client_key;         /* private, as text: PEM or JWK; wiped; NULL: none */
+        char *key_id;             /* what the issuer calls it; NULL: nothing */
+        char *signing_alg;        /* NULL: by the key, and by what the issuer takes */
+        char *assertion_audience; /* of what the key signs; NULL: the issuer */
+        bool plain_typ;           /* what it signs says no type, for issuers that take none */
         enum client_auth auth;
         uint64_t secret_expires_at; /* seconds since the epoch; 0 = never */
         enum registration_how how;

@@ -366,6 +366,47 @@ static void expiry_and_management_are_kept(void **state) {
         }
 }
 
+/* What signs for the client is a person's to give: an answer never brings it. */
+static void a_key_is_kept_and_never_taken_from_an_answer(void **state) {
+        const struct registration given = { .issuer = (char[]){ ISSUER },
+                                            .client_id = (char[]){ "c" },
+                                            .client_key = (char[]){ "{\"kty\":\"EC\"}" },
+                                            .key_id = (char[]){ "k1" },
+                                            .signing_alg = (char[]){ "ES256" },
+                                            .assertion_audience = (char[]){ ISSUER "/token" },
+                                            .plain_typ = true,
+                                            .auth = CLIENT_AUTH_PRIVATE_KEY_JWT };
+        AUTO_AS_METADATA struct as_metadata as;
+        AUTO_REGISTRATION struct registration copy = REGISTRATION_INIT;
+        AUTO_REGISTRATION struct registration back = REGISTRATION_INIT;
+        AUTO_JSON json_t *json = NULL;
+        AUTO_JSON json_t *again = NULL;
+
+        as_make(&as);
+        assert_int_equal(registration_copy(&copy, &given), 0);
+        assert_int_equal(registration_to_json(&copy, &json), 0);
+        assert_int_equal(registration_from_json(&back, json), 0);
+        assert_int_equal(registration_to_json(&back, &again), 0);
+        assert_true(json_equal(json, again));
+        assert_string_equal(back.client_key, given.client_key);
+        assert_string_equal(back.key_id, "k1");
+        assert_string_equal(back.signing_alg, "ES256");
+        assert_string_equal(back.assertion_audience, ISSUER "/token");
+        assert_true(back.plain_typ);
+        assert_int_equal(back.auth, CLIENT_AUTH_PRIVATE_KEY_JWT);
+        assert_int_equal(answer_from(&back, &as, 201,
+                                     "{\"client_id\":\"c\",\"client_key\":\"x\",\"key_id\":\"x\","
+                                     "\"signing_alg\":\"none\",\"assertion_audience\":\"x\","
+                                     "\"plain_typ\":true}",
+                                     NULL, NULL),
+                         0);
+        assert_null(back.client_key);
+        assert_null(back.key_id);
+        assert_null(back.signing_alg);
+        assert_null(back.assertion_audience);
+        assert_false(back.plain_typ);
+}
+
 /* A87 */
 static void a_management_uri_on_plain_http_is_dropped_with_its_token(void **state) {
         AUTO_AS_METADATA struct as_metadata as;
@@ -467,6 +508,7 @@ int main(void) {
                 cmocka_unit_test(what_the_answer_says_counts),
                 cmocka_unit_test(an_unusable_answer_is_an_error),
                 cmocka_unit_test(expiry_and_management_are_kept),
+                cmocka_unit_test(a_key_is_kept_and_never_taken_from_an_answer),
                 cmocka_unit_test(a_management_uri_on_plain_http_is_dropped_with_its_token),
                 cmocka_unit_test(a_refusal_reaches_the_user_with_its_code),
                 cmocka_unit_test(no_answer_is_the_issuers_silence),
