@@ -65,6 +65,9 @@
 
 /* Keys, certificates and tokens of our own identity */
 #define LIMIT_JWT_BYTES (16 * 1024)
+#define LIMIT_KEY_BYTES (64 * 1024) /* a private key with what else stands in its file */
+#define LIMIT_RSA_BITS_MIN 2048
+#define LIMIT_RSA_BITS 8192
 
 /* The domain */
 #define LIMIT_SERVERS 20000

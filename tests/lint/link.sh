@@ -14,6 +14,7 @@ read -ra jansson <<<"${v[2]}"
 foreign() {
         case $1 in
         crypto) echo "${v[3]}" ;;
+        jose) echo "${v[8]}" ;;
         loop) echo "${v[4]}" ;;
         sandbox) echo "${v[5]}" ;;
         http) echo "${v[6]}" ;;

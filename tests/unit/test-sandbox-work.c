@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "inside.h"
+#include "jose/jws.h"
 #include "tmp.h"
 
 #ifndef SO_PEERPIDFD
@@ -192,6 +193,29 @@ static int use_sodium(struct scene *s) {
                                                        NULL, 0, NULL, nonce, key) != 0)
                 return -EIO;
         return 0;
+}
+
+/* The first use of OpenSSL in this process. */
+static int use_signing_keys(struct scene *s) {
+        static const enum jose_alg algs[] = { JOSE_ES256, JOSE_EDDSA };
+        AUTO_JSON json_t *claims = json_object();
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(algs) && r == 0; i++) {
+                AUTO_JOSE_KEY struct jose_key *key = NULL;
+                AUTO_JOSE_KEY struct jose_key *again = NULL;
+                AUTO_BUF struct buf pem = BUF_INIT;
+                AUTO_BUF struct buf jws = BUF_INIT;
+
+                r = jose_key_generate(algs[i], &key);
+                if (r == 0)
+                        r = jose_key_to_pem(key, &pem);
+                if (r == 0)
+                        r = jose_key_read(pem.data, pem.len, &again, NULL);
+                if (r == 0)
+                        r = jws_sign(again, algs[i], NULL, claims, &jws);
+        }
+        return r;
 }
 
 static int use_argon2(struct scene *s) {
@@ -425,6 +449,7 @@ static void the_keeper_can_do_its_work(void **state) {
                 { "passing descriptors", use_passing, 0 },
                 { "audit file", use_audit_file, 0 },
                 { "sodium", use_sodium, 0 },
+                { "signing keys", use_signing_keys, 0 },
         };
         struct sandbox_profile p = sandbox_keeper();
 
