@@ -15,6 +15,7 @@
 #include "grant.h"
 #include "guard.h"
 #include "jwt.h"
+#include "par.h"
 #include "workload.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
@@ -52,6 +53,8 @@ enum step as_step(const struct demo *d, const struct request *r) {
                 return STEP_ASMETA;
         if (!path)
                 return STEP_OTHER;
+        if (strcmp(path, "/par") == 0)
+                return STEP_PAR;
         if (strcmp(path, "/register") == 0)
                 return STEP_REGISTER;
         if (strcmp(path, "/authorize") == 0)
@@ -75,6 +78,22 @@ void as_error(struct exchange *x, unsigned status, const char *code, const char 
                    json_pack("{s:s, s:s}", "error", code, "error_description", text));
         as_no_store(x);
         exchange_note(x, "%s: %s", code, description);
+}
+
+bool as_form_right(struct exchange *x) {
+        struct request *r = x->request;
+
+        if (strcmp(r->method, "POST") != 0) {
+                reply_text(r, 405, "text/plain", "POST only\n");
+                reply_header(r, "Allow", "POST");
+        } else if (!request_is_form(r) || r->form.bad || r->query.n > 0) {
+                as_error(x, 400, "invalid_request", "the body is not a form, or there is a query");
+        } else if (form_repeated(&r->form)) {
+                as_error(x, 400, "invalid_request", "a parameter stands twice");
+        } else {
+                return true;
+        }
+        return false;
 }
 
 /* Which forms of discovery document there are, and where (RFC 8414 3.1, 5). */
@@ -163,6 +182,12 @@ static void handle_metadata(struct exchange *x) {
                              JWT_ALGORITHMS);
                 as_set_words(doc, "scopes_supported", as_scopes(d));
                 dpop_metadata(d, doc, false);
+                if (d->options.par != PAR_OFF)
+                        set_url(doc, "pushed_authorization_request_endpoint", x->at->issuer,
+                                "/par");
+                if (d->options.par == PAR_REQUIRED)
+                        json_object_set_new(doc, "require_pushed_authorization_requests",
+                                            json_true());
                 if (d->options.cimd)
                         json_object_set_new(doc, "client_id_metadata_document_supported",
                                             json_true());
@@ -350,6 +375,8 @@ void as_handle(struct exchange *x) {
                 authorize_consent(x);
         else if (x->site.step == STEP_TOKEN || x->site.step == STEP_REFRESH)
                 grant_handle(x);
+        else if (x->site.step == STEP_PAR)
+                par_handle(x);
         else if (x->site.step == STEP_REVOKE)
                 grant_revoke(x);
         else if (below && strcmp(below, "/jwks") == 0)

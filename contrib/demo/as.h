@@ -15,6 +15,8 @@ void as_error(struct exchange *x, unsigned status, const char *code, const char 
 void as_no_store(struct exchange *x);
 /* 401; @basic: the client used HTTP authentication, and is told so. */
 void as_refuse_client(struct exchange *x, bool basic, const char *why);
+/* A POST of a form and nothing else; false once an error was answered. */
+bool as_form_right(struct exchange *x);
 /* The client at the token or revocation endpoint; NULL once an error was answered. */
 struct client *as_authenticate(struct exchange *x);
 /* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */

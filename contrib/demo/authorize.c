@@ -10,6 +10,7 @@
 
 #include "as.h"
 #include "pages.h"
+#include "par.h"
 
 #define CODE_MSEC 60000U
 
@@ -113,9 +114,9 @@ static void error_page(struct exchange *x, const char *text) {
         exchange_note(x, "%s", text);
 }
 
-/* What is wrong with a request whose redirect URI is good: an error code, or NULL. */
-static const char *request_error(struct exchange *x, const struct form *q, const char *scope,
-                                 const char **ret_description) {
+const char *authorize_fault(struct exchange *x, const struct form *q,
+                            const char **ret_description) {
+        const char *scope = form_get(q, "scope");
         struct demo *d = x->demo;
         const char *type = form_get(q, "response_type");
         const char *challenge = form_get(q, "code_challenge");
@@ -138,7 +139,7 @@ static const char *request_error(struct exchange *x, const struct form *q, const
         if (!as_resource(d, q))
                 return "invalid_target";
         *ret_description = "unknown scope";
-        if (!words_valid(scope) || !words_subset(scope, as_scopes(d)))
+        if (scope && (!words_valid(scope) || !words_subset(scope, as_scopes(d))))
                 return "invalid_scope";
         return NULL;
 }
@@ -184,30 +185,31 @@ static void ask_person(struct exchange *x, struct ticket *t) {
         }
 }
 
-void authorize_handle(struct exchange *x) {
+/* The request itself, be it in the query or pushed before. */
+static void judge(struct exchange *x, const struct form *q, const char *jkt) {
         struct demo *d = x->demo;
-        const struct form *q = &x->request->query;
         const char *id = form_get(q, "client_id");
         const char *redirect_uri = form_get(q, "redirect_uri");
         const char *scope = form_get(q, "scope");
         const char *description;
         const char *error;
         struct client *client = clients_get(x->at->clients, id);
+        struct ticket *ticket;
 
         if (!client && id && d->options.cimd)
                 client = clients_add_document(x->at->clients, id);
-        if (strcmp(x->request->method, "GET") != 0) {
-                reply_text(x->request, 405, "text/plain", "GET or POST\n");
-        } else if (q->bad || form_repeated(q)) {
+        if (q->bad || form_repeated(q)) {
                 error_page(x, "The request is malformed or names a parameter twice.");
         } else if (!client) {
                 error_page(x, "This client is not known here.");
         } else if (!redirect_uri || !client_redirect_allowed(client, redirect_uri)) {
                 error_page(x, "The redirect URI is not one of this client's.");
         } else {
-                if (!scope)
-                        scope = SCOPE_SUMMARY;
-                error = request_error(x, q, scope, &description);
+                error = authorize_fault(x, q, &description);
+                if (!error && d->options.par == PAR_REQUIRED && q == &x->request->query) {
+                        error = "invalid_request";
+                        description = "requests have to be pushed";
+                }
                 if (error) {
                         redirect_back(x, redirect_uri, form_get(q, "state"), "error", error,
                                       description);
@@ -215,8 +217,28 @@ void authorize_handle(struct exchange *x) {
                         return;
                 }
                 journal_count(d->journal, COUNT_AUTHORIZATIONS);
-                ask_person(x, ticket_new(d, q, client, scope));
+                ticket = ticket_new(d, q, client, scope ? scope : SCOPE_SUMMARY);
+                if (jkt && !ticket->jkt)
+                        ticket->jkt = mem_string(jkt);
+                ask_person(x, ticket);
         }
+}
+
+void authorize_handle(struct exchange *x) {
+        const struct form *q = &x->request->query;
+        struct form pushed = { 0 };
+        char *jkt = NULL;
+
+        if (strcmp(x->request->method, "GET") != 0)
+                reply_text(x->request, 405, "text/plain", "GET or POST\n");
+        else if (x->demo->options.par == PAR_OFF || !form_get(q, "request_uri"))
+                judge(x, q, NULL);
+        else if (!par_take(x, q, &pushed, &jkt))
+                error_page(x, "This request was never pushed, was used before, or is too old.");
+        else
+                judge(x, &pushed, jkt);
+        form_done(&pushed);
+        free(jkt);
 }
 
 void authorize_consent(struct exchange *x) {

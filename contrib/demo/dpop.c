@@ -120,7 +120,7 @@ bool dpop_judge(struct exchange *x, bool needed) {
                 facts.nonce = x->at->nonce;
                 reply_header(x->request, "DPoP-Nonce", "%s", x->at->nonce);
         }
-        if (!request_header(x->request, "DPoP") && o->dpop != DPOP_REQUIRED && !needed)
+        if (!request_header(x->request, "DPoP") && !needed)
                 return true;
         error = take_proof(x, &facts, &x->jkt, &why);
         if (error)

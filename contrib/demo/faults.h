@@ -17,7 +17,8 @@ enum step {
         STEP_REGISTER,
         STEP_AUTHORIZE,
         STEP_CONSENT, /* the person's answer to the consent page */
-        STEP_TOKEN,   /* every grant but ... */
+        STEP_PAR,
+        STEP_TOKEN, /* every grant but ... */
         STEP_REFRESH,
         STEP_REVOKE,
         STEP_OTHER,

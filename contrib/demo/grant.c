@@ -203,38 +203,23 @@ static void grant_credentials(struct exchange *x, const struct client *client) {
         }
 }
 
-/* What holds for both endpoints; false once an error was answered. */
-static bool form_right(struct exchange *x) {
-        struct request *r = x->request;
-
-        if (strcmp(r->method, "POST") != 0) {
-                reply_text(r, 405, "text/plain", "POST only\n");
-                reply_header(r, "Allow", "POST");
-        } else if (!request_is_form(r) || r->form.bad || r->query.n > 0) {
-                as_error(x, 400, "invalid_request", "the body is not a form, or there is a query");
-        } else if (form_repeated(&r->form)) {
-                as_error(x, 400, "invalid_request", "a parameter stands twice");
-        } else {
-                return true;
-        }
-        return false;
-}
-
 void grant_handle(struct exchange *x) {
         const char *type = form_get(&x->request->form, "grant_type");
         struct client *client;
+        bool needed;
 
         exchange_label(x, type);
-        if (!form_right(x))
+        if (!as_form_right(x))
                 return;
+        needed = x->demo->options.dpop == DPOP_REQUIRED;
         if (type && strcmp(type, GRANT_JWT_BEARER) == 0 &&
             x->demo->options.n_workload_issuers > 0) {
-                if (!refused_by_fault(x) && dpop_judge(x, false))
+                if (!refused_by_fault(x) && dpop_judge(x, needed))
                         workload_grant(x);
                 return;
         }
         client = as_authenticate(x);
-        if (!client || refused_by_fault(x) || !dpop_judge(x, client->must_prove))
+        if (!client || refused_by_fault(x) || !dpop_judge(x, needed || client->must_prove))
                 return;
         if (!type)
                 as_error(x, 400, "invalid_request", "grant_type is missing");
@@ -255,7 +240,7 @@ void grant_revoke(struct exchange *x) {
         struct access_token *access;
         struct client *client;
 
-        if (!form_right(x))
+        if (!as_form_right(x))
                 return;
         client = as_authenticate(x);
         if (!client)

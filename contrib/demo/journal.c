@@ -30,6 +30,7 @@ static const char *const counter_names[COUNTER_COUNT] = {
         [COUNT_TOOL_CALLS] = "tool_calls",
         [COUNT_REGISTRATIONS] = "registrations",
         [COUNT_AUTHORIZATIONS] = "authorizations",
+        [COUNT_PUSHED] = "pushed",
         [COUNT_CONSENTS] = "consents",
         [COUNT_DENIALS] = "denials",
         [COUNT_CODES_ISSUED] = "codes_issued",

@@ -15,6 +15,7 @@ enum counter {
         COUNT_TOOL_CALLS,
         COUNT_REGISTRATIONS,
         COUNT_AUTHORIZATIONS, /* valid authorization requests */
+        COUNT_PUSHED,         /* authorization requests */
         COUNT_CONSENTS,
         COUNT_DENIALS,
         COUNT_CODES_ISSUED,

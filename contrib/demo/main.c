@@ -23,6 +23,7 @@
 #include "demo.h"
 #include "exchange.h"
 #include "jwt.h"
+#include "par.h"
 
 #define EXIT_USAGE 2
 #define TICKETS_MAX 10000U
@@ -93,12 +94,14 @@ static void authority_init(struct authority *a) {
         a->tokens = tokens_new();
         a->clients = clients_new();
         a->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+        a->pushed = table_new(TICKETS_MAX, true, par_free);
         a->seen = table_new(SEEN_MAX, true, NULL);
         a->nonce = random_token("an_");
 }
 
 static void authority_done(struct authority *a) {
         a->seen = table_free(a->seen);
+        a->pushed = table_free(a->pushed);
         a->tickets = table_free(a->tickets);
         a->clients = clients_free(a->clients);
         a->tokens = tokens_free(a->tokens);

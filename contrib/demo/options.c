@@ -43,6 +43,7 @@ enum {
         OPT_NO_ROTATE,
         OPT_OFFLINE_ACCESS,
         OPT_OPEN,
+        OPT_PAR,
         OPT_PORT,
         OPT_PROTOCOL,
         OPT_REFUSE_RESOURCE,
@@ -85,6 +86,7 @@ static const struct option long_options[] = {
         { "no-rotate", no_argument, NULL, OPT_NO_ROTATE },
         { "offline-access", no_argument, NULL, OPT_OFFLINE_ACCESS },
         { "open", no_argument, NULL, OPT_OPEN },
+        { "par", required_argument, NULL, OPT_PAR },
         { "port", required_argument, NULL, OPT_PORT },
         { "protocol", required_argument, NULL, OPT_PROTOCOL },
         { "refuse-resource", no_argument, NULL, OPT_REFUSE_RESOURCE },
@@ -132,6 +134,7 @@ static const char help[] =
         "  --assertion-audience WHICH   issuer, token-endpoint, either\n"
         "  --cimd                 take https URLs as client ids, without fetching them\n"
         "  --dpop WHICH           off, offered, required;  --dpop-nonce  proofs need nonces\n"
+        "  --par WHICH            off, offered, required: pushed authorization requests\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
@@ -144,7 +147,7 @@ static const char help[] =
         "  --die-with-parent      end when the process that started this one does\n"
         "  --help  --version\n"
         "\n"
-        "Steps: mcp prm asmeta register authorize consent token refresh revoke other\n"
+        "Steps: mcp prm asmeta register par authorize consent token refresh revoke other\n"
         "Faults:\n";
 
 static bool choose(const char *name, const char *value, const char *const *names, unsigned *ret) {
@@ -284,6 +287,10 @@ static bool with_choice(struct options *o, int opt, const char *value, bool *ret
         case OPT_DPOP:
                 *ret = choose("dpop", value, uses, &i);
                 o->dpop = (enum dpop)i;
+                return true;
+        case OPT_PAR:
+                *ret = choose("par", value, uses, &i);
+                o->par = (enum par)i;
                 return true;
         case OPT_ASSERTION_AUDIENCE:
                 *ret = choose("assertion-audience", value, audiences, &i);

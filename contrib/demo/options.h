@@ -46,6 +46,12 @@ enum dpop {
         DPOP_REQUIRED,
 };
 
+enum par {
+        PAR_OFF,
+        PAR_OFFERED,
+        PAR_REQUIRED,
+};
+
 struct options {
         const char *clients[OPTIONS_LIST_MAX];     /* ID or ID:SECRET */
         const char *client_keys[OPTIONS_LIST_MAX]; /* ID=FILE */
@@ -69,6 +75,7 @@ struct options {
         enum metadata metadata;
         enum audience audience;
         enum dpop dpop;
+        enum par par;
         bool auto_consent;
         bool auto_deny;
         bool cimd;

@@ -945,6 +945,72 @@ def refresh_tokens_and_codes_are_bound_too(stack):
     assert refusal(demo, unbound.pop("grant"), **unbound) == "invalid_grant"
 
 
+def pushing(demo, verifier="v" * 43, headers=None, **form):
+    """A request pushed by the client "app": status, and the answer."""
+    usual = {"response_type": "code", "client_id": "app", "redirect_uri": "http://127.0.0.1:1/cb", "state": "pushed", "code_challenge_method": "S256",
+             "code_challenge": workload.encode(hashlib.sha256(verifier.encode()).digest()), "resource": demo.mcp, "scope": "tools:admin"}
+    status, _, answer = ask(demo.issuer + "/par", {**usual, **form}, **(headers or {}))
+    return status, answer
+
+
+def brought(demo, uri, client="app", **more):
+    """What the browser gets that brings the reference: status, and what goes back to the client."""
+    status, headers, _ = ask(demo.issuer + "/authorize?" + urllib.parse.urlencode({"client_id": client, "request_uri": uri, **more}))
+    return status, dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(headers["Location"] or "").query))
+
+
+def a_pushed_request_is_good_once_and_for_its_client(stack):
+    demo = Demo(stack, "--par=offered", "--client=app", "--client=other", "--client=bot:secret", "--auto-consent")
+    meta = metadata(demo)
+    assert meta["pushed_authorization_request_endpoint"] == demo.issuer + "/par" and "require_pushed_authorization_requests" not in meta
+    status, pushed = pushing(demo)
+    assert status == 201 and pushed["expires_in"] == 60 and pushed["request_uri"].startswith("urn:ietf:params:oauth:request_uri:"), pushed
+    status, back = brought(demo, pushed["request_uri"], state="other", scope="tools:generate_summary", redirect_uri="http://127.0.0.1:1/evil")
+    assert (status, back["state"]) == (302, "pushed"), back
+    got = tokens(demo, "authorization_code", code=back["code"], client_id="app", redirect_uri="http://127.0.0.1:1/cb", code_verifier="v" * 43)
+    assert got["scope"] == "tools:admin", got
+    assert brought(demo, pushed["request_uri"])[0] == 400, "a second use"
+    pushed = pushing(demo)[1]
+    assert brought(demo, pushed["request_uri"], client="other")[0] == 400 and brought(demo, pushed["request_uri"])[0] == 400
+    assert brought(demo, "urn:ietf:params:oauth:request_uri:made-up")[0] == 400
+    assert "code" in code_flow(demo), "offered, not required"
+    basic = {"Authorization": "Basic " + base64.b64encode(b"bot:secret").decode()}
+    assert pushing(demo, client_id="bot", headers=basic)[0] == 201 and pushing(demo, client_id="bot")[1]["error"] == "invalid_client"
+    assert demo.counters()["pushed"] == 3
+
+
+def what_is_pushed_is_judged_at_once(stack):
+    demo = Demo(stack, "--par=offered", "--client=app")
+    for wrong, error in (({"scope": "root"}, "invalid_scope"), ({"resource": "https://other.example"}, "invalid_target"),
+                         ({"code_challenge_method": "plain"}, "invalid_request"), ({"response_type": "token"}, "unsupported_response_type"),
+                         ({"redirect_uri": "https://evil.example"}, "invalid_request"), ({"redirect_uri": None}, "invalid_request"),
+                         ({"request_uri": "urn:x"}, "invalid_request"), ({"client_id": "nobody"}, "invalid_client")):
+        status, answer = pushing(demo, **wrong)
+        assert status in (400, 401) and answer["error"] == error, (wrong, answer)
+    assert ask(demo.issuer + "/par")[0] == 405
+    demo.fault("status:par=503")
+    assert pushing(demo)[0] == 503
+    off = Demo(stack, "--client=app")
+    assert pushing(off)[0] == 404 and "pushed_authorization_request_endpoint" not in metadata(off)
+
+
+def a_server_may_want_requests_pushed(stack):
+    key, other = workload.Key(), workload.Key()
+    demo = Demo(stack, "--par=required", "--client=app", "--auto-consent", "--dpop=offered")
+    assert metadata(demo)["require_pushed_authorization_requests"] is True
+    plain = {"response_type": "code", "client_id": "app", "redirect_uri": "http://127.0.0.1:1/cb", "code_challenge": "c" * 43,
+             "code_challenge_method": "S256", "resource": demo.mcp}
+    _, headers, _ = ask(demo.issuer + "/authorize?" + urllib.parse.urlencode(plain))
+    assert "error=invalid_request" in headers["Location"]
+    par = demo.issuer + "/par"
+    assert pushing(demo, headers={"DPoP": proof(key, "POST", par)}, dpop_jkt=other.thumbprint())[1]["error"] == "invalid_dpop_proof"
+    for one, wanted in ((key, 200), (other, 400)):
+        pushed = pushing(demo, headers={"DPoP": proof(key, "POST", par)})[1]
+        code = brought(demo, pushed["request_uri"])[1]["code"]
+        assert bound(demo, one, grant="authorization_code", code=code, client_id="app", redirect_uri="http://127.0.0.1:1/cb",
+                     code_verifier="v" * 43)[0] == wanted
+
+
 TESTS = [value for value in list(globals().values())
          if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__.count("_") > 2]
 
