@@ -68,6 +68,8 @@
 #define LIMIT_KEY_BYTES (64 * 1024) /* a private key with what else stands in its file */
 #define LIMIT_RSA_BITS_MIN 2048
 #define LIMIT_RSA_BITS 8192
+#define LIMIT_CERT_CHAIN_BYTES (64 * 1024)
+#define LIMIT_CERTS 16 /* of one chain */
 
 /* The domain */
 #define LIMIT_SERVERS 20000
