@@ -11,18 +11,18 @@
 struct registration;
 struct as_metadata;
 
-#define CLIENT_AUTH_TABLE(X)                                                                \
-        X(ANY, "") /* not settled: see client_auth_resolve() */                             \
-        X(NONE, "none")                                                                     \
-        X(BASIC, "client_secret_basic")                                                     \
-        X(POST, "client_secret_post")                                                       \
-        X(PRIVATE_KEY_JWT, "private_key_jwt") /* from here on: known by name, not served */ \
-        X(SECRET_JWT, "client_secret_jwt")                                                  \
-        X(TLS, "tls_client_auth")                                                           \
-        X(SELF_SIGNED_TLS, "self_signed_tls_client_auth")                                   \
-        X(SPIFFE_JWT, "spiffe_jwt")                                                         \
-        X(SPIFFE_X509, "spiffe_x509")                                                       \
-        X(ATTESTATION, "attest_jwt_client_auth")                                            \
+#define CLIENT_AUTH_TABLE(X)                                                              \
+        X(ANY, "") /* not settled: see client_auth_resolve() */                           \
+        X(NONE, "none")                                                                   \
+        X(BASIC, "client_secret_basic")                                                   \
+        X(POST, "client_secret_post")                                                     \
+        X(PRIVATE_KEY_JWT, "private_key_jwt")                                             \
+        X(SECRET_JWT, "client_secret_jwt") /* from here on: not by client_auth_apply() */ \
+        X(TLS, "tls_client_auth")                                                         \
+        X(SELF_SIGNED_TLS, "self_signed_tls_client_auth")                                 \
+        X(SPIFFE_JWT, "spiffe_jwt")                                                       \
+        X(SPIFFE_X509, "spiffe_x509")                                                     \
+        X(ATTESTATION, "attest_jwt_client_auth")                                          \
         X(ATTESTATION_DPOP, "attest_jwt_client_auth_dpop")
 
 enum client_auth {
@@ -49,8 +49,20 @@ int client_auth_resolve(const struct registration *reg, const struct as_metadata
 int client_form_begin(struct fetch_request *f, const char *endpoint) MUST_CHECK;
 int client_form_end(struct fetch_request *f, int r, const struct registration *reg,
                     const struct as_metadata *as, struct error *err) MUST_CHECK;
+/* The same beginning, for a body of another type. */
+int client_request_begin(struct fetch_request *f, const char *endpoint, const char *type)
+        MUST_CHECK;
 
 /* Puts client identification and proof into a form request: header or body. Refuses (INTERNAL) a
  * registration of another issuer (A69). */
 int client_auth_apply(struct fetch_request *f, const struct registration *reg,
                       const struct as_metadata *as, struct error *err) MUST_CHECK;
+/* The same at a time of one's own; an assertion says when it was made. */
+int client_auth_apply_at(struct fetch_request *f, const struct registration *reg,
+                         const struct as_metadata *as, uint64_t now_wall, struct error *err)
+        MUST_CHECK;
+
+/* What stands before an assertion; others have other types. */
+#define CLIENT_ASSERTION_JWT "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+int client_assertion_put(struct fetch_request *f, const char *type, const char *assertion)
+        MUST_CHECK;

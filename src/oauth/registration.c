@@ -341,7 +341,9 @@ static const char *read_method(struct registration *reg, const json_t *json,
                         asked != CLIENT_AUTH_NONE && !reg->client_secret ? CLIENT_AUTH_NONE : asked;
                 return NULL;
         }
-        if (client_auth_from_name(method, &reg->auth) < 0 || !client_auth_served(reg->auth))
+        /* No key was registered, so none would be taken. */
+        if (client_auth_from_name(method, &reg->auth) < 0 || !client_auth_served(reg->auth) ||
+            reg->auth == CLIENT_AUTH_PRIVATE_KEY_JWT)
                 return "it demands a token_endpoint_auth_method that is not served";
         if (reg->auth != CLIENT_AUTH_NONE && !reg->client_secret)
                 return "it demands a client secret but gives none";

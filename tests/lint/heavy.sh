@@ -7,7 +7,7 @@
 # What each may link by itself, besides libc and jansson.
 allowed() {
         case $1 in
-        mcp-brokerd) echo sodium systemd seccomp ;;
+        mcp-brokerd) echo sodium crypto systemd seccomp ;;
         mcp-broker-net) echo curl microhttpd systemd seccomp sodium ssl crypto ;;
         mcp-broker-session) echo systemd seccomp ;;
         mcp-broker-kdf) echo sodium seccomp ;;

@@ -165,9 +165,13 @@ static void a_method_that_is_not_served_is_named(void **state) {
         assert_true(token_request_code(&f, &a, &reg, &as, "c", &err) < 0);
         assert_int_equal(err.code, MCPB_UNSUPPORTED);
         assert_non_null(strstr(err.message, "tls_client_auth"));
-        reg.auth = CLIENT_AUTH_PRIVATE_KEY_JWT;
+        reg.auth = CLIENT_AUTH_SECRET_JWT;
         assert_true(token_request_code(&f, &a, &reg, &as, "c", &err) < 0);
         assert_int_equal(err.code, MCPB_UNSUPPORTED);
+        reg.auth = CLIENT_AUTH_PRIVATE_KEY_JWT;
+        assert_true(token_request_code(&f, &a, &reg, &as, "c", &err) < 0);
+        assert_int_equal(err.code, MCPB_BAD_CONFIG);
+        assert_non_null(strstr(err.message, "has no key"));
         reg.auth = CLIENT_AUTH_BASIC;
         reg.client_secret = str_wipe_free(reg.client_secret);
         assert_true(token_request_code(&f, &a, &reg, &as, "c", &err) < 0);
