@@ -11,6 +11,7 @@
 
 #include "assertion.h"
 #include "authorize.h"
+#include "device.h"
 #include "dpop.h"
 #include "grant.h"
 #include "guard.h"
@@ -53,6 +54,10 @@ enum step as_step(const struct demo *d, const struct request *r) {
                 return STEP_ASMETA;
         if (!path)
                 return STEP_OTHER;
+        if (strcmp(path, "/device_authorization") == 0)
+                return STEP_DEVICE;
+        if (strcmp(path, "/device") == 0)
+                return STEP_CONSENT;
         if (strcmp(path, "/par") == 0)
                 return STEP_PAR;
         if (strcmp(path, "/register") == 0)
@@ -135,6 +140,11 @@ void as_set_words(json_t *doc, const char *name, const char *words) {
         json_object_set_new(doc, name, list);
 }
 
+static void add_word(json_t *list, bool wanted, const char *word) {
+        if (wanted)
+                json_array_append_new(list, json_string(word));
+}
+
 static void metadata_faults(struct exchange *x, json_t *doc) {
         const char *url;
 
@@ -158,6 +168,7 @@ static void handle_metadata(struct exchange *x) {
         struct demo *d = x->demo;
         char *wrong = mem_printf("%s/wrong", x->at->issuer);
         const char *issuer = x->at->issuer;
+        json_t *grants;
         bool oidc;
         json_t *doc;
 
@@ -172,9 +183,12 @@ static void handle_metadata(struct exchange *x) {
                 as_set_words(doc, "response_types_supported", "code");
                 as_set_words(doc, "grant_types_supported",
                              "authorization_code refresh_token client_credentials");
-                if (d->options.n_workload_issuers > 0)
-                        json_array_append_new(json_object_get(doc, "grant_types_supported"),
-                                              json_string(GRANT_JWT_BEARER));
+                grants = json_object_get(doc, "grant_types_supported");
+                add_word(grants, d->options.n_workload_issuers > 0, GRANT_JWT_BEARER);
+                add_word(grants, d->options.device, GRANT_DEVICE);
+                if (d->options.device)
+                        set_url(doc, "device_authorization_endpoint", x->at->issuer,
+                                "/device_authorization");
                 as_set_words(doc, "code_challenge_methods_supported", "S256");
                 as_set_words(doc, "token_endpoint_auth_methods_supported",
                              "none client_secret_basic client_secret_post private_key_jwt");
@@ -208,18 +222,19 @@ static json_t *registration_answer(struct exchange *x, struct client *client, co
         json_t *doc = json_pack("{s:s, s:I, s:s}", "client_id", client->id, "client_id_issued_at",
                                 (json_int_t)clock_epoch(), "client_name", client->name);
         json_t *redirects = json_array();
+        json_t *grants;
         uint64_t expires = 0;
 
         for (unsigned i = 0; i < client->n_redirects; i++)
                 json_array_append_new(redirects, json_string(client->redirects[i]));
         json_object_set_new(doc, "redirect_uris", redirects);
-        as_set_words(doc, "grant_types",
-                     client->may_refresh ? "authorization_code refresh_token"
-                                         : "authorization_code");
-        if (client->may_act_alone)
-                json_array_append_new(json_object_get(doc, "grant_types"),
-                                      json_string("client_credentials"));
-        as_set_words(doc, "response_types", "code");
+        grants = json_array();
+        add_word(grants, client->may_log_in, "authorization_code");
+        add_word(grants, client->may_refresh, "refresh_token");
+        add_word(grants, client->may_act_alone, "client_credentials");
+        add_word(grants, client->may_use_device, GRANT_DEVICE);
+        json_object_set_new(doc, "grant_types", grants);
+        as_set_words(doc, "response_types", client->may_log_in ? "code" : "");
         if (client->must_prove)
                 json_object_set_new(doc, "dpop_bound_access_tokens", json_true());
         if (type)
@@ -371,10 +386,14 @@ void as_handle(struct exchange *x) {
                 handle_register(x);
         else if (x->site.step == STEP_AUTHORIZE)
                 authorize_handle(x);
-        else if (x->site.step == STEP_CONSENT)
-                authorize_consent(x);
         else if (x->site.step == STEP_TOKEN || x->site.step == STEP_REFRESH)
                 grant_handle(x);
+        else if (x->site.step == STEP_DEVICE)
+                device_handle(x);
+        else if (x->site.step == STEP_CONSENT && strcmp(below, "/device") == 0)
+                device_page(x);
+        else if (x->site.step == STEP_CONSENT)
+                authorize_consent(x);
         else if (x->site.step == STEP_PAR)
                 par_handle(x);
         else if (x->site.step == STEP_REVOKE)

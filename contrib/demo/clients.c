@@ -12,6 +12,7 @@
 
 #define CLIENTS_MAX 65536U
 #define NAME_MAX_BYTES 200U
+#define GRANT_DEVICE "urn:ietf:params:oauth:grant-type:device_code"
 
 struct clients {
         struct table *table;
@@ -60,6 +61,8 @@ bool clients_add_known(struct clients *c, const char *id_and_secret) {
 
         client->id = mem_copy(id_and_secret, n);
         client->name = mem_string(client->id);
+        client->may_log_in = true;
+        client->may_use_device = true;
         client->may_refresh = true;
         client->method = METHOD_NONE;
         if (id_and_secret[n] == ':') {
@@ -81,6 +84,8 @@ bool clients_add_key(struct clients *c, const char *id, json_t *jwks) {
         client->name = mem_string(id);
         client->method = METHOD_KEY;
         client->jwks = jwks;
+        client->may_log_in = true;
+        client->may_use_device = true;
         client->may_refresh = true;
         client->may_act_alone = true;
         if (clients_get(c, id)) {
@@ -101,6 +106,8 @@ struct client *clients_add_document(struct clients *c, const char *url) {
         client->id = mem_string(url);
         client->name = mem_printf("%s", u.host);
         client->method = METHOD_NONE;
+        client->may_log_in = true;
+        client->may_use_device = true;
         client->may_refresh = true;
         return table_add(c->table, client->id, client) ? client : NULL;
 }
@@ -124,7 +131,7 @@ const char *method_name(enum client_method method) {
 bool client_redirect_allowed(const struct client *c, const char *uri) {
         struct url u;
 
-        if (!url_split(uri, &u) || strchr(uri, '#'))
+        if (!c->may_log_in || !url_split(uri, &u) || strchr(uri, '#'))
                 return false;
         if (c->n_redirects == 0)
                 return strcmp(u.scheme, "http") == 0 && url_loopback(&u);
@@ -155,6 +162,8 @@ static char *take_redirects(struct client *client, const json_t *request, const 
         const json_t *list = json_object_get(request, "redirect_uris");
         size_t n = json_array_size(list);
 
+        if (n == 0 && !list && !client->may_log_in)
+                return NULL;
         if (n == 0 || n > CLIENT_REDIRECTS_MAX)
                 return mem_printf("redirect_uris must hold 1 to %u URLs", CLIENT_REDIRECTS_MAX);
         for (size_t i = 0; i < n; i++) {
@@ -187,10 +196,10 @@ static char *take_metadata(struct client *client, const json_t *request, const c
 
         if (type && strcmp(type, "native") != 0 && strcmp(type, "web") != 0)
                 return mem_string("application_type must be native or web");
-        if (responses && !list_holds(responses, "code"))
+        if (json_array_size(responses) > 0 && !list_holds(responses, "code"))
                 return mem_string("response_types must hold code");
         if (grants && !list_holds(grants, "authorization_code") &&
-            !list_holds(grants, "client_credentials"))
+            !list_holds(grants, "client_credentials") && !list_holds(grants, GRANT_DEVICE))
                 return mem_string("grant_types must hold authorization_code");
         if (name && (!json_is_string(name) || json_string_length(name) > NAME_MAX_BYTES))
                 return mem_string("client_name must be a short string");
@@ -204,6 +213,8 @@ static char *take_metadata(struct client *client, const json_t *request, const c
                 return mem_string("private_key_jwt needs jwks, with a key in it");
         client->jwks = client->method == METHOD_KEY ? json_deep_copy(jwks) : NULL;
         client->must_prove = json_is_true(json_object_get(request, "dpop_bound_access_tokens"));
+        client->may_log_in = !grants || list_holds(grants, "authorization_code");
+        client->may_use_device = list_holds(grants, GRANT_DEVICE);
         client->may_refresh = list_holds(grants, "refresh_token");
         client->may_act_alone =
                 client->method != METHOD_NONE && list_holds(grants, "client_credentials");

@@ -31,6 +31,8 @@ struct client {
         unsigned n_redirects;   /* 0: any loopback address */
         int64_t secret_expires; /* seconds since 1970, 0 = never */
         enum client_method method;
+        bool may_log_in; /* by a browser */
+        bool may_use_device;
         bool may_refresh;
         bool may_act_alone; /* client_credentials */
         bool must_prove;    /* dpop_bound_access_tokens */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "direct.h"
 #include "exchange.h"
 
@@ -164,6 +165,20 @@ static void on_expire(struct demo *d, struct request *r, const json_t *body) {
         reply_json(r, 200, json_object());
 }
 
+/* The person at a login by device code. */
+static void on_device(struct demo *d, struct request *r, const json_t *body) {
+        const char *code = json_string_value(json_object_get(body, "user_code"));
+        const char *decision = json_string_value(json_object_get(body, "decision"));
+
+        if (!decision || (strcmp(decision, "allow") != 0 && strcmp(decision, "deny") != 0 &&
+                          strcmp(decision, "expire") != 0))
+                fail(r, "decision must be allow, deny or expire");
+        else
+                reply_json(
+                        r, 200,
+                        json_pack("{s:i}", "decided", (int)device_decide(&d->as, code, decision)));
+}
+
 static void nonce_renew(char **nonce, const char *prefix) {
         free(*nonce);
         *nonce = random_token(prefix);
@@ -302,6 +317,7 @@ static const struct control_call calls[] = {
         { "POST", "/lose-sessions", direct_lose_sessions },
         { "POST", "/close-idle", direct_close_idle },
         { "POST", "/expire", on_expire },
+        { "POST", "/device", on_device },
         { "POST", "/nonces", on_nonces },
         { "POST", "/revoke-all", on_revoke_all },
         { "POST", "/quit", on_quit },

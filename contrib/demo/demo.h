@@ -38,6 +38,7 @@ struct authority {
         struct tokens *tokens;
         struct clients *clients;
         struct table *tickets; /* consent pages that are open, by ticket */
+        struct table *devices; /* logins by device code */
         struct table *pushed;  /* authorization requests, by request_uri */
         struct table *seen;    /* what is good once: the jti of each assertion */
         char *origin;          /* "http://127.0.0.1:PORT" */

@@ -49,6 +49,7 @@ static const char *const step_names[STEP_COUNT] = {
         [STEP_AUTHORIZE] = "authorize",
         [STEP_CONSENT] = "consent",
         [STEP_PAR] = "par",
+        [STEP_DEVICE] = "device",
         [STEP_TOKEN] = "token",
         [STEP_REFRESH] = "refresh",
         [STEP_REVOKE] = "revoke",

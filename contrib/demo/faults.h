@@ -16,9 +16,10 @@ enum step {
         STEP_ASMETA,
         STEP_REGISTER,
         STEP_AUTHORIZE,
-        STEP_CONSENT, /* the person's answer to the consent page */
+        STEP_CONSENT, /* the person's answer to the consent page; the page for device codes */
         STEP_PAR,
-        STEP_TOKEN, /* every grant but ... */
+        STEP_DEVICE, /* a program asks for a device code */
+        STEP_TOKEN,  /* every grant but ... */
         STEP_REFRESH,
         STEP_REVOKE,
         STEP_OTHER,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "as.h"
+#include "device.h"
 #include "dpop.h"
 #include "workload.h"
 
@@ -97,8 +98,7 @@ static bool refused_by_fault(struct exchange *x) {
         return true;
 }
 
-static bool wants_refresh_token(const struct demo *d, const struct client *client,
-                                const char *scope) {
+bool grant_may_refresh(const struct demo *d, const struct client *client, const char *scope) {
         if (d->options.no_refresh_token || !client->may_refresh)
                 return false;
         return !d->options.offline_access ||
@@ -136,7 +136,7 @@ static void grant_code(struct exchange *x, const struct client *client) {
                 if (client->method == METHOD_NONE) /* nothing else binds its refresh tokens */
                         code->family->jkt = mem_string(x->jkt);
                 grant_issue(x, code->family, code->scope,
-                            wants_refresh_token(x->demo, client, code->scope));
+                            grant_may_refresh(x->demo, client, code->scope));
                 exchange_note(x, "tokens for %s", client->name);
         }
 }
@@ -227,6 +227,8 @@ void grant_handle(struct exchange *x) {
                 grant_code(x, client);
         else if (strcmp(type, "refresh_token") == 0)
                 grant_refresh(x, client);
+        else if (strcmp(type, GRANT_DEVICE) == 0 && x->demo->options.device)
+                device_grant(x, client);
         else if (strcmp(type, "client_credentials") == 0)
                 grant_credentials(x, client);
         else

@@ -16,6 +16,9 @@ enum counter {
         COUNT_REGISTRATIONS,
         COUNT_AUTHORIZATIONS, /* valid authorization requests */
         COUNT_PUSHED,         /* authorization requests */
+        COUNT_DEVICE_LOGINS,
+        COUNT_DEVICE_POLLS,
+        COUNT_SLOW_DOWNS, /* of those that came too early */
         COUNT_CONSENTS,
         COUNT_DENIALS,
         COUNT_CODES_ISSUED,

@@ -21,6 +21,7 @@
 #include "authorize.h"
 #include "control.h"
 #include "demo.h"
+#include "device.h"
 #include "exchange.h"
 #include "jwt.h"
 #include "par.h"
@@ -94,6 +95,7 @@ static void authority_init(struct authority *a) {
         a->tokens = tokens_new();
         a->clients = clients_new();
         a->tickets = table_new(TICKETS_MAX, true, authorize_ticket_free);
+        a->devices = table_new(TICKETS_MAX, true, device_free);
         a->pushed = table_new(TICKETS_MAX, true, par_free);
         a->seen = table_new(SEEN_MAX, true, NULL);
         a->nonce = random_token("an_");
@@ -102,6 +104,7 @@ static void authority_init(struct authority *a) {
 static void authority_done(struct authority *a) {
         a->seen = table_free(a->seen);
         a->pushed = table_free(a->pushed);
+        a->devices = table_free(a->devices);
         a->tickets = table_free(a->tickets);
         a->clients = clients_free(a->clients);
         a->tokens = tokens_free(a->tokens);

@@ -27,6 +27,8 @@ enum {
         OPT_CLIENT,
         OPT_CLIENT_KEY,
         OPT_CONTROL_PORT,
+        OPT_DEVICE,
+        OPT_DEVICE_INTERVAL,
         OPT_DIE_WITH_PARENT,
         OPT_DPOP,
         OPT_DPOP_NONCE,
@@ -70,6 +72,8 @@ static const struct option long_options[] = {
         { "client", required_argument, NULL, OPT_CLIENT },
         { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
         { "control-port", required_argument, NULL, OPT_CONTROL_PORT },
+        { "device", no_argument, NULL, OPT_DEVICE },
+        { "device-interval", required_argument, NULL, OPT_DEVICE_INTERVAL },
         { "die-with-parent", no_argument, NULL, OPT_DIE_WITH_PARENT },
         { "dpop", required_argument, NULL, OPT_DPOP },
         { "dpop-nonce", no_argument, NULL, OPT_DPOP_NONCE },
@@ -135,6 +139,8 @@ static const char help[] =
         "  --cimd                 take https URLs as client ids, without fetching them\n"
         "  --dpop WHICH           off, offered, required;  --dpop-nonce  proofs need nonces\n"
         "  --par WHICH            off, offered, required: pushed authorization requests\n"
+        "  --device               logins by device code;  --device-interval SEC  between polls "
+        "(5)\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
@@ -147,7 +153,8 @@ static const char help[] =
         "  --die-with-parent      end when the process that started this one does\n"
         "  --help  --version\n"
         "\n"
-        "Steps: mcp prm asmeta register par authorize consent token refresh revoke other\n"
+        "Steps: mcp prm asmeta register par device authorize consent token refresh\n"
+        "       revoke other\n"
         "Faults:\n";
 
 static bool choose(const char *name, const char *value, const char *const *names, unsigned *ret) {
@@ -315,6 +322,8 @@ static bool with_value(struct options *o, int opt, const char *value) {
                 return port("control-port", value, &o->control_port);
         case OPT_ACCESS_TTL:
                 return number("access-ttl", value, 1000000000, &o->access_ttl_sec);
+        case OPT_DEVICE_INTERVAL:
+                return number("device-interval", value, 3600, &o->device_interval_sec);
         case OPT_BODY_MAX:
                 return number("body-max", value, 1024, &o->body_max_mib);
         case OPT_PROTOCOL:
@@ -340,6 +349,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->auto_deny;
         case OPT_CIMD:
                 return &o->cimd;
+        case OPT_DEVICE:
+                return &o->device;
         case OPT_DIE_WITH_PARENT:
                 return &o->die_with_parent;
         case OPT_DPOP_NONCE:
@@ -393,6 +404,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv) {
                 .token_type = "Bearer",
                 .access_ttl_sec = 300,
                 .body_max_mib = 1,
+                .device_interval_sec = 5,
                 .protocols = PROTOCOL_BIT(PROTOCOL_2025_03_26) | PROTOCOL_BIT(PROTOCOL_2025_06_18) |
                              PROTOCOL_BIT(PROTOCOL_2025_11_25),
         };

@@ -62,6 +62,7 @@ struct options {
         const char *token_type;
         uint64_t access_ttl_sec;
         uint64_t body_max_mib;
+        uint64_t device_interval_sec;
         unsigned protocols; /* PROTOCOL_BIT of each that is spoken */
         unsigned n_clients;
         unsigned n_client_keys;
@@ -79,6 +80,7 @@ struct options {
         bool auto_consent;
         bool auto_deny;
         bool cimd;
+        bool device;
         bool die_with_parent;
         bool dpop_nonce;
         bool event_ids;

@@ -88,16 +88,43 @@ void pages_consent(struct request *r, const struct consent *c) {
         row(&t, "Server", "resource", c->resource);
         text_puts(&t, "<dt>It may use</dt>\n");
         scope_list(&t, c->scope);
-        row(&t, "The answer goes to", "redirect", c->redirect_uri);
+        if (c->redirect_uri)
+                row(&t, "The answer goes to", "redirect", c->redirect_uri);
+        else
+                row(&t, "Its code", "code", c->ticket);
         text_puts(&t, "</dl>\n<form method=\"post\" action=\"");
         escape(&t, c->issuer);
-        text_puts(&t, "/authorize\">\n<input type=\"hidden\" name=\"ticket\" value=\"");
+        text_printf(&t, "/%s\">\n<input type=\"hidden\" name=\"%s\" value=\"",
+                    c->redirect_uri ? "authorize" : "device",
+                    c->redirect_uri ? "ticket" : "user_code");
         escape(&t, c->ticket);
         text_puts(&t, "\">\n"
                       "<button id=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n"
                       "<button id=\"deny\" name=\"decision\" value=\"deny\">Deny</button>\n"
                       "</form>\n</body>\n</html>\n");
-        page_send(r, 200, &t, c->redirect_uri);
+        page_send(r, 200, &t, c->redirect_uri ? c->redirect_uri : c->issuer);
+}
+
+void pages_code(struct request *r, const char *issuer) {
+        struct text t = { 0 };
+
+        text_puts(&t, HEAD "<title>Connect a device</title>\n");
+        text_printf(&t, "<style>%s</style>\n</head>\n<body>\n<h1>Connect a device</h1>\n", style);
+        text_puts(&t, "<form method=\"get\" action=\"");
+        escape(&t, issuer);
+        text_puts(&t, "/device\">\n<p><label>Code: <input id=\"code\" name=\"user_code\" "
+                      "autocomplete=\"off\"></label></p>\n"
+                      "<button id=\"next\">Next</button>\n</form>\n</body>\n</html>\n");
+        page_send(r, 200, &t, issuer);
+}
+
+void pages_done(struct request *r) {
+        struct text t = { 0 };
+
+        text_puts(&t, HEAD "<title>Done</title>\n");
+        text_printf(&t, "<style>%s</style>\n</head>\n<body>\n<h1>Done</h1>\n", style);
+        text_puts(&t, "<p>You can go back to your device.</p>\n</body>\n</html>\n");
+        page_send(r, 200, &t, NULL);
 }
 
 void pages_error(struct request *r, const char *text) {

@@ -8,12 +8,14 @@
 
 struct consent {
         const char *client_name;
-        const char *redirect_uri;
+        const char *redirect_uri; /* NULL: of a device, nobody is sent back */
         const char *scope;
         const char *resource;
-        const char *ticket;
+        const char *ticket; /* or the code that was typed */
         const char *issuer;
 };
 
 void pages_consent(struct request *r, const struct consent *c);
+void pages_code(struct request *r, const char *issuer); /* asks for the code of a device */
+void pages_done(struct request *r);
 void pages_error(struct request *r, const char *text);

@@ -712,16 +712,22 @@ def an_assertion_is_for_whom_the_option_says(stack):
             assert ("access_token" in got) == (path in taken), (setting, path, got)
 
 
+def registration(demo, **metadata):
+    line = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(demo.issuer).port, timeout=PATIENCE)
+    try:
+        line.request("POST", "/register", json.dumps(metadata))
+        answer = line.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        line.close()
+
+
 def a_client_registers_its_keys(stack):
     key = workload.Key("RS256")
     demo = Demo(stack)
     def register(**more):
-        line = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(demo.issuer).port, timeout=PATIENCE)
-        stack.callback(line.close)
-        line.request("POST", "/register", json.dumps({"redirect_uris": ["http://127.0.0.1/cb"], "grant_types": ["client_credentials"],
-                                                      "token_endpoint_auth_method": "private_key_jwt", **more}))
-        answer = line.getresponse()
-        return answer.status, json.loads(answer.read())
+        return registration(demo, **{"redirect_uris": ["http://127.0.0.1/cb"], "grant_types": ["client_credentials"],
+                                     "token_endpoint_auth_method": "private_key_jwt", **more})
     assert register()[1]["error"] == "invalid_client_metadata" and register(jwks={"keys": []})[0] == 400
     status, client = register(jwks=key.jwks())
     assert status == 201 and client["token_endpoint_auth_method"] == "private_key_jwt" and "client_secret" not in client, client
@@ -1009,6 +1015,87 @@ def a_server_may_want_requests_pushed(stack):
         code = brought(demo, pushed["request_uri"])[1]["code"]
         assert bound(demo, one, grant="authorization_code", code=code, client_id="app", redirect_uri="http://127.0.0.1:1/cb",
                      code_verifier="v" * 43)[0] == wanted
+
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def device_login(demo, **form):
+    status, _, answer = ask(demo.issuer + "/device_authorization", {"client_id": "app", "resource": demo.mcp, **form})
+    assert status == 200, (status, answer)
+    return answer
+
+
+def polled(demo, login, **form):
+    return tokens(demo, DEVICE_CODE, **{"device_code": login["device_code"], "client_id": "app", **form})
+
+
+def a_device_waits_for_its_person(stack):
+    demo = Demo(stack, "--device", "--device-interval=0", "--client=app", "--client=other")
+    meta = metadata(demo)
+    assert meta["device_authorization_endpoint"] == demo.issuer + "/device_authorization" and DEVICE_CODE in meta["grant_types_supported"]
+    login = device_login(demo, scope="tools:admin tools:generate_summary")
+    assert (login["interval"], login["expires_in"], login["verification_uri"]) == (0, 300, demo.issuer + "/device")
+    assert login["verification_uri_complete"] == f"{demo.issuer}/device?user_code={login['user_code']}" and len(login["user_code"]) == 9
+    assert polled(demo, login)["error"] == "authorization_pending"
+    assert polled(demo, login, client_id="other")["error"] == "invalid_grant"
+    assert polled(demo, login, resource="https://other.example")["error"] == "invalid_target"
+    assert 'name="user_code"' in ask(login["verification_uri"])[2] and "tools:admin" in ask(login["verification_uri_complete"])[2]
+    assert ask(login["verification_uri"] + "?user_code=AAAA-AAAA")[0] == 400
+    said = {"user_code": login["user_code"], "decision": "allow"}
+    assert ask(login["verification_uri"], said)[0] == 200 and ask(login["verification_uri"], said)[0] == 400
+    got = polled(demo, login)
+    assert "tools:admin" in got["scope"] and got["refresh_token"] and calls(stack, demo, got["access_token"]) == 200, got
+    assert polled(demo, login)["error"] == "invalid_grant", "a second time"
+    assert refusal(demo, "refresh_token", client_id="other", refresh_token=got["refresh_token"]) == "invalid_grant"
+    assert demo.counters()["device_polls"] == 5 and demo.counters()["consents"] == 1
+
+
+def a_device_login_ends_without_tokens_too(stack):
+    demo = Demo(stack, "--device", "--device-interval=0", "--client=app")
+    first, second, third = (device_login(demo) for _ in range(3))
+    assert demo.ask("POST", "/device", {"user_code": first["user_code"], "decision": "deny"}) == {"decided": 1}
+    assert demo.ask("POST", "/device", {"user_code": second["user_code"], "decision": "expire"}) == {"decided": 1}
+    assert [polled(demo, login).get("error") for login in (first, second, third)] == ["access_denied", "expired_token", "authorization_pending"]
+    assert demo.ask("POST", "/device", {"decision": "allow"}) == {"decided": 1}
+    assert "access_token" in polled(demo, third) and polled(demo, first)["error"] == "access_denied"
+    for form, error in (({"scope": "root"}, "invalid_scope"), ({"resource": None}, "invalid_target"), ({"client_id": "nobody"}, "invalid_client")):
+        answer = ask(demo.issuer + "/device_authorization", {"client_id": "app", "resource": demo.mcp, **form})[2]
+        assert answer["error"] == error, answer
+    deny = Demo(stack, "--device", "--client=app", "--auto-deny")
+    assert polled(deny, device_login(deny))["error"] == "access_denied"
+    off = Demo(stack, "--client=app")
+    assert ask(off.issuer + "/device_authorization", {"client_id": "app"})[0] == 404 and ask(off.issuer + "/device")[0] == 404
+    assert refusal(off, DEVICE_CODE, client_id="app", device_code="x") == "unsupported_grant_type"
+
+
+def who_polls_too_often_is_slowed_down(stack):
+    key = workload.Key()
+    demo = Demo(stack, "--device", "--device-interval=3600", "--client=app", "--auto-consent", "--dpop=offered")
+    login = device_login(demo)
+    assert login["interval"] == 3600
+    got = bound(demo, key, grant=DEVICE_CODE, client_id="app", device_code=login["device_code"])[2]
+    assert got["token_type"] == "DPoP" and proven(stack, demo, key, got["access_token"])[0] == 200
+    assert refusal(demo, "refresh_token", client_id="app", refresh_token=got["refresh_token"]) == "invalid_grant", "bound as well"
+    waiting = Demo(stack, "--device", "--device-interval=3600", "--client=app")
+    login = device_login(waiting)
+    assert [polled(waiting, login)["error"] for _ in range(3)] == ["authorization_pending", "slow_down", "slow_down"]
+    waiting.ask("POST", "/device", {"decision": "allow"})
+    assert polled(waiting, login)["error"] == "slow_down" and waiting.counters()["slow_downs"] == 3
+
+
+def a_client_registers_for_grants_without_a_browser(stack):
+    demo = Demo(stack, "--device", "--auto-consent")
+    status, client = registration(demo, grant_types=[DEVICE_CODE, "refresh_token"], token_endpoint_auth_method="none")
+    assert status == 201 and client["grant_types"] == ["refresh_token", DEVICE_CODE] and client["response_types"] == [], client
+    mine = {"client_id": client["client_id"]}
+    assert "refresh_token" in polled(demo, device_login(demo, **mine), **mine)
+    assert ask(demo.issuer + "/authorize?" + urllib.parse.urlencode({**mine, "redirect_uri": "http://127.0.0.1:1/cb"}))[0] == 400
+    status, client = registration(demo, redirect_uris=["http://127.0.0.1/cb"], token_endpoint_auth_method="none")
+    answer = ask(demo.issuer + "/device_authorization", {"client_id": client["client_id"], "resource": demo.mcp})[2]
+    assert answer["error"] == "unauthorized_client" and client["grant_types"] == ["authorization_code"], answer
+    assert registration(demo, token_endpoint_auth_method="none")[1]["error"] == "invalid_redirect_uri"
+    assert registration(demo, grant_types=[DEVICE_CODE], redirect_uris=[])[1]["error"] == "invalid_redirect_uri"
 
 
 TESTS = [value for value in list(globals().values())
