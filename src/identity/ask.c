@@ -31,7 +31,7 @@ int identity_ask_fetch(struct identity *i, const char *method, const char *url, 
 }
 
 void identity_fetch_link_local(struct identity *i) {
-        i->step.fetch.allow = ADDRESS_LINK_LOCAL;
+        i->step.fetch.allow = ADDRESS_LINK_LOCAL | ADDRESS_LOOPBACK;
         i->step.fetch.link_local = true;
         i->step.fetch.timeout_msec = FETCH_LINK_LOCAL_MSEC;
 }
@@ -78,6 +78,14 @@ int identity_ask_call(struct identity *i, const char *path, const char *url, con
         i->step.order.fetch.timeout_msec = FETCH_MSEC;
         i->step.order.fetch.body_max = IDENTITY_BODY_MAX;
         return r;
+}
+
+bool identity_is_authority(const char *text) {
+        for (const char *p = text; *p; p++)
+                if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                      (*p >= '0' && *p <= '9') || strchr("-.:[]", *p)))
+                        return false;
+        return *text;
 }
 
 int identity_url_add(struct buf *url, const char *name, const char *value) {

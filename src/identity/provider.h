@@ -71,10 +71,19 @@ const struct identity_provider *identity_provider_find(const char *name);
 const struct identity_provider *identity_provider_at(size_t index); /* NULL: behind the last */
 int identity_provider_names(struct buf *b) MUST_CHECK; /* "Known are file, exec, ..." */
 
+extern const struct identity_provider identity_azure;
+extern const struct identity_provider identity_azure_aks;
+extern const struct identity_provider identity_azure_app_service;
+extern const struct identity_provider identity_azure_arc;
 extern const struct identity_provider identity_credential;
 extern const struct identity_provider identity_environment;
+extern const struct identity_provider identity_exec;
 extern const struct identity_provider identity_file;
+extern const struct identity_provider identity_gcp;
+extern const struct identity_provider identity_github;
 extern const struct identity_provider identity_gitlab;
+extern const struct identity_provider identity_k8s;
+extern const struct identity_provider identity_k8s_request;
 
 /* --- for ask() ----------------------------------------------------------------------------- */
 
@@ -89,8 +98,8 @@ int identity_ask_run(struct identity *i, uint64_t timeout_usec, const char *fmt,
 int identity_ask_call(struct identity *i, const char *path, const char *url, const char *fmt, ...)
         PRINTF_LIKE(4, 5) MUST_CHECK;
 
-/* The address may be link-local, as those of metadata services are, and nothing else; then the
- * whole takes a few seconds at most. */
+/* The address is link-local, as those of metadata services are, or on this machine; and the whole
+ * takes a few seconds at most. */
 void identity_fetch_link_local(struct identity *i);
 
 /* Appends "?" or "&", and the pair with percent-encoding (never '+'). */
@@ -127,6 +136,9 @@ int identity_finish_jwt(struct identity *i, const char *token, size_t len, uint6
 /* The same for a text that holds nothing but the token, and blanks around it. */
 int identity_finish_text(struct identity *i, const char *text, size_t len, struct error *err)
         MUST_CHECK;
+/* A PKCS#8 key and DER certificates (both moved) that belong together. */
+int identity_finish_x509(struct identity *i, struct buf *key_der, struct buf *chain_der,
+                         struct error *err) MUST_CHECK;
 /* The same for what the provider has put into i->result itself. */
 void identity_finish(struct identity *i, enum identity_kind kind);
 
@@ -139,3 +151,6 @@ int identity_file_check(const struct identity_config *c, struct error *err) MUST
  * being written. */
 int identity_file_begin(struct identity *i, struct error *err) MUST_CHECK;
 int identity_file_bytes(struct identity *i, struct buf *bytes, struct error *err) MUST_CHECK;
+
+/* What the environment gives as "host", "host:port" or an IPv6 address goes into a URL. */
+bool identity_is_authority(const char *text);

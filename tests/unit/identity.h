@@ -112,3 +112,34 @@ static inline void assert_failed(struct identity *i, const char *provider, const
                 fail_msg("'%s' does not say '%s'", err->message, says);
         assert_true(err->hint[0]);
 }
+
+/* One that is refused before anything is asked. */
+static inline void assert_refused(const char *config, const struct identity_env *env,
+                                  const char *says, const char *hint) {
+        AUTO_IDENTITY struct identity *i = NULL;
+        struct error err = ERROR_INIT;
+
+        assert_true(identity_start(config, env, &i, &err) < 0);
+        if (!strstr(err.message, says) || !strstr(err.hint, hint))
+                fail_msg("%s: %s (%s)", config, err.message, err.hint);
+}
+
+/* The one token in @format, as an answer of status 200. */
+static inline void feed_token(struct identity *i, const char *format, const char *token) {
+        AUTO_BUF struct buf b = BUF_INIT;
+        const char *at = strstr(format, "TOKEN");
+
+        assert_non_null(at);
+        assert_int_equal(buf_printf(&b, "%.*s%s%s", (int)(at - format), format, token, at + 5), 0);
+        feed_status(i, 200, b.data);
+}
+
+static inline void assert_got(struct identity *i, const char *token, uint64_t expires_wall) {
+        AUTO_IDENTITY_RESULT struct identity_result got = IDENTITY_RESULT_INIT;
+
+        if (next_of(i) == IDENTITY_FAILED)
+                fail_msg("%s", identity_error(i)->message);
+        assert_int_equal(identity_take(i, &got), 0);
+        assert_string_equal(got.jwt.data, token);
+        assert_true(got.expires_wall == expires_wall);
+}
