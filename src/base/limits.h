@@ -64,6 +64,7 @@
 #define LIMIT_NAME_BYTES 64
 
 /* Keys, certificates and tokens of our own identity */
+#define LIMIT_DPOP_NONCE_BYTES 2048
 #define LIMIT_JWT_BYTES (16 * 1024)
 #define LIMIT_KEY_BYTES (64 * 1024) /* a private key with what else stands in its file */
 #define LIMIT_RSA_BITS_MIN 2048
