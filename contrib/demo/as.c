@@ -17,6 +17,7 @@
 #include "guard.h"
 #include "jwt.h"
 #include "par.h"
+#include "swap.h"
 #include "workload.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
@@ -186,6 +187,7 @@ static void handle_metadata(struct exchange *x) {
                 grants = json_object_get(doc, "grant_types_supported");
                 add_word(grants, d->options.n_workload_issuers > 0, GRANT_JWT_BEARER);
                 add_word(grants, d->options.device, GRANT_DEVICE);
+                add_word(grants, d->options.token_exchange, GRANT_SWAP);
                 if (d->options.device)
                         set_url(doc, "device_authorization_endpoint", x->at->issuer,
                                 "/device_authorization");

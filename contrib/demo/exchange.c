@@ -79,6 +79,8 @@ static void secrets_received(struct exchange *x) {
         journal_secret(j, SECRET_CLIENT_SECRET, form_get(f, "client_secret"));
         journal_secret(j, SECRET_ASSERTION, form_get(f, "client_assertion"));
         journal_secret(j, SECRET_ASSERTION, form_get(f, "assertion"));
+        journal_secret(j, SECRET_ASSERTION, form_get(f, "subject_token"));
+        journal_secret(j, SECRET_ASSERTION, form_get(f, "actor_token"));
         if (token && strncmp(token, "rt_", 3) == 0)
                 journal_secret(j, SECRET_REFRESH_TOKEN, token);
         else

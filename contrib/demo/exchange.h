@@ -55,11 +55,12 @@ struct exchange {
         json_t *script;  /* what is said before the answer, if the tool needs it */
         struct plan plan;
         struct fault_site site;
-        struct session *session; /* that the request belongs to */
-        struct channel *old;     /* where answers of the old transport go */
-        char *jkt;               /* of the key that a proof with it showed */
-        unsigned status;         /* of HTTP, for the answer; 0: 200 */
-        bool modern;             /* a request of 2026-07-28 */
+        struct session *session;       /* that the request belongs to */
+        struct channel *old;           /* where answers of the old transport go */
+        char *jkt;                     /* of the key that a proof with it showed */
+        const char *issued_token_type; /* what the answer says of its token, or NULL */
+        unsigned status;               /* of HTTP, for the answer; 0: 200 */
+        bool modern;                   /* a request of 2026-07-28 */
         enum stage stage;
         char label[64]; /* for the log line: the method or grant asked for */
         char note[160]; /* and why it was answered so */

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "as.h"
+#include "assertion.h"
 #include "device.h"
 #include "dpop.h"
+#include "swap.h"
 #include "workload.h"
 
 static void family_revoke(struct exchange *x, struct family *f) {
@@ -39,6 +41,8 @@ void grant_issue(struct exchange *x, struct family *family, const char *scope, b
         journal_secret(d->journal, SECRET_ACCESS_TOKEN, access);
         answer = json_pack("{s:s, s:s, s:s}", "access_token", access, "token_type",
                            x->jkt ? "DPoP" : d->options.token_type, "scope", scope);
+        if (x->issued_token_type)
+                json_object_set_new(answer, "issued_token_type", json_string(x->issued_token_type));
         if (exchange_fault(x, FAULT_EXPIRES_IN_STRING)) {
                 char *s = mem_printf("%llu", (unsigned long long)ttl_sec);
 
@@ -203,36 +207,59 @@ static void grant_credentials(struct exchange *x, const struct client *client) {
         }
 }
 
-void grant_handle(struct exchange *x) {
-        const char *type = form_get(&x->request->form, "grant_type");
-        struct client *client;
-        bool needed;
+/* The request says who its client is, rightly or not. */
+static bool names_client(const struct exchange *x) {
+        return form_get(&x->request->form, "client_id") || assertion_given(x) ||
+               request_header(x->request, "Authorization");
+}
 
-        exchange_label(x, type);
-        if (!as_form_right(x))
-                return;
-        needed = x->demo->options.dpop == DPOP_REQUIRED;
-        if (type && strcmp(type, GRANT_JWT_BEARER) == 0 &&
-            x->demo->options.n_workload_issuers > 0) {
-                if (!refused_by_fault(x) && dpop_judge(x, needed))
-                        workload_grant(x);
-                return;
-        }
-        client = as_authenticate(x);
-        if (!client || refused_by_fault(x) || !dpop_judge(x, needed || client->must_prove))
-                return;
+/* Whether this grant may do without a client: what it shows speaks for itself. */
+static bool needs_no_client(const struct exchange *x, const char *type) {
+        const struct options *o = &x->demo->options;
+
+        if (o->n_workload_issuers == 0 || !type)
+                return false;
+        return strcmp(type, GRANT_JWT_BEARER) == 0 ||
+               (o->token_exchange && strcmp(type, GRANT_SWAP) == 0 && !names_client(x));
+}
+
+static void dispatch(struct exchange *x, const char *type, const struct client *client) {
+        const struct options *o = &x->demo->options;
+
         if (!type)
                 as_error(x, 400, "invalid_request", "grant_type is missing");
         else if (strcmp(type, "authorization_code") == 0)
                 grant_code(x, client);
         else if (strcmp(type, "refresh_token") == 0)
                 grant_refresh(x, client);
-        else if (strcmp(type, GRANT_DEVICE) == 0 && x->demo->options.device)
-                device_grant(x, client);
         else if (strcmp(type, "client_credentials") == 0)
                 grant_credentials(x, client);
+        else if (strcmp(type, GRANT_JWT_BEARER) == 0 && o->n_workload_issuers > 0)
+                workload_grant(x);
+        else if (strcmp(type, GRANT_SWAP) == 0 && o->token_exchange)
+                swap_grant(x, client);
+        else if (strcmp(type, GRANT_DEVICE) == 0 && o->device)
+                device_grant(x, client);
         else
                 as_error(x, 400, "unsupported_grant_type", "no such grant");
+}
+
+void grant_handle(struct exchange *x) {
+        const char *type = form_get(&x->request->form, "grant_type");
+        bool must_prove = x->demo->options.dpop == DPOP_REQUIRED;
+        const struct client *client = NULL;
+
+        exchange_label(x, type);
+        if (!as_form_right(x))
+                return;
+        if (!needs_no_client(x, type)) {
+                client = as_authenticate(x);
+                if (!client)
+                        return;
+                must_prove = must_prove || client->must_prove;
+        }
+        if (!refused_by_fault(x) && dpop_judge(x, must_prove))
+                dispatch(x, type, client);
 }
 
 void grant_revoke(struct exchange *x) {

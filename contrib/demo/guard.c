@@ -124,8 +124,8 @@ void guard_challenge(struct exchange *x, unsigned status, const char *scope, con
 
 /* On whose behalf the token is, for the log. */
 static json_t *who(const struct access_token *t) {
-        return json_pack("{s:s, s:s?, s:s?}", "client", t->family->client_id, "subject",
-                         t->family->subject, "jkt", t->jkt);
+        return json_pack("{s:s, s:s?, s:O?, s:s?}", "client", t->family->client_id, "subject",
+                         t->family->subject, "act", t->family->act, "jkt", t->jkt);
 }
 
 const char *guard_authorize(struct exchange *x) {

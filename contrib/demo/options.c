@@ -55,6 +55,7 @@ enum {
         OPT_SSE,
         OPT_STREAM,
         OPT_STRICT,
+        OPT_TOKEN_EXCHANGE,
         OPT_TOKEN_TYPE,
         OPT_VERSION,
         OPT_WORKLOAD_ALLOW,
@@ -100,6 +101,7 @@ static const struct option long_options[] = {
         { "sse", no_argument, NULL, OPT_SSE },
         { "stream", no_argument, NULL, OPT_STREAM },
         { "strict", no_argument, NULL, OPT_STRICT },
+        { "token-exchange", no_argument, NULL, OPT_TOKEN_EXCHANGE },
         { "token-type", required_argument, NULL, OPT_TOKEN_TYPE },
         { "version", no_argument, NULL, OPT_VERSION },
         { "workload-allow", required_argument, NULL, OPT_WORKLOAD_ALLOW },
@@ -139,8 +141,8 @@ static const char help[] =
         "  --cimd                 take https URLs as client ids, without fetching them\n"
         "  --dpop WHICH           off, offered, required;  --dpop-nonce  proofs need nonces\n"
         "  --par WHICH            off, offered, required: pushed authorization requests\n"
-        "  --device               logins by device code;  --device-interval SEC  between polls "
-        "(5)\n"
+        "  --device               logins by device code;  --device-interval SEC (5)\n"
+        "  --token-exchange       take tokens for others, also of one who acts for the subject\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
@@ -385,6 +387,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->stream;
         case OPT_STRICT:
                 return &o->strict;
+        case OPT_TOKEN_EXCHANGE:
+                return &o->token_exchange;
         default:
                 return NULL;
         }

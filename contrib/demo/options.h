@@ -98,6 +98,7 @@ struct options {
         bool sse;
         bool stream;
         bool strict;
+        bool token_exchange;
 };
 
 enum options_result {

@@ -40,6 +40,7 @@ static void family_free(void *value) {
 
         free(f->client_id);
         free(f->subject);
+        json_decref(f->act);
         free(f->scope);
         free(f->resource);
         free(f->jkt);

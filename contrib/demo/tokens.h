@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct tokens;
 struct family {
         char *client_id;
         char *subject; /* who it is, where that is not the person who consented; else NULL */
+        json_t *act;   /* who acts for the subject (RFC 8693 4.1), or NULL */
         char *scope;
         char *resource;
         char *jkt; /* the key that refresh tokens need; NULL: none */

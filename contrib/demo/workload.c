@@ -30,10 +30,6 @@ static const char *keys_of(const struct exchange *x, const struct jwt *j) {
         return find(o->workload_issuers, o->n_workload_issuers, jwt_claim(j, "iss"));
 }
 
-bool workload_knows(const struct exchange *x, const struct jwt *j) {
-        return keys_of(x, j) != NULL;
-}
-
 static const char *token_fault(struct exchange *x, const struct jwt *j) {
         const char *path = keys_of(x, j);
         const char *late = jwt_time_fault(j, clock_epoch());
@@ -81,17 +77,22 @@ static const char *policy_scopes(const struct options *o, const char *account) {
         return scopes;
 }
 
-char *workload_scopes(struct exchange *x, const struct jwt *j) {
-        const char *why = token_fault(x, j);
-        char *account = why ? NULL : account_of(j);
-        const char *scopes = account ? policy_scopes(&x->demo->options, account) : NULL;
+char *workload_scopes(struct exchange *x, const struct jwt *j, const char **ret_code,
+                      const char **ret_why) {
+        char *account = NULL;
+        const char *scopes = NULL;
 
-        if (why)
-                as_error(x, 400, "invalid_grant", why);
-        else if (!account)
-                as_error(x, 400, "invalid_grant", "it is not the token of a service account");
-        else if (!scopes)
-                as_error(x, 400, "unauthorized_client", "policy does not know this workload");
+        *ret_code = "invalid_grant";
+        *ret_why = token_fault(x, j);
+        if (!*ret_why) {
+                account = account_of(j);
+                *ret_why = account ? NULL : "it is not the token of a service account";
+        }
+        if (account) {
+                scopes = policy_scopes(&x->demo->options, account);
+                *ret_code = "unauthorized_client";
+                *ret_why = "policy does not know this workload";
+        }
         free(account);
         return mem_string(scopes);
 }
@@ -100,11 +101,15 @@ static void grant(struct exchange *x, const struct jwt *j) {
         const struct form *f = &x->request->form;
         const char *asked = form_get(f, "scope");
         const char *resource = as_resource(x->demo, f);
-        char *allowed = workload_scopes(x, j);
+        const char *code;
+        const char *why;
+        char *allowed = workload_scopes(x, j, &code, &why);
         struct family *family;
 
-        if (!allowed)
+        if (!allowed) {
+                as_error(x, 400, code, why);
                 return;
+        }
         if (asked && (!words_valid(asked) || !words_subset(asked, allowed))) {
                 as_error(x, 400, "invalid_scope", "policy does not give this workload that scope");
         } else if (!resource) {

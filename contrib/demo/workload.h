@@ -11,9 +11,8 @@
 
 #define GRANT_JWT_BEARER "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-/* Whether the token is of one of the issuers given, by its own word; nothing is verified yet. */
-bool workload_knows(const struct exchange *x, const struct jwt *j);
-/* The scopes that policy gives the workload, for free(); NULL once an error was answered. */
-char *workload_scopes(struct exchange *x, const struct jwt *j) __attribute__((warn_unused_result));
+/* What policy gives the workload, for free(); NULL: nothing, with an error code and the reason. */
+char *workload_scopes(struct exchange *x, const struct jwt *j, const char **ret_code,
+                      const char **ret_why) __attribute__((warn_unused_result));
 /* The jwt-bearer grant (RFC 7523 2.1). */
 void workload_grant(struct exchange *x);

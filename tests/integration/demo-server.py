@@ -1098,6 +1098,70 @@ def a_client_registers_for_grants_without_a_browser(stack):
     assert registration(demo, grant_types=[DEVICE_CODE], redirect_uris=[])[1]["error"] == "invalid_redirect_uri"
 
 
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+KIND = "urn:ietf:params:oauth:token-type:"
+
+
+def exchanged(demo, subject, kind="access_token", actor=None, actor_kind="jwt", **form):
+    actor = {"actor_token": actor, "actor_token_type": KIND + actor_kind} if actor else {}
+    return tokens(demo, EXCHANGE, **{"subject_token": subject, "subject_token_type": KIND + kind, **actor, **form})
+
+
+def a_token_is_exchanged_and_says_who_acts(stack):
+    demo, key, _ = cluster(stack, "--token-exchange", "--client=app", "--client=bot:secret", "--auto-consent",
+                           allow=("tools/agent=tools:generate_summary", "tools/second=tools:generate_summary tools:admin"))
+    assert EXCHANGE in metadata(demo)["grant_types_supported"]
+    login = code_flow(demo, scope="tools:generate_summary tools:admin")
+    person = tokens(demo, login.pop("grant"), **login)["access_token"]
+    got = exchanged(demo, person, actor=account_token(demo, key), client_id="app")
+    assert got["issued_token_type"] == KIND + "access_token" and "refresh_token" not in got, got
+    assert got["scope"] == "tools:generate_summary", "what both may"
+    assert calls(stack, demo, got["access_token"]) == 200
+    agent, second = ("system:serviceaccount:tools:" + name for name in ("agent", "second"))
+    assert demo.requests("mcp")[-1]["who"] == {"client": "app", "subject": "app", "act": {"sub": agent}, "jkt": None}
+    again = exchanged(demo, got["access_token"], actor=account_token(demo, key, account="second"), **BOT)
+    assert calls(stack, demo, again["access_token"]) == 200
+    assert demo.requests("mcp")[-1]["who"]["act"] == {"sub": second, "act": {"sub": agent}}
+    plain = exchanged(demo, again["access_token"], requested_token_type=KIND + "access_token", audience=demo.issuer, **BOT)
+    assert calls(stack, demo, plain["access_token"]) == 200
+    assert demo.requests("mcp")[-1]["who"]["act"]["sub"] == second, "who acted before is not forgotten"
+    alone = exchanged(demo, account_token(demo, key), "jwt")
+    assert calls(stack, demo, alone["access_token"]) == 200 and demo.requests("mcp")[-1]["who"]["subject"] == agent
+    assert demo.requests("mcp")[-1]["who"]["act"] is None
+    assert exchanged(demo, account_token(demo, key), "jwt", may_act=1, **BOT)["scope"] == "tools:generate_summary"
+
+
+def an_exchange_is_refused_for_what_is_wrong_in_it(stack):
+    key = workload.Key()
+    demo, cluster_key, _ = cluster(stack, "--token-exchange", "--client=app", "--client=bot:secret", "--dpop=offered")
+    subject = tokens(demo, "client_credentials", **BOT)["access_token"]
+    good, strange = account_token(demo, cluster_key), account_token(demo, cluster_key, namespace="ops")
+    for form, error in (({"subject": "at_unknown"}, "invalid_request"), ({"kind": "saml2"}, "invalid_request"), ({"kind": "jwt"}, "invalid_request"),
+                        ({"actor": strange}, "invalid_request"), ({"actor": good, "actor_kind": "access_token"}, "invalid_request"),
+                        ({"actor": good, "actor_token_type": None}, "invalid_request"), ({"actor_token_type": KIND + "jwt"}, "invalid_request"),
+                        ({"requested_token_type": KIND + "id-jag"}, "invalid_request"), ({"audience": "https://other.example"}, "invalid_target"),
+                        ({"resource": "https://other.example"}, "invalid_target"), ({"scope": "tools:admin"}, "invalid_scope"),
+                        ({"client_id": "app", "client_secret": None}, "unauthorized_client"), ({"client_secret": "wrong"}, "invalid_client"),
+                        ({"client_id": None, "client_secret": None}, "invalid_client"), ({"subject_token_type": None}, "invalid_request"),
+                        ({"subject": strange, "kind": "jwt"}, "invalid_request"),
+                        ({"subject": account_token(demo, cluster_key, may_act={"sub": "somebody"}), "kind": "jwt", "actor": good}, "invalid_request")):
+        form = {"subject": subject, **BOT, **form}
+        assert exchanged(demo, form.pop("subject"), **form).get("error") == error, form
+    named = account_token(demo, cluster_key, may_act={"sub": "system:serviceaccount:tools:agent"})
+    assert "access_token" in exchanged(demo, named, "jwt", actor=good, **BOT)
+    token = bound(demo, key)[2]["access_token"]
+    assert exchanged(demo, token, **BOT)["error"] == "invalid_request", "bound, and no proof"
+    form = {"grant": EXCHANGE, "subject_token": token, "subject_token_type": KIND + "access_token", **BOT}
+    assert bound(demo, workload.Key(), **form)[2]["error"] == "invalid_request"
+    got = bound(demo, key, **form)[2]
+    assert got["token_type"] == "DPoP" and proven(stack, demo, key, got["access_token"])[0] == 200
+    ask(demo.issuer + "/revoke", {"token": subject, **BOT})
+    assert exchanged(demo, subject, **BOT)["error"] == "invalid_request", "revoked"
+    assert {subject, good} <= set(demo.secrets()["assertions"])
+    off = Demo(stack, "--client=bot:secret")
+    assert exchanged(off, "x", **BOT)["error"] == "unsupported_grant_type"
+
+
 TESTS = [value for value in list(globals().values())
          if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__.count("_") > 2]
 
