@@ -25,7 +25,7 @@ static bool is_printable(const char *text) {
 }
 
 /* RFC 9449 8.1: 1*NQCHAR. */
-static bool nonce_is_sound(const char *nonce) {
+bool dpop_nonce_is_sound(const char *nonce) {
         return is_printable(nonce) && !strpbrk(nonce, "\"\\") &&
                strlen(nonce) <= LIMIT_DPOP_NONCE_BYTES;
 }
@@ -74,7 +74,7 @@ int dpop_proof_make(const struct dpop_proof *p, struct buf *out) {
         int r;
 
         if (!is_printable(p->htm) || !is_printable(p->htu) ||
-            (p->nonce && !nonce_is_sound(p->nonce)))
+            (p->nonce && !dpop_nonce_is_sound(p->nonce)))
                 return -EINVAL;
         r = json_put(header, "typ", json_string("dpop+jwt"));
         if (r == 0)
@@ -104,7 +104,7 @@ const char *dpop_answer_nonce(const struct fetch_answer *a) {
         const char *nonce =
                 a->outcome == FETCH_ANSWERED ? fetch_answer_header(a, "dpop-nonce") : NULL;
 
-        return nonce && nonce_is_sound(nonce) ? nonce : NULL;
+        return nonce && dpop_nonce_is_sound(nonce) ? nonce : NULL;
 }
 
 /* RFC 9449 9: a resource says it in its challenge. */

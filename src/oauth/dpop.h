@@ -29,8 +29,10 @@ int dpop_proof_make(const struct dpop_proof *p, struct buf *out) MUST_CHECK;
  * first, else EdDSA. */
 bool dpop_alg_wanted(const struct as_metadata *as, enum jose_alg *ret);
 
+/* Can this be a nonce (RFC 9449 8.1), and is it no longer than LIMIT_DPOP_NONCE_BYTES? */
+bool dpop_nonce_is_sound(const char *nonce);
 /* The nonce that an answer, any answer, gives out for the next proof; borrowed. NULL: none, or one
- * that is no nonce or longer than LIMIT_DPOP_NONCE_BYTES. */
+ * that cannot be one. */
 const char *dpop_answer_nonce(const struct fetch_answer *a);
 /* The answer refuses for want of a nonce, and brings one: the same request may be sent once more,
  * with a new proof. */

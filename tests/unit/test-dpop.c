@@ -189,7 +189,9 @@ static void what_is_no_nonce_is_none(void **state) {
                 free(a.headers[0].value); /* as it came, and not cleaned */
                 a.headers[0].value = strdup(wrong[i]);
                 assert_null(dpop_answer_nonce(&a));
+                assert_false(dpop_nonce_is_sound(wrong[i]));
         }
+        assert_true(dpop_nonce_is_sound("!#[]~,"));
         memset(longest, '!', LIMIT_DPOP_NONCE_BYTES + 1);
         for (size_t over = 0; over < 2; over++) {
                 AUTO_ANSWER struct fetch_answer a;
