@@ -91,13 +91,13 @@
 #define LIMIT_HELPER_SEC 60 /* from its start to its end */
 
 /* What a process of its own does for the keeper (wire/order.h) */
-#define LIMIT_ORDERS 8                     /* under way at once */
-#define LIMIT_ORDERS_WAITING 1024          /* and so many that wait for their turn */
-#define LIMIT_ORDER_BYTES (1024 * 1024)    /* of a file, of what a command says, of an answer */
-#define LIMIT_ORDER_TEXT_BYTES (32 * 1024) /* arguments and environment of a command */
-#define LIMIT_ORDER_TEXTS 128              /* of each */
-#define LIMIT_ORDER_MSEC 120000            /* a command, or a call */
-#define LIMIT_ORDER_SEC 150                /* from the start of the process to its end */
+#define LIMIT_ORDERS 8                      /* under way at once */
+#define LIMIT_ORDERS_WAITING 1024           /* and so many that wait for their turn */
+#define LIMIT_ORDER_BYTES (2 * 1024 * 1024) /* of a file, of what a command says, of an answer */
+#define LIMIT_ORDER_TEXT_BYTES (32 * 1024)  /* arguments and environment of a command */
+#define LIMIT_ORDER_TEXTS 128               /* of each */
+#define LIMIT_ORDER_MSEC 120000             /* a command, or a call */
+#define LIMIT_ORDER_SEC 150                 /* from the start of the process to its end */
 
 /* The store */
 #define LIMIT_RECORD_BYTES (1024 * 1024)

@@ -27,6 +27,7 @@ static const struct {
         { "mcp-policy", PEER_KIND_OURS },
         { "mcp-token", PEER_KIND_OURS },
         { "mcp-brokerd", PEER_KIND_OURS | PEER_KIND_DAEMON },
+        { "mcp-broker-identity", PEER_KIND_OURS | PEER_KIND_DAEMON },
         { "mcp-broker-kdf", PEER_KIND_OURS | PEER_KIND_DAEMON },
         { "mcp-broker-keyring", PEER_KIND_OURS | PEER_KIND_DAEMON },
         { "mcp-broker-net", PEER_KIND_OURS | PEER_KIND_DAEMON },

@@ -25,7 +25,7 @@ from harness import BUILD, PATIENCE, SOURCE, Broker, Demo, Skip, Tap, program, u
 SERVER = "https://mcp.example.com/mcp"
 ISSUER = "https://login.example.com"
 INSTALLED = ("mcp-add", "mcp-brokerctl", "mcp-brokerd", "mcp-connect", "mcp-list", "mcp-token")
-INTERNAL = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf")
+INTERNAL = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf", "mcp-broker-identity")
 # A release has no contrib/check and no lints: these look at the files that git knows.
 RELEASE = not (SOURCE / ".git").exists()
 ELSEWHERE = ("sudo", "autoreconf", "make", "systemctl", "./configure", "./contrib/quickstart", "./contrib/check")
@@ -413,7 +413,7 @@ def each_option_stands_in_help_and_in_its_man_page(_stack):
         told, written = options_in(help_of(name)), options_of_page(page)
         assert told == written, f"{name}: only in --help: {sorted(told - written)}; only in the man page: {sorted(written - told)}"
     page = page_of("mcp-broker-net")
-    internal = set(re.findall(r"--([a-z-]+)", "".join(help_of(n) for n in INTERNAL if n != "mcp-broker-kdf")))
+    internal = set(re.findall(r"--([a-z-]+)", "".join(help_of(n) for n in INTERNAL if n not in ("mcp-broker-kdf", "mcp-broker-identity"))))
     assert {"role", "kdf"} <= internal <= options_of_page(page), internal
 
 

@@ -331,7 +331,7 @@ def with_shim(stack):
     import tempfile
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mcpb-shim-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    for name in ("mcp-broker-session", "mcp-broker-kdf"):
+    for name in ("mcp-broker-session", "mcp-broker-kdf", "mcp-broker-identity"):
         (folder / name).symlink_to(BUILD / name)
     shim = folder / "mcp-broker-net"
     shim.write_text(f"#!{sys.executable}\nimport os, sys\nos.execv(sys.executable, [sys.executable, '{SOURCE}/tests/integration/netshim.py', "

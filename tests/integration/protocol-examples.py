@@ -25,7 +25,7 @@ from harness import PATIENCE, SOURCE, Broker, Demo, Skip, Tap, real_program  # n
 
 DOC = (SOURCE / "doc/PROTOCOL.md").read_text()
 BLOCK = re.compile(r"^```mcp([^\n]*)\n(.*?)^```$", re.M | re.S)
-PROGRAMS = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf")
+PROGRAMS = ("mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf", "mcp-broker-identity")
 # What one of the broker's own programs would do, for a Python that stands in its place.
 RELAY = """
 import os, select, socket, sys

@@ -16,8 +16,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BUILD, SOURCE, Tap  # noqa: E402
 
 UID = 54321
-PROGRAMS = ["mcp-brokerd", "mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf", "mcp-add", "mcp-list", "mcp-token",
-            "mcp-brokerctl"]
+PROGRAMS = ["mcp-brokerd", "mcp-broker-net", "mcp-broker-session", "mcp-broker-kdf", "mcp-broker-identity", "mcp-add", "mcp-list",
+            "mcp-token", "mcp-brokerctl"]
 
 # Runs as root in namespaces of its own; $1 is the scratch folder.
 AS_ROOT = r"""

@@ -11,6 +11,7 @@ allowed() {
         mcp-broker-net) echo curl microhttpd systemd seccomp sodium ssl crypto ;;
         mcp-broker-session) echo systemd seccomp ;;
         mcp-broker-kdf) echo sodium seccomp ;;
+        mcp-broker-identity) echo curl systemd ;;
         mcp-broker-keyring) echo secret-1 glib-2.0 gobject-2.0 gio-2.0 ;;
         mcp-connect) echo mcpbroker curl crypto systemd ;;
         mcp-policy | mcp-audit) echo mcpbroker sodium ;;
