@@ -2,10 +2,13 @@
 #include "identity/provider.h"
 
 static const struct identity_provider *const providers[] = {
-        &identity_azure,     &identity_azure_aks,  &identity_azure_app_service,
-        &identity_azure_arc, &identity_credential, &identity_environment,
-        &identity_file,      &identity_gcp,        &identity_github,
-        &identity_gitlab,    &identity_k8s,        &identity_k8s_request,
+        &identity_aws_wit,     &identity_azure,
+        &identity_azure_aks,   &identity_azure_app_service,
+        &identity_azure_arc,   &identity_credential,
+        &identity_environment, &identity_file,
+        &identity_gcp,         &identity_github,
+        &identity_gitlab,      &identity_k8s,
+        &identity_k8s_request,
 };
 
 const struct identity_provider *identity_provider_at(size_t index) {
