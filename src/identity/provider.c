@@ -2,12 +2,19 @@
 #include "identity/provider.h"
 
 static const struct identity_provider *const providers[] = {
-        &identity_aws_wit,     &identity_azure,
-        &identity_azure_aks,   &identity_azure_app_service,
-        &identity_azure_arc,   &identity_credential,
-        &identity_environment, &identity_file,
-        &identity_gcp,         &identity_github,
-        &identity_gitlab,      &identity_k8s,
+        &identity_aws_proof,
+        &identity_aws_wit,
+        &identity_azure,
+        &identity_azure_aks,
+        &identity_azure_app_service,
+        &identity_azure_arc,
+        &identity_credential,
+        &identity_environment,
+        &identity_file,
+        &identity_gcp,
+        &identity_github,
+        &identity_gitlab,
+        &identity_k8s,
         &identity_k8s_request,
 };
 

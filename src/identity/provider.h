@@ -71,6 +71,7 @@ const struct identity_provider *identity_provider_find(const char *name);
 const struct identity_provider *identity_provider_at(size_t index); /* NULL: behind the last */
 int identity_provider_names(struct buf *b) MUST_CHECK; /* "Known are file, exec, ..." */
 
+extern const struct identity_provider identity_aws_proof;
 extern const struct identity_provider identity_aws_wit;
 extern const struct identity_provider identity_azure;
 extern const struct identity_provider identity_azure_aks;

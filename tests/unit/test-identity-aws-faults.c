@@ -2,7 +2,7 @@
 #include "identity-aws.h"
 #include "oom.h"
 
-/* --- what goes wrong --------------------------------------------------------------------------- */
+/* --- what goes wrong -------------------------------------------------------------------------- */
 
 /* The steps that fetch something, of all sources: how to get to each, and how it says what it does.
  */
@@ -309,7 +309,7 @@ static void a_file_that_cannot_be_read_is_named(void **state) {
         }
 }
 
-/* --- memory ------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 struct scene {
         const char *config;
@@ -355,22 +355,27 @@ static void running_out_of_memory_leaks_nothing(void **state) {
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/t", NULL
         };
         AUTO_FREE char *token = token_for(AUDIENCE);
-        AUTO_FREE char *wit = wit_answer(token, "2026-09-21T14:18:20Z");
-        const char *by_imds[] = { "SESSION", "eu-central-1", "role", CREDENTIALS, wit };
-        const char *by_web[] = { WEB_ANSWER("ASIAEXAMPLE", "2026-09-21T15:13:20Z"), wit };
-        const char *by_pod[] = { CREDENTIALS, wit };
+        AUTO_FREE char *answer = wit_answer(token, "2026-09-21T14:18:20Z");
+        const char *by_imds[] = { "SESSION", "eu-central-1", "role", CREDENTIALS, answer };
+        const char *by_web[] = { WEB_ANSWER("ASIAEXAMPLE", "2026-09-21T15:13:20Z"), answer };
+        const char *by_pod[] = { CREDENTIALS, answer };
         AUTO_IDENTITY_ENV struct identity_env empty = IDENTITY_ENV_INIT;
         AUTO_IDENTITY_ENV struct identity_env web = IDENTITY_ENV_INIT;
         AUTO_IDENTITY_ENV struct identity_env agent = IDENTITY_ENV_INIT;
+        AUTO_IDENTITY_ENV struct identity_env keys = IDENTITY_ENV_INIT;
         struct scene scenes[] = {
                 { "aws-wit:tags=a=b", &empty, NULL, by_imds, ARRAY_SIZE(by_imds) },
                 { "aws-wit", &web, "eyJ.a.b", by_web, ARRAY_SIZE(by_web) },
                 { "aws-wit", &agent, "token", by_pod, ARRAY_SIZE(by_pod) },
+                { "aws-proof:vault,role=x", &keys, NULL, NULL, 0 },
+                { "aws-proof:google", &keys, NULL, NULL, 0 },
+                { "aws-proof:eks", &keys, NULL, NULL, 0 },
         };
 
         env_make(&empty, none);
         env_make(&web, irsa);
         env_make(&agent, pod);
+        env_make(&keys, lambda);
         /* jansson tells no lack of memory from bad text, nor does a token that cannot be read. */
         for (size_t k = 0; k < ARRAY_SIZE(scenes); k++)
                 assert_true(oom_sweep_any(act, &scenes[k]) > 20);

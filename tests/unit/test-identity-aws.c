@@ -42,7 +42,7 @@ static void finish_wit(struct identity *i) {
         assert_true(got.refresh_wall == NOW + MINUTES(4));
 }
 
-/* --- where credentials come from --------------------------------------------------------------- */
+/* --- where credentials come from -------------------------------------------------------------- */
 
 static void credentials_of_the_environment_are_used(void **state) {
         AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
@@ -281,7 +281,7 @@ static void an_instance_that_is_only_asked_for_its_region(void **state) {
         finish_wit(i);
 }
 
-/* --- what is configured ------------------------------------------------------------------------ */
+/* --- what is configured ----------------------------------------------------------------------- */
 
 static void all_that_may_be_asked_for_is_in_the_request(void **state) {
         static const char *const audiences[] = { AUDIENCE, "b", "c" };
@@ -291,7 +291,7 @@ static void all_that_may_be_asked_for_is_in_the_request(void **state) {
 
         env_make(&env, lambda);
         assert_int_equal(identity_config_parse("aws-wit:alg=ES384,duration=60,"
-                                               "tags=agent=settle ment;mcp-server=x=y",
+                                               "tags=agent=on call;mcp-server=x=y",
                                                &c, NULL),
                          0);
         assert_int_equal(identity_begin(&c, &env, audiences, 3, NOW, &i, NULL), 0);
@@ -299,7 +299,7 @@ static void all_that_may_be_asked_for_is_in_the_request(void **state) {
                             "Action=GetWebIdentityToken&Version=2011-06-15&Audience.member.1=https%"
                             "3A%2F%2Fas.example.com&Audience.member.2=b&Audience.member.3=c&"
                             "SigningAlgorithm=ES384&DurationSeconds=60&Tags.member.1.Key=agent&"
-                            "Tags.member.1.Value=settle%20ment&Tags.member.2.Key=mcp-server&"
+                            "Tags.member.1.Value=on%20call&Tags.member.2.Key=mcp-server&"
                             "Tags.member.2.Value=x%3Dy");
 }
 
@@ -340,6 +340,10 @@ static void what_cannot_be_configured_is_named(void **state) {
                 { "aws-wit:tags==x", "tags" },
                 { "aws-wit:tags=a=1;;b=2", "tags" },
                 { "aws-wit:token=x", "'token'" },
+                { "aws-proof", "for whom" },
+                { "aws-proof:nobody", "for whom" },
+                { "aws-proof:google,role=x", "no role" },
+                { "aws-proof:vault,source=x", "no source 'x'" },
         };
 
         for (size_t k = 0; k < ARRAY_SIZE(table); k++) {
