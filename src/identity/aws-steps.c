@@ -17,23 +17,17 @@ static const char *imds_hint(const struct aws *s) {
         return s->source == AWS_IMDS ? HINT_IMDS : AWS_HINT_REGION;
 }
 
-/* Also what listens on loopback may stand in for the service, and is asked with PUT as it is. */
 static int ask_imds(struct identity *i, const char *method, const char *path, const char *more,
                     const char *what) {
         struct aws *s = i->state;
         AUTO_BUF struct buf url = BUF_INIT;
-        AUTO_URL struct url u = URL_INIT;
         int r = buf_printf(&url, "%s%s%s", s->imds, path, more);
 
-        if (r == 0)
-                r = url_parse(&u, url.data, "URL", NULL);
         if (r == 0)
                 r = identity_ask_fetch(i, method, url.data, "asking the instance for %s", what);
         if (r < 0)
                 return r;
         identity_fetch_link_local(i);
-        if (url_host_is_loopback(&u))
-                i->step.fetch.allow |= ADDRESS_LOOPBACK;
         i->hint = imds_hint(s);
         return s->imds_token && !streq(method, "PUT")
                        ? fetch_request_add_header(&i->step.fetch, "X-aws-ec2-metadata-token",

@@ -16,6 +16,7 @@
 #define ROLES "/latest/meta-data/iam/security-credentials/"
 #define ARN "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/agent"
 #define TOKEN_FILE "AWS_WEB_IDENTITY_TOKEN_FILE=/var/run/secrets/eks.amazonaws.com/x/token"
+#define METADATA (ADDRESS_LINK_LOCAL | ADDRESS_LOOPBACK)
 #define ANYWHERE (ADDRESS_PUBLIC | ADDRESS_PRIVATE | ADDRESS_LOOPBACK)
 
 /* Credentials as IMDS and the containers' agents give them: the same as those above. */
@@ -76,22 +77,22 @@ static inline char *wit_answer(const char *token, const char *until) {
 static const struct exchange imds[] __attribute__((unused)) = {
         { "PUT",
           IMDS "/latest/api/token",
-          ADDRESS_LINK_LOCAL,
+          METADATA,
           { { "X-aws-ec2-metadata-token-ttl-seconds", "21600" } },
           "SESSION==\n" },
         { "GET",
           IMDS "/latest/meta-data/placement/region",
-          ADDRESS_LINK_LOCAL,
+          METADATA,
           { { "X-aws-ec2-metadata-token", "SESSION==" } },
           "eu-central-1" },
         { "GET",
           IMDS ROLES,
-          ADDRESS_LINK_LOCAL,
+          METADATA,
           { { "X-aws-ec2-metadata-token", "SESSION==" } },
           "agent+role@x" },
         { "GET",
           IMDS ROLES "agent+role@x",
-          ADDRESS_LINK_LOCAL,
+          METADATA,
           { { "X-aws-ec2-metadata-token", "SESSION==" } },
           CREDENTIALS },
 };

@@ -89,7 +89,6 @@ static void what_stands_in_for_the_instance_may_listen_on_loopback(void **state)
         struct exchange e = imds[0];
 
         e.url = "http://127.0.0.1:1338/latest/api/token";
-        e.allow |= ADDRESS_LOOPBACK;
         env_make(&env, variables);
         assert_int_equal(identity_start("aws-wit", &env, &i, NULL), 0);
         answer_all(i, &e, 1);
@@ -102,7 +101,7 @@ static void a_container_of_ecs_asks_its_agent(void **state) {
         };
         static const struct exchange e = { "GET",
                                            "http://169.254.170.2/v2/credentials/7?a=b",
-                                           ADDRESS_LINK_LOCAL,
+                                           METADATA,
                                            { { "Accept", "application/json" } },
                                            CREDENTIALS };
         AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
@@ -131,7 +130,7 @@ static void a_pod_of_eks_shows_its_token(void **state) {
         };
         static const struct exchange e = { "GET",
                                            "http://169.254.170.23/v1/credentials",
-                                           ADDRESS_LINK_LOCAL,
+                                           METADATA,
                                            { { "Accept", "application/json" },
                                              { "Authorization", "raw.token" } },
                                            CREDENTIALS };
