@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routing, metadata (RFC 8414, OpenID discovery), registration (RFC 7591), client authentication.
+ * Routing, registration (RFC 7591), client authentication.
  */
 #include "as.h"
 
@@ -12,16 +12,10 @@
 #include "assertion.h"
 #include "authorize.h"
 #include "device.h"
-#include "dpop.h"
 #include "grant.h"
 #include "guard.h"
-#include "jwt.h"
+#include "metadata.h"
 #include "par.h"
-#include "swap.h"
-#include "workload.h"
-
-#define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
-#define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
 
 const char *as_scopes(const struct demo *d) {
         return d->options.offline_access ? SCOPE_SUMMARY " " SCOPE_ADMIN " " SCOPE_OFFLINE
@@ -36,22 +30,17 @@ const char *as_resource(const struct demo *d, const struct form *params) {
         return resource && guard_is_resource(d, resource) ? resource : NULL;
 }
 
-static bool starts_with(const char *s, const char *start) {
-        return strncmp(s, start, strlen(start)) == 0;
+const char *as_below(const struct authority *a, const char *path) {
+        size_t n = strlen(a->path);
+
+        return strncmp(path, a->path, n) == 0 ? path + n : NULL;
 }
 
-/* The path behind the issuer's, or NULL. */
-static const char *below_issuer(const struct demo *d, const char *path) {
-        return starts_with(path, d->options.issuer_path) ? path + strlen(d->options.issuer_path)
-                                                         : NULL;
-}
-
-enum step as_step(const struct demo *d, const struct request *r) {
-        const char *path = below_issuer(d, r->path);
+enum step as_step(const struct authority *a, const struct request *r) {
+        const char *path = as_below(a, r->path);
         const char *grant = form_get(&r->form, "grant_type");
 
-        if (starts_with(r->path, WELL_KNOWN_OAUTH) || starts_with(r->path, WELL_KNOWN_OIDC) ||
-            (path && strcmp(path, WELL_KNOWN_OIDC) == 0))
+        if (metadata_is(a, r->path))
                 return STEP_ASMETA;
         if (!path)
                 return STEP_OTHER;
@@ -102,122 +91,6 @@ bool as_form_right(struct exchange *x) {
         return false;
 }
 
-/* Which forms of discovery document there are, and where (RFC 8414 3.1, 5). */
-static bool metadata_here(const struct demo *d, const char *path, bool *ret_oidc) {
-        const char *tenant = d->options.issuer_path;
-        enum metadata kind = d->options.metadata;
-        const char *below = below_issuer(d, path);
-
-        *ret_oidc = false;
-        if (starts_with(path, WELL_KNOWN_OAUTH))
-                return (kind == METADATA_OAUTH || kind == METADATA_BOTH) &&
-                       strcmp(path + strlen(WELL_KNOWN_OAUTH), tenant) == 0;
-        *ret_oidc = true;
-        if (kind == METADATA_OAUTH)
-                return false;
-        if (below && strcmp(below, WELL_KNOWN_OIDC) == 0)
-                return true;
-        return kind != METADATA_OIDC_APPENDED && starts_with(path, WELL_KNOWN_OIDC) &&
-               strcmp(path + strlen(WELL_KNOWN_OIDC), tenant) == 0;
-}
-
-static void set_url(json_t *doc, const char *name, const char *base, const char *path) {
-        char *url = mem_printf("%s%s", base, path);
-
-        json_object_set_new(doc, name, json_string(url));
-        free(url);
-}
-
-void as_set_words(json_t *doc, const char *name, const char *words) {
-        json_t *list = json_array();
-
-        while (*words) {
-                size_t n = strcspn(words, " ");
-
-                json_array_append_new(list, json_stringn(words, n));
-                words += n;
-                words += strspn(words, " ");
-        }
-        json_object_set_new(doc, name, list);
-}
-
-static void add_word(json_t *list, bool wanted, const char *word) {
-        if (wanted)
-                json_array_append_new(list, json_string(word));
-}
-
-static void metadata_faults(struct exchange *x, json_t *doc) {
-        const char *url;
-
-        if (exchange_fault(x, FAULT_NO_PKCE))
-                json_object_del(doc, "code_challenge_methods_supported");
-        if (exchange_fault(x, FAULT_PKCE_PLAIN_ONLY))
-                as_set_words(doc, "code_challenge_methods_supported", "plain");
-        if (exchange_fault(x, FAULT_NO_REGISTRATION))
-                json_object_del(doc, "registration_endpoint");
-        if (exchange_fault(x, FAULT_NO_TOKEN_ENDPOINT))
-                json_object_del(doc, "token_endpoint");
-        if (exchange_fault(x, FAULT_NO_AUTHORIZATION_ENDPOINT))
-                json_object_del(doc, "authorization_endpoint");
-        if (exchange_fault_arg(x, FAULT_HTTP_ENDPOINT, "http://as.example/token", &url))
-                json_object_set_new(doc, "token_endpoint", json_string(url));
-        if (exchange_fault_arg(x, FAULT_FILE_AUTHORIZE, "file:///etc/passwd", &url))
-                json_object_set_new(doc, "authorization_endpoint", json_string(url));
-}
-
-static void handle_metadata(struct exchange *x) {
-        struct demo *d = x->demo;
-        char *wrong = mem_printf("%s/wrong", x->at->issuer);
-        const char *issuer = x->at->issuer;
-        json_t *grants;
-        bool oidc;
-        json_t *doc;
-
-        if (strcmp(x->request->method, "GET") == 0 && metadata_here(d, x->request->path, &oidc)) {
-                (void)exchange_fault_arg(x, FAULT_WRONG_ISSUER, wrong, &issuer);
-                doc = json_pack("{s:s, s:b}", "issuer", issuer,
-                                "authorization_response_iss_parameter_supported", 1);
-                set_url(doc, "authorization_endpoint", x->at->issuer, "/authorize");
-                set_url(doc, "token_endpoint", x->at->issuer, "/token");
-                set_url(doc, "registration_endpoint", x->at->issuer, "/register");
-                set_url(doc, "revocation_endpoint", x->at->issuer, "/revoke");
-                as_set_words(doc, "response_types_supported", "code");
-                as_set_words(doc, "grant_types_supported",
-                             "authorization_code refresh_token client_credentials");
-                grants = json_object_get(doc, "grant_types_supported");
-                add_word(grants, d->options.n_workload_issuers > 0, GRANT_JWT_BEARER);
-                add_word(grants, d->options.device, GRANT_DEVICE);
-                add_word(grants, d->options.token_exchange, GRANT_SWAP);
-                if (d->options.device)
-                        set_url(doc, "device_authorization_endpoint", x->at->issuer,
-                                "/device_authorization");
-                as_set_words(doc, "code_challenge_methods_supported", "S256");
-                as_set_words(doc, "token_endpoint_auth_methods_supported",
-                             "none client_secret_basic client_secret_post private_key_jwt");
-                as_set_words(doc, "token_endpoint_auth_signing_alg_values_supported",
-                             JWT_ALGORITHMS);
-                as_set_words(doc, "scopes_supported", as_scopes(d));
-                dpop_metadata(d, doc, false);
-                if (d->options.par != PAR_OFF)
-                        set_url(doc, "pushed_authorization_request_endpoint", x->at->issuer,
-                                "/par");
-                if (d->options.par == PAR_REQUIRED)
-                        json_object_set_new(doc, "require_pushed_authorization_requests",
-                                            json_true());
-                if (d->options.cimd)
-                        json_object_set_new(doc, "client_id_metadata_document_supported",
-                                            json_true());
-                if (oidc) {
-                        set_url(doc, "jwks_uri", x->at->issuer, "/jwks");
-                        as_set_words(doc, "subject_types_supported", "public");
-                        as_set_words(doc, "id_token_signing_alg_values_supported", "RS256");
-                }
-                metadata_faults(x, doc);
-                reply_json(x->request, 200, doc);
-        }
-        free(wrong);
-}
-
 static json_t *registration_answer(struct exchange *x, struct client *client, const json_t *asked) {
         const json_t *type = json_object_get(asked, "application_type");
         const char *forced = NULL;
@@ -231,12 +104,12 @@ static json_t *registration_answer(struct exchange *x, struct client *client, co
                 json_array_append_new(redirects, json_string(client->redirects[i]));
         json_object_set_new(doc, "redirect_uris", redirects);
         grants = json_array();
-        add_word(grants, client->may_log_in, "authorization_code");
-        add_word(grants, client->may_refresh, "refresh_token");
-        add_word(grants, client->may_act_alone, "client_credentials");
-        add_word(grants, client->may_use_device, GRANT_DEVICE);
+        metadata_word(grants, client->may_log_in, "authorization_code");
+        metadata_word(grants, client->may_refresh, "refresh_token");
+        metadata_word(grants, client->may_act_alone, "client_credentials");
+        metadata_word(grants, client->may_use_device, GRANT_DEVICE);
         json_object_set_new(doc, "grant_types", grants);
-        as_set_words(doc, "response_types", client->may_log_in ? "code" : "");
+        metadata_words(doc, "response_types", client->may_log_in ? "code" : "");
         if (client->must_prove)
                 json_object_set_new(doc, "dpop_bound_access_tokens", json_true());
         if (type)
@@ -380,10 +253,10 @@ struct client *as_authenticate(struct exchange *x) {
 }
 
 void as_handle(struct exchange *x) {
-        const char *below = below_issuer(x->demo, x->request->path);
+        const char *below = as_below(x->at, x->request->path);
 
         if (x->site.step == STEP_ASMETA)
-                handle_metadata(x);
+                metadata_handle(x);
         else if (x->site.step == STEP_REGISTER)
                 handle_register(x);
         else if (x->site.step == STEP_AUTHORIZE)

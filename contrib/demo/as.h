@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The authorization server: which request belongs to which endpoint, its metadata, registration,
- * and how a client proves who it is.
+ * The authorization server: which request belongs to which endpoint, registration, and how a
+ * client proves who it is.
  */
 #pragma once
 
 #include "exchange.h"
 
-enum step as_step(const struct demo *d, const struct request *r);
+enum step as_step(const struct authority *a, const struct request *r);
+/* The path behind the issuer's, or NULL. */
+const char *as_below(const struct authority *a, const char *path);
 void as_handle(struct exchange *x);
 
 /* An error of RFC 6749 5.2. */
@@ -21,7 +23,5 @@ bool as_form_right(struct exchange *x);
 struct client *as_authenticate(struct exchange *x);
 /* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */
 const char *as_resource(const struct demo *d, const struct form *params);
-/* A member that is an array of these blank-separated words. */
-void as_set_words(json_t *doc, const char *name, const char *words);
 /* The scopes this server knows, blank-separated. */
 const char *as_scopes(const struct demo *d);

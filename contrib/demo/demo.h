@@ -43,6 +43,7 @@ struct authority {
         struct table *seen;    /* what is good once: the jti of each assertion */
         char *origin;          /* "http://127.0.0.1:PORT" */
         char *nonce;           /* for proofs of possession */
+        const char *path;      /* "" or --issuer-path */
         char *issuer;          /* the origin and --issuer-path */
 };
 

@@ -12,6 +12,7 @@
 #include "as.h"
 #include "assertion.h"
 #include "jwt.h"
+#include "metadata.h"
 
 #define AGE_MAX_SEC 300.0
 
@@ -155,7 +156,7 @@ const char *dpop_guard(struct exchange *x, const struct access_token *token, con
 void dpop_metadata(const struct demo *d, json_t *doc, bool of_resource) {
         if (d->options.dpop == DPOP_OFF)
                 return;
-        as_set_words(doc, "dpop_signing_alg_values_supported", JWT_ALGORITHMS);
+        metadata_words(doc, "dpop_signing_alg_values_supported", JWT_ALGORITHMS);
         if (of_resource && d->options.dpop == DPOP_REQUIRED)
                 json_object_set_new(doc, "dpop_bound_access_tokens_required", json_true());
 }

@@ -411,7 +411,7 @@ enum http_verdict exchange_on_as(struct request *r, void *userdata) {
         struct demo *d = userdata;
 
         if (!r->state)
-                (void)exchange_new(r, d, as_step(d, r));
+                (void)exchange_new(r, d, as_step(&d->as, r));
         return advance(r->state, as_handle);
 }
 

@@ -167,7 +167,8 @@ static bool demo_listen(struct demo *d) {
                                   &d->as.origin);
         if (!d->as.service)
                 return false;
-        d->as.issuer = mem_printf("%s%s", d->as.origin, o->issuer_path);
+        d->as.path = o->issuer_path;
+        d->as.issuer = mem_printf("%s%s", d->as.origin, d->as.path);
         d->control = listen_on(o->control_port, "control port", control_on_request, d,
                                &d->control_origin);
         return d->control != NULL;
