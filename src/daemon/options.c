@@ -23,7 +23,7 @@ static const char help_text[] =
         "      --config-dir=DIR     the user's configuration (default: "
         "$XDG_CONFIG_HOME/mcp-broker)\n"
         "      --vendor-dir=DIR     the vendor's configuration and policy\n"
-        "      --libexec-dir=DIR    where mcp-broker-net, -session and -kdf are\n"
+        "      --libexec-dir=DIR    where mcp-broker-net, -session, -kdf and -identity are\n"
         "  -h, --help               this text\n"
         "  -V, --version            the version\n"
         "\n"

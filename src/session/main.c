@@ -20,23 +20,27 @@
 
 #define KEEPER_FD 3
 #define KDF_NAME "/mcp-broker-kdf"
+#define IDENTITY_NAME "/mcp-broker-identity"
 
 static char arg_kdf[PATH_MAX];
+static char arg_identity[PATH_MAX];
 
 static void usage(FILE *to) {
-        (void)fputs("Usage: mcp-broker-session [--kdf=PATH]\n"
+        (void)fputs("Usage: mcp-broker-session [--kdf=PATH] [--identity=PATH]\n"
                     "\n"
                     "A part of mcp-brokerd, which starts it; not for use by hand.\n"
                     "\n"
-                    "      --kdf=PATH  program that derives keys from passphrases\n"
-                    "  -h, --help      this text\n"
-                    "  -V, --version   version\n",
+                    "      --kdf=PATH       program that derives keys from passphrases\n"
+                    "      --identity=PATH  program that reads, runs and calls for an identity\n"
+                    "  -h, --help           this text\n"
+                    "  -V, --version        version\n",
                     to);
 }
 
 /* 0: go on; 1: all is said; -EINVAL. */
 static int parse_arguments(int argc, char **argv) {
         static const struct option options[] = { { "kdf", required_argument, NULL, 'k' },
+                                                 { "identity", required_argument, NULL, 'i' },
                                                  { "help", no_argument, NULL, 'h' },
                                                  { "version", no_argument, NULL, 'V' },
                                                  { 0 } };
@@ -51,11 +55,11 @@ static int parse_arguments(int argc, char **argv) {
                         (void)puts("mcp-broker-session " PACKAGE_VERSION);
                         return 1;
                 }
-                if (c != 'k' || optarg[0] != '/' || strlen(optarg) >= sizeof(arg_kdf)) {
+                if ((c != 'k' && c != 'i') || optarg[0] != '/' || strlen(optarg) >= PATH_MAX) {
                         usage(stderr);
                         return -EINVAL;
                 }
-                memcpy(arg_kdf, optarg, strlen(optarg) + 1);
+                memcpy(c == 'k' ? arg_kdf : arg_identity, optarg, strlen(optarg) + 1);
         }
         if (optind < argc) {
                 usage(stderr);
@@ -65,16 +69,20 @@ static int parse_arguments(int argc, char **argv) {
 }
 
 /* Beside our own file: the same in an installed, a moved and a build tree. */
-static int find_kdf(struct error *err) {
-        ssize_t n = readlink("/proc/self/exe", arg_kdf, sizeof(arg_kdf) - sizeof(KDF_NAME));
+static int find_program(char path[static PATH_MAX], const char *name, struct error *err) {
+        size_t n_name = strlen(name);
+        ssize_t n;
         char *slash;
 
-        arg_kdf[n > 0 ? n : 0] = '\0';
-        slash = strrchr(arg_kdf, '/');
+        if (path[0])
+                return 0;
+        n = readlink("/proc/self/exe", path, PATH_MAX - n_name - 1);
+        path[n > 0 ? n : 0] = '\0';
+        slash = strrchr(path, '/');
         if (!slash)
                 return error_set(err, MCPB_INTERNAL, ENOENT, NULL,
                                  "cannot tell where our own program stands");
-        memcpy(slash, KDF_NAME, sizeof(KDF_NAME));
+        memcpy(slash, name, n_name + 1);
         return 0;
 }
 
@@ -107,6 +115,7 @@ static int run(struct error *err) {
         AUTO_LOOP sd_event *e = NULL;
         struct peer_ours *ours = NULL;
         struct session *s = NULL;
+        const struct session_programs programs = { .kdf = arg_kdf, .identity = arg_identity };
         int r = process_harden(err);
 
         if (r == 0)
@@ -115,14 +124,16 @@ static int run(struct error *err) {
                 r = block_sigchld(err);
         if (r == 0)
                 r = check_keeper_fd(err);
-        if (r == 0 && !arg_kdf[0])
-                r = find_kdf(err);
+        if (r == 0)
+                r = find_program(arg_kdf, KDF_NAME, err);
+        if (r == 0)
+                r = find_program(arg_identity, IDENTITY_NAME, err);
         if (r == 0)
                 r = peer_ours_new(NULL, &ours, err);
         if (r == 0)
                 r = error_fallback(err, loop_new(&e), "cannot make an event loop");
         if (r == 0)
-                r = error_fallback(err, session_new(e, KEEPER_FD, ours, arg_kdf, &s),
+                r = error_fallback(err, session_new(e, KEEPER_FD, ours, &programs, &s),
                                    "cannot listen to the broker");
         if (r == 0)
                 r = error_fallback(err, sd_event_loop(e), "the stream to the broker failed");

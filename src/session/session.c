@@ -10,14 +10,34 @@
 #include "peer/peer.h"
 #include "session/child.h"
 
+/* What may be started, and how many at once: one sort never takes another's place. */
+enum helper_kind {
+        HELPER_KDF,
+        HELPER_IDENTITY,
+        HELPER_KIND_COUNT,
+};
+
+static const struct {
+        const char *name;
+        const char *answer; /* "op" of the answer */
+        unsigned max;
+        unsigned limit_sec; /* from its start to its end */
+} helper_table[HELPER_KIND_COUNT] = {
+        [HELPER_KDF] = { "mcp-broker-kdf", "kdf-done", LIMIT_HELPERS, LIMIT_HELPER_SEC },
+        /* Twice what the keeper has under way: it does not wait for the end of those that it gave
+         * up. */
+        [HELPER_IDENTITY] = { "mcp-broker-identity", "identity-done", 2 * LIMIT_ORDERS,
+                              LIMIT_ORDER_SEC },
+};
+
 struct session {
         sd_event *event; /* the caller's */
         struct chan *chan;
         struct pump *pump;
         struct peer_ours *ours;
-        const char *kdf_path;
+        const struct session_programs *programs;
         struct list helpers;
-        unsigned n_helpers;
+        unsigned n_helpers[HELPER_KIND_COUNT];
 };
 
 /* A child under way, and the request that it will answer. */
@@ -25,7 +45,7 @@ struct helper {
         struct list link;
         struct session *session;
         struct child *child;
-        const char *answer; /* "op" of the answer */
+        enum helper_kind kind;
         json_int_t id;
 };
 
@@ -82,7 +102,7 @@ static int op_attest(struct session *s, json_int_t id, struct frame *f) {
 
 static void helper_free(struct helper *h) {
         list_remove(&h->link);
-        h->session->n_helpers--;
+        h->session->n_helpers[h->kind]--;
         (void)child_free(h->child);
         free(h);
 }
@@ -101,7 +121,7 @@ static int answer_helper(struct session *s, const char *op, json_int_t id, int s
 static void on_helper_done(int status, const struct error *err, void *userdata) {
         struct helper *h = userdata;
         struct session *s = h->session;
-        int r = answer_helper(s, h->answer, h->id, status, err);
+        int r = answer_helper(s, helper_table[h->kind].answer, h->id, status, err);
 
         helper_free(h);
         if (r < 0)
@@ -110,13 +130,14 @@ static void on_helper_done(int status, const struct error *err, void *userdata) 
 
 /* Starts a program whose end is the answer. 0 also when it could not be started and the answer says
  * so. */
-static int helper_start(struct session *s, const char *op, json_int_t id, const char *name,
+static int helper_start(struct session *s, json_int_t id, enum helper_kind kind,
                         const struct spawn *program) {
+        const char *op = helper_table[kind].answer;
         struct error err = ERROR_INIT;
         struct helper *h;
         int r;
 
-        if (s->n_helpers >= LIMIT_HELPERS) {
+        if (s->n_helpers[kind] >= helper_table[kind].max) {
                 (void)error_set(&err, MCPB_BUSY, EBUSY, "Try again.",
                                 "too many helper programs are running");
                 return answer_helper(s, op, id, -1, &err);
@@ -124,27 +145,27 @@ static int helper_start(struct session *s, const char *op, json_int_t id, const 
         h = calloc(1, sizeof(*h));
         if (!h)
                 return -ENOMEM;
-        *h = (struct helper){ .session = s, .answer = op, .id = id };
+        *h = (struct helper){ .session = s, .kind = kind, .id = id };
         list_append(&s->helpers, &h->link);
-        s->n_helpers++;
-        r = child_start(s->event, program, name, LIMIT_HELPER_SEC * USEC_PER_SEC, on_helper_done, h,
-                        &h->child, &err);
+        s->n_helpers[kind]++;
+        r = child_start(s->event, program, helper_table[kind].name,
+                        helper_table[kind].limit_sec * USEC_PER_SEC, on_helper_done, h, &h->child,
+                        &err);
         if (r == 0)
                 return 0;
         helper_free(h);
         return answer_helper(s, op, id, -1, &err);
 }
 
-/* Argon2id takes its time and memory in a process of its own. Its passphrase and its answer go
- * between it and the keeper. */
-static int op_kdf(struct session *s, json_int_t id, struct frame *f) {
-        /* lint: allow global: an argument is a char *; nobody writes to it */
-        static char name[] = "mcp-broker-kdf";
+/* What it is asked, and its answer, go between it and the keeper. */
+static int start_program(struct session *s, json_int_t id, struct frame *f, enum helper_kind kind,
+                         const char *path) {
+        AUTO_FREE char *name = strdup(helper_table[kind].name);
         char *argv[] = { name, NULL };
         char *envp[] = { NULL };
         const struct spawn_fd fds[] = { { f->fds[0], STDIN_FILENO },
                                         { STDERR_FILENO, STDERR_FILENO } };
-        const struct spawn program = { .path = s->kdf_path,
+        const struct spawn program = { .path = path,
                                        .argv = argv,
                                        .envp = envp,
                                        .fds = fds,
@@ -152,7 +173,16 @@ static int op_kdf(struct session *s, json_int_t id, struct frame *f) {
                                        .new_session = true,
                                        .die_with_us = true };
 
-        return helper_start(s, "kdf-done", id, name, &program);
+        return name ? helper_start(s, id, kind, &program) : -ENOMEM;
+}
+
+/* Argon2id takes its time and memory in a process of its own. */
+static int op_kdf(struct session *s, json_int_t id, struct frame *f) {
+        return start_program(s, id, f, HELPER_KDF, s->programs->kdf);
+}
+
+static int op_identity(struct session *s, json_int_t id, struct frame *f) {
+        return start_program(s, id, f, HELPER_IDENTITY, s->programs->identity);
 }
 
 /* What the keeper may ask for. Descriptors that come along are closed afterwards. */
@@ -163,6 +193,7 @@ static const struct {
 } op_table[] = {
         { "attest", 1, op_attest },
         { "kdf", 1, op_kdf },
+        { "identity", 1, op_identity },
 };
 
 static int dispatch(struct session *s, struct frame *f) {
@@ -218,8 +249,8 @@ static const struct pump_ops session_pump_ops = {
         .priority = LOOP_WORKER,
 };
 
-int session_new(sd_event *e, int fd, struct peer_ours *ours, const char *kdf_path,
-                struct session **ret) {
+int session_new(sd_event *e, int fd, struct peer_ours *ours,
+                const struct session_programs *programs, struct session **ret) {
         struct session *s = calloc(1, sizeof(*s));
         int r;
 
@@ -227,7 +258,7 @@ int session_new(sd_event *e, int fd, struct peer_ours *ours, const char *kdf_pat
                 (void)close(fd);
                 return -ENOMEM;
         }
-        *s = (struct session){ .event = e, .ours = ours, .kdf_path = kdf_path };
+        *s = (struct session){ .event = e, .ours = ours, .programs = programs };
         list_init(&s->helpers);
         s->chan = chan_new(fd);
         if (!s->chan) {

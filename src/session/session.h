@@ -15,9 +15,15 @@
 struct peer_ours;
 struct session;
 
-/* @fd (taken over) is the stream to the keeper; @ours and @kdf_path stay the caller's. Ends the
+/* Paths of the programs that are started for the keeper. */
+struct session_programs {
+        const char *kdf;      /* mcp-broker-kdf */
+        const char *identity; /* mcp-broker-identity */
+};
+
+/* @fd (taken over) is the stream to the keeper; @ours and @programs stay the caller's. Ends the
  * loop @e with 0 at the end of the stream, with -errno when the keeper cannot be understood or
  * answered. */
-int session_new(sd_event *e, int fd, struct peer_ours *ours, const char *kdf_path,
-                struct session **ret) MUST_CHECK;
+int session_new(sd_event *e, int fd, struct peer_ours *ours,
+                const struct session_programs *programs, struct session **ret) MUST_CHECK;
 struct session *session_free(struct session *s); /* kills children under way */

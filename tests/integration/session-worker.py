@@ -19,6 +19,7 @@ BUILD = os.environ.get("top_builddir", ".")
 PROGRAM = os.path.join(BUILD, "mcp-broker-session")
 PATIENCE = 60  # seconds until a hang is called one; nothing waits that long when all is well
 HELPERS = 8  # LIMIT_HELPERS
+ORDERS = 2 * 8  # LIMIT_ORDERS
 EVIDENCE = {
     "op", "id", "pid", "start_ticks", "exe", "ours", "daemon", "anchor_pid",
     "anchor_start_ticks", "anchor", "cgroup", "unit", "user_unit",
@@ -332,6 +333,8 @@ def what_the_keeper_would_never_send_ends_it():
         "a body": frame(good, [null], body=b"x"),
         "kdf without a descriptor": frame({"op": "kdf", "id": 1}),
         "kdf without id": frame({"op": "kdf"}, [null]),
+        "identity without a descriptor": frame({"op": "identity", "id": 1}),
+        "identity with an order for session to read": frame({"op": "identity", "id": 1}, [null], body=b"{}"),
     }
     for name, send in cases.items():
         s = Session()
@@ -363,10 +366,10 @@ class Script:
         self.folder.cleanup()
 
 
-def start_kdf(s, ident=1, keep=False):
+def start_kdf(s, ident=1, keep=False, op="kdf"):
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
-    s.send({"op": "kdf", "id": ident}, [theirs.fileno()])
+    s.send({"op": op, "id": ident}, [theirs.fileno()])
     if keep:
         return ours, theirs
     theirs.close()
@@ -515,6 +518,63 @@ def the_real_kdf_refuses_nonsense():
     s.end_well()
 
 
+def identity_talks_to_the_keeper_alone():
+    with Script('read line\necho "got $line" >&0\nexit 7\n') as script:
+        s = Session("--identity=" + script.path)
+        sock = start_kdf(s, 9, op="identity")
+        sock.sendall(b"order\n")
+        assert read_all(sock) == "got order\n"
+        assert s.receive() == {"op": "identity-done", "id": 9, "status": 7}
+        sock.close()
+        s.end_well()
+
+
+def an_identity_that_is_not_there_is_an_answer():
+    with Script("") as script:
+        s = Session("--identity=" + script.path + "-absent")
+        start_kdf(s, 3, op="identity").close()
+        answer = s.receive()
+        assert (answer["op"], answer["id"], answer["status"], answer["error"]) == ("identity-done", 3, -1, "not_found"), answer
+        s.end_well()
+
+
+def neither_sort_of_children_takes_the_others_place():
+    with Script("echo up >&0\nread line\nexit 5\n") as script:
+        s = Session("--identity=" + script.path, "--kdf=" + script.path)
+        socks = [start_kdf(s, i, op="identity") for i in range(ORDERS)]
+        for sock in socks:
+            assert sock.recv(3) == b"up\n"
+        start_kdf(s, 98, op="identity").close()
+        answer = s.receive()
+        assert (answer["op"], answer["id"], answer["error"]) == ("identity-done", 98, "busy"), answer
+        sock = start_kdf(s, 99)
+        assert sock.recv(3) == b"up\n"
+        sock.sendall(b"go\n")
+        assert s.receive() == {"op": "kdf-done", "id": 99, "status": 5}
+        socks[0].sendall(b"go\n")
+        assert s.receive() == {"op": "identity-done", "id": 0, "status": 5}
+        for other in socks + [sock]:
+            other.close()
+        s.end()
+
+
+def the_real_identity_stands_beside_and_reads():
+    s = Session()
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b"token")
+        f.flush()
+        order = json.dumps({"op": "order", "kind": "read", "path": f.name, "rules": "secret", "max": 65536}).encode()
+        sock = start_kdf(s, op="identity")
+        sock.sendall(struct.pack("<II", len(order), 0) + order)
+        reply = read_all_bytes(sock)
+    n_head, n_body = struct.unpack("<II", reply[:8])
+    assert json.loads(reply[8:8 + n_head]) == {"op": "reply", "kind": "read", "exposed": False}, reply
+    assert reply[8 + n_head:] == b"token" and n_body == 5, reply
+    assert s.receive() == {"op": "identity-done", "id": 1, "status": 0}
+    sock.close()
+    s.end_well()
+
+
 def run_program(*arguments):
     done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=PATIENCE, check=False)
@@ -528,7 +588,8 @@ def by_hand_it_says_what_to_do():
     assert status == 0 and "Usage:" in out and err == "", (status, out, err)
     status, out, err = run_program("--version")
     assert status == 0 and out.startswith("mcp-broker-session ") and err == "", (status, out, err)
-    for wrong in ("--wrong", "argument", "--kdf=relative", "--kdf=", "--kdf=/" + "x" * 5000):
+    for wrong in ("--wrong", "argument", "--kdf=relative", "--kdf=", "--kdf=/" + "x" * 5000, "--identity=relative",
+                  "--identity=/" + "x" * 5000):
         status, out, err = run_program(wrong)
         assert status == 2 and out == "" and "Usage:" in err, (wrong, status, out, err)
 
@@ -557,6 +618,10 @@ TESTS = [
     a_killed_session_takes_its_children_along,
     the_real_kdf_stands_beside_and_derives,
     the_real_kdf_refuses_nonsense,
+    identity_talks_to_the_keeper_alone,
+    an_identity_that_is_not_there_is_an_answer,
+    neither_sort_of_children_takes_the_others_place,
+    the_real_identity_stands_beside_and_reads,
     by_hand_it_says_what_to_do,
 ]
 
