@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jose/jws.h"
 
+#include <assert.h>
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
 
 #include "base/codec.h"
 #include "jose/internal.h"
+
+#define ECDSA_NUMBER_MAX 48
 
 static const char *digest_name(enum jose_alg a) {
         if (a == JOSE_EDDSA)
@@ -69,37 +72,30 @@ int jose_check_halves(const struct jose_key *k) {
 }
 
 /* RFC 7518 3.4: each number with the bytes of its field, where OpenSSL gives DER. */
-static int append_ecdsa(struct buf *out, const struct buf *der, size_t number_bytes) {
+static int append_ecdsa(struct buf *out, const struct buf *der, int number_bytes) {
         const unsigned char *p = (const unsigned char *)der->data;
+        unsigned char numbers[2 * ECDSA_NUMBER_MAX];
         ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)der->len);
-        int r = sig ? buf_reserve(out, 2 * number_bytes) : jose_failed(-EIO);
+        int r = 0;
 
-        if (r == 0) {
-                unsigned char *to = (unsigned char *)out->data + out->len;
-
-                if (BN_bn2binpad(ECDSA_SIG_get0_r(sig), to, (int)number_bytes) < 0 ||
-                    BN_bn2binpad(ECDSA_SIG_get0_s(sig), to + number_bytes, (int)number_bytes) < 0)
-                        r = jose_failed(-EIO);
-        }
-        if (r == 0) {
-                out->len += 2 * number_bytes;
-                out->data[out->len] = '\0';
-        }
+        assert(number_bytes <= ECDSA_NUMBER_MAX);
+        if (!sig || BN_bn2binpad(ECDSA_SIG_get0_r(sig), numbers, number_bytes) < 0 ||
+            BN_bn2binpad(ECDSA_SIG_get0_s(sig), numbers + number_bytes, number_bytes) < 0)
+                r = jose_failed(-EIO);
         ECDSA_SIG_free(sig);
-        return r;
+        return r < 0 ? r : base64url_append(out, numbers, 2 * (size_t)number_bytes);
 }
 
 static int append_signature(const struct jose_key *k, enum jose_alg a, const void *data, size_t len,
                             struct buf *out) {
         AUTO_BUF struct buf raw = BUF_INIT;
-        AUTO_BUF struct buf numbers = BUF_INIT;
         int r = sign(k, a, data, len, &raw);
 
-        if (r == 0 && (a == JOSE_ES256 || a == JOSE_ES384)) {
-                r = append_ecdsa(&numbers, &raw, a == JOSE_ES256 ? 32 : 48);
-                return r < 0 ? r : base64url_append(out, numbers.data, numbers.len);
-        }
-        return r < 0 ? r : base64url_append(out, raw.data, raw.len);
+        if (r < 0)
+                return r;
+        if (a == JOSE_ES256 || a == JOSE_ES384)
+                return append_ecdsa(out, &raw, a == JOSE_ES256 ? 32 : ECDSA_NUMBER_MAX);
+        return base64url_append(out, raw.data, raw.len);
 }
 
 static int append_json(struct buf *out, const json_t *value) {

@@ -127,21 +127,12 @@ int jose_key_from_der(const void *der, size_t len, struct jose_key **ret) {
 
 int jose_key_to_der(const struct jose_key *k, struct buf *out) {
         PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(k->pkey);
-        unsigned char *p;
-        int len;
-        int r;
+        unsigned char *der = NULL;
+        int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : -1;
+        int r = len > 0 ? buf_append(out, der, (size_t)len) : jose_failed(-EIO);
 
-        if (!info)
-                return jose_failed(-EIO);
-        len = i2d_PKCS8_PRIV_KEY_INFO(info, NULL);
-        r = len > 0 ? buf_reserve(out, (size_t)len) : jose_failed(-EIO);
-        if (r == 0) {
-                p = (unsigned char *)out->data + out->len;
-                (void)i2d_PKCS8_PRIV_KEY_INFO(info, &p);
-                out->len += (size_t)len;
-                out->data[out->len] = '\0';
-        }
         PKCS8_PRIV_KEY_INFO_free(info);
+        OPENSSL_clear_free(der, len > 0 ? (size_t)len : 0);
         return r;
 }
 

@@ -40,7 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         }
         /* PEM is longer, and so may not fit where DER did. */
-        if (cert_chain_from_pem(pem.data, pem.len, &again) == 0)
-                assert(again.len == der.len && memcmp(again.data, der.data, der.len) == 0);
+        if (cert_chain_from_pem(pem.data, pem.len, &again) == 0) {
+                assert(again.len == der.len && again.data && der.data);
+                assert(memcmp(again.data, der.data, der.len) == 0);
+        }
         return 0;
 }
