@@ -248,6 +248,15 @@ static const char *pick(const struct parser *ps, enum param which) {
         return NULL;
 }
 
+/* Who is asked for another proof has shown one, whatever else a server says to who has not. */
+static const char *pick_error(const struct parser *ps) {
+        for (size_t i = 0; i < ps->n; i++)
+                if (ps->all[i].scheme == SCHEME_DPOP &&
+                    streq_null(ps->all[i].params[PARAM_ERROR], "use_dpop_nonce"))
+                        return ps->all[i].params[PARAM_ERROR];
+        return pick(ps, PARAM_ERROR);
+}
+
 static int keep_clean(char **slot, const char *value) {
         if (!value)
                 return 0;
@@ -306,7 +315,7 @@ static int fill(struct challenge *c, const struct parser *ps) {
                 r = scope_set_parse(&c->scopes, scope, &c->n_dropped_scopes);
         c->has_scope = c->scopes.n > 0;
         if (r == 0)
-                r = keep_clean(&c->error, pick(ps, PARAM_ERROR));
+                r = keep_clean(&c->error, pick_error(ps));
         if (r == 0)
                 r = keep_clean(&c->error_description, pick(ps, PARAM_ERROR_DESCRIPTION));
         if (r == 0)

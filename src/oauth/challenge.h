@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server asks for in WWW-Authenticate (RFC 9110 11.6.1, 6750 3, 9728 5.1), read from all its
- * field lines. Foreign text: garbage never fails, it only yields less. Bearer comes before DPoP as
- * long as we make no proofs (A21); the scheme "MCP" of old servers counts only where neither is
- * there (A40, A42).
+ * field lines. Foreign text: garbage never fails, it only yields less. Bearer comes before DPoP,
+ * but for a refusal that only another proof can meet (A21); the scheme "MCP" of old servers counts
+ * only where neither is there (A40, A42).
  */
 #pragma once
 

@@ -217,6 +217,8 @@ static void another_attempt_is_asked_for_in_these_words_only(void **state) {
                 { 401, NULL, "DPoP error=\"use_dpop_nonce\", error_description=\"x\"", "n", true },
                 { 401, "no JSON", "Bearer, DPoP error=\"use_dpop_nonce\"", "n", true },
                 { 401, "{}", "dpop algs=\"ES256\", error=use_dpop_nonce", "n", true },
+                { 401, NULL, "Bearer error=\"invalid_token\", DPoP error=\"use_dpop_nonce\"", "n",
+                  true },
                 /* there is nothing to try again with */
                 { 400, USE_NONCE, NULL, NULL, false },
                 { 400, USE_NONCE, NULL, "a b", false },
