@@ -130,11 +130,12 @@ void identity_said(const char *text, char said[static IDENTITY_SAID_MAX + 1]) {
         size_t n = 0;
 
         while (*text && n < IDENTITY_SAID_MAX) {
+                bool token = strncmp(text, "eyJ", 3) == 0;
                 size_t run = 0;
 
-                while (is_secret_char(text[run]))
+                while (is_secret_char(text[run]) || (token && text[run] == '.'))
                         run++;
-                if (run >= SECRET_RUN) {
+                if (token || run >= SECRET_RUN) {
                         n += (size_t)snprintf(said + n, IDENTITY_SAID_MAX + 1 - n, "[...]");
                         n = n < IDENTITY_SAID_MAX ? n : IDENTITY_SAID_MAX;
                 } else {

@@ -4,10 +4,10 @@
  * the way to go, or one that the API server is asked for ("k8s:request"), for audiences that nobody
  * knew when the pod was made. What the pod is called stands in the token that it has anyway.
  */
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/limits.h"
 #include "identity/provider.h"
-#include "identity/when.h"
 #include "jose/jwt.h"
 
 #define TOKEN_PATH "/var/run/secrets/mcp-broker/token"
@@ -342,7 +342,7 @@ static int request_answer(struct identity *i, struct fetch_answer *a, struct err
         expires = json_get_string(status, "expirationTimestamp");
         if (!token)
                 return identity_fault(i, err, EBADMSG, hint, "the answer has no status.token");
-        if (expires && when_parse(expires, &expires_wall) < 0)
+        if (expires && clock_parse_utc(expires, &expires_wall) < 0)
                 return identity_fault(i, err, EBADMSG, hint,
                                       "status.expirationTimestamp is no date");
         return identity_finish_jwt(i, token, strlen(token), expires_wall, err);

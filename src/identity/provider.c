@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity/provider.h"
 
+/* clang-format off: one a line */
+/* One a line. */
+/* clang-format off */
 static const struct identity_provider *const providers[] = {
         &identity_aws_proof,
         &identity_aws_wit,
@@ -10,6 +13,7 @@ static const struct identity_provider *const providers[] = {
         &identity_azure_arc,
         &identity_credential,
         &identity_environment,
+        &identity_exec,
         &identity_file,
         &identity_gcp,
         &identity_github,
@@ -17,6 +21,7 @@ static const struct identity_provider *const providers[] = {
         &identity_k8s,
         &identity_k8s_request,
 };
+/* clang-format on */
 
 const struct identity_provider *identity_provider_at(size_t index) {
         return index < ARRAY_SIZE(providers) ? providers[index] : NULL;

@@ -4,6 +4,7 @@
  * for, all of it and nothing else, and that it is still valid.
  */
 #include "identity/provider.h"
+#include "jose/cert.h"
 #include "jose/jwt.h"
 
 #define EARLY_USEC (60 * USEC_PER_SEC)
@@ -162,4 +163,37 @@ int identity_finish_text(struct identity *i, const char *text, size_t len, struc
         while (len > 0 && text[len - 1] && strchr(blanks, text[len - 1]))
                 len--;
         return identity_finish_jwt(i, text, len, 0, err);
+}
+
+int identity_finish_x509(struct identity *i, struct buf *key_der, struct buf *chain_der,
+                         struct error *err) {
+        AUTO_JOSE_KEY struct jose_key *key = NULL;
+        uint64_t not_after = 0;
+        int r = jose_key_from_der(key_der->data, key_der->len, &key);
+
+        if (r == 0)
+                r = cert_is_for(chain_der->data, chain_der->len, key);
+        if (r == 0)
+                r = cert_not_after(chain_der->data, chain_der->len, &not_after);
+        if (r == 0) {
+                r = cert_uri(chain_der->data, chain_der->len, &i->result.subject);
+                r = r == -ENOENT ? 0 : r;
+        }
+        if (r == -ENOMEM)
+                return error_oom(err);
+        if (r < 0)
+                return identity_fault(i, err, EBADMSG, "Look at what issued them",
+                                      r == -EKEYREJECTED ? "the certificate is not for the key"
+                                                         : "key and certificate cannot be read");
+        if (not_after * USEC_PER_SEC <= i->now_wall)
+                return identity_fault(i, err, EKEYEXPIRED,
+                                      "See that whatever issues it is running, and that the clock "
+                                      "is right",
+                                      "the certificate has expired");
+        i->result.expires_wall = not_after * USEC_PER_SEC;
+        i->result.refresh_wall = refresh_time(i);
+        buf_move(&i->result.key_der, key_der);
+        buf_move(&i->result.chain_der, chain_der);
+        identity_finish(i, IDENTITY_X509);
+        return 0;
 }
