@@ -104,7 +104,7 @@ int identity_judge_answer(struct identity *i, const struct fetch_answer *a, stru
                 return identity_fault(i, err, EREMCHG,
                                       "Look at what answers there: such a service never redirects",
                                       "the answer redirects elsewhere, which is not followed");
-        if (a->body.len > IDENTITY_BODY_MAX)
+        if (a->body.len > i->body_max)
                 return identity_fault(i, err, EMSGSIZE,
                                       "Look at what answers there: it is no such service",
                                       "the answer is too large (%zu bytes)", a->body.len);

@@ -83,6 +83,7 @@ static int ask(struct identity *i, struct error *err) {
         step_done(&i->step);
         i->repeat = 0;
         i->hint = NULL;
+        i->body_max = IDENTITY_BODY_MAX;
         i->what[0] = '\0';
         r = i->provider->ask(i, err);
         assert(r < 0 || i->next <= IDENTITY_CALL);
@@ -180,7 +181,7 @@ void identity_feed_bytes(struct identity *i, int r, struct buf *bytes, const str
         else if (r < 0)
                 r = identity_fault(i, &i->err, -r, err && err->hint[0] ? err->hint : i->hint, "%s",
                                    err && err->message[0] ? err->message : strerror(-r));
-        else if (bytes->len > i->step.order.max)
+        else if (bytes->len > i->body_max)
                 r = identity_fault(i, &i->err, EFBIG, NULL, "%zu bytes are too many", bytes->len);
         else
                 r = i->provider->on_bytes(i, bytes, &i->err);

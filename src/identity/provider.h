@@ -53,6 +53,7 @@ struct identity {
         struct identity_step step;
         unsigned repeat;  /* IDENTITY_REPEAT_*, of this step */
         const char *hint; /* of this step, for when nothing answers; may be NULL */
+        size_t body_max;  /* of what comes: the request or order may be gone by then */
         char what[192];
         unsigned n_repeats;
         uint64_t waited_usec; /* in all repeats of this step */

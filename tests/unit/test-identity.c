@@ -32,6 +32,20 @@ static void a_file_is_read_and_its_token_taken(void **state) {
         assert_int_equal(identity_take(i, &got), -EINVAL);
 }
 
+/* Whoever carries an order out takes it away. */
+static void an_order_that_was_taken_away_is_answered(void **state) {
+        AUTO_IDENTITY struct identity *i = NULL;
+        AUTO_FREE char *token = token_for(AUDIENCE);
+        struct order order;
+
+        order_init(&order, ORDER_READ);
+        assert_int_equal(identity_start("file:/run/id/token", NULL, &i, NULL), 0);
+        order_move(&order, &step_of(i, IDENTITY_READ)->order);
+        feed_text(i, token);
+        assert_int_equal(next_of(i), IDENTITY_DONE);
+        order_done(&order);
+}
+
 static void what_the_claims_must_say(void **state) {
         static const struct {
                 const char *claims;
@@ -351,6 +365,7 @@ static void no_allocation_that_fails_is_missed(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_file_is_read_and_its_token_taken),
+                cmocka_unit_test(an_order_that_was_taken_away_is_answered),
                 cmocka_unit_test(what_the_claims_must_say),
                 cmocka_unit_test(a_text_that_is_no_token_is_refused_and_not_repeated_to_anybody),
                 cmocka_unit_test(bytes_behind_a_nul_are_no_part_of_a_token),
