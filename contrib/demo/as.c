@@ -14,17 +14,28 @@
 #include "device.h"
 #include "grant.h"
 #include "guard.h"
+#include "idp.h"
 #include "metadata.h"
 #include "par.h"
+#include "signer.h"
 
-const char *as_scopes(const struct demo *d) {
-        return d->options.offline_access ? SCOPE_SUMMARY " " SCOPE_ADMIN " " SCOPE_OFFLINE
-                                         : SCOPE_SUMMARY " " SCOPE_ADMIN;
+const char *as_scopes(const struct exchange *x) {
+        if (idp_is_here(x))
+                return IDP_SCOPES;
+        return x->demo->options.offline_access ? SCOPE_SUMMARY " " SCOPE_ADMIN " " SCOPE_OFFLINE
+                                               : SCOPE_SUMMARY " " SCOPE_ADMIN;
 }
 
-const char *as_resource(const struct demo *d, const struct form *params) {
+const char *as_scope_default(const struct exchange *x) {
+        return idp_is_here(x) ? IDP_SCOPE_DEFAULT : SCOPE_SUMMARY;
+}
+
+const char *as_resource(const struct exchange *x, const struct form *params) {
+        const struct demo *d = x->demo;
         const char *resource = form_get(params, "resource");
 
+        if (idp_is_here(x))
+                return x->at->issuer; /* what it gives out is good at itself alone */
         if (d->options.refuse_resource)
                 return resource ? NULL : d->mcp_url;
         return resource && guard_is_resource(d, resource) ? resource : NULL;
@@ -252,27 +263,43 @@ struct client *as_authenticate(struct exchange *x) {
         return client;
 }
 
+/* The key set: the identity provider's is real, the other issuer signs nothing. */
+static void handle_jwks(struct exchange *x) {
+        if (idp_is_here(x))
+                reply_json(x->request, 200, signer_jwks(x->at->signer));
+        else
+                reply_json(x->request, 200, json_pack("{s:[]}", "keys"));
+}
+
+/* What the identity provider does not have. */
+static bool beyond_idp(const struct exchange *x, const char *below) {
+        return idp_is_here(x) && (x->route == STEP_REGISTER || x->route == STEP_DEVICE ||
+                                  x->route == STEP_PAR || strcmp(below, "/device") == 0);
+}
+
 void as_handle(struct exchange *x) {
         const char *below = as_below(x->at, x->request->path);
 
-        if (x->site.step == STEP_ASMETA)
+        if (below && beyond_idp(x, below))
+                return;
+        if (x->route == STEP_ASMETA)
                 metadata_handle(x);
-        else if (x->site.step == STEP_REGISTER)
+        else if (x->route == STEP_REGISTER)
                 handle_register(x);
-        else if (x->site.step == STEP_AUTHORIZE)
+        else if (x->route == STEP_AUTHORIZE)
                 authorize_handle(x);
-        else if (x->site.step == STEP_TOKEN || x->site.step == STEP_REFRESH)
+        else if (x->route == STEP_TOKEN || x->route == STEP_REFRESH)
                 grant_handle(x);
-        else if (x->site.step == STEP_DEVICE)
+        else if (x->route == STEP_DEVICE)
                 device_handle(x);
-        else if (x->site.step == STEP_CONSENT && strcmp(below, "/device") == 0)
+        else if (x->route == STEP_CONSENT && strcmp(below, "/device") == 0)
                 device_page(x);
-        else if (x->site.step == STEP_CONSENT)
+        else if (x->route == STEP_CONSENT)
                 authorize_consent(x);
-        else if (x->site.step == STEP_PAR)
+        else if (x->route == STEP_PAR)
                 par_handle(x);
-        else if (x->site.step == STEP_REVOKE)
+        else if (x->route == STEP_REVOKE)
                 grant_revoke(x);
         else if (below && strcmp(below, "/jwks") == 0)
-                reply_json(x->request, 200, json_pack("{s:[]}", "keys"));
+                handle_jwks(x);
 }

@@ -22,6 +22,7 @@ bool as_form_right(struct exchange *x);
 /* The client at the token or revocation endpoint; NULL once an error was answered. */
 struct client *as_authenticate(struct exchange *x);
 /* What the request's tokens are for, by its parameter resource; NULL: nothing that may be. */
-const char *as_resource(const struct demo *d, const struct form *params);
+const char *as_resource(const struct exchange *x, const struct form *params);
 /* The scopes this server knows, blank-separated. */
-const char *as_scopes(const struct demo *d);
+const char *as_scopes(const struct exchange *x);
+const char *as_scope_default(const struct exchange *x);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "as.h"
+#include "idp.h"
 #include "pages.h"
 #include "par.h"
 
@@ -23,6 +24,7 @@ struct ticket {
         char *resource;
         char *challenge;
         char *jkt;   /* or NULL */
+        char *nonce; /* of OpenID, or NULL */
         char *state; /* or NULL */
 };
 
@@ -36,6 +38,7 @@ void authorize_ticket_free(void *ticket) {
         free(t->resource);
         free(t->challenge);
         free(t->jkt);
+        free(t->nonce);
         free(t->state);
         free(t);
 }
@@ -67,7 +70,7 @@ static void redirect_back(struct exchange *x, const char *redirect_uri, const ch
         (void)exchange_fault_arg(x, FAULT_WRONG_ISS, "https://wrong.example", &iss);
         if (!exchange_fault(x, FAULT_NO_ISS))
                 add_param(&t, "iss", iss);
-        reply_text(x->request, x->site.step == STEP_CONSENT ? 303 : 302, "text/plain", "");
+        reply_text(x->request, x->route == STEP_CONSENT ? 303 : 302, "text/plain", "");
         reply_header(x->request, "Location", "%s", t.p);
         reply_header(x->request, "Referrer-Policy", "no-referrer");
         as_no_store(x);
@@ -82,6 +85,7 @@ static void grant_code(struct exchange *x, const struct ticket *t) {
                 .resource = mem_string(t->resource),
                 .challenge = mem_string(t->challenge),
                 .jkt = mem_string(t->jkt),
+                .nonce = mem_string(t->nonce),
                 .expires_msec = clock_msec() + CODE_MSEC,
         };
         char *name = tokens_add_code(x->at->tokens, &code);
@@ -136,15 +140,15 @@ const char *authorize_fault(struct exchange *x, const struct form *q,
         *ret_description = d->options.refuse_resource
                                    ? "resource is refused"
                                    : "resource must be one of the resources of this server";
-        if (!as_resource(d, q))
+        if (!as_resource(x, q))
                 return "invalid_target";
         *ret_description = "unknown scope";
-        if (scope && (!words_valid(scope) || !words_subset(scope, as_scopes(d))))
+        if (scope && (!words_valid(scope) || !words_subset(scope, as_scopes(x))))
                 return "invalid_scope";
         return NULL;
 }
 
-static struct ticket *ticket_new(const struct demo *d, const struct form *q,
+static struct ticket *ticket_new(const struct exchange *x, const struct form *q,
                                  const struct client *client, const char *scope) {
         struct ticket *t = mem_new(sizeof(*t));
 
@@ -152,9 +156,10 @@ static struct ticket *ticket_new(const struct demo *d, const struct form *q,
         t->client_name = mem_string(client->name);
         t->redirect_uri = mem_string(form_get(q, "redirect_uri"));
         t->scope = mem_string(scope);
-        t->resource = mem_string(as_resource(d, q));
+        t->resource = mem_string(as_resource(x, q));
         t->challenge = mem_string(form_get(q, "code_challenge"));
         t->jkt = mem_string(form_get(q, "dpop_jkt"));
+        t->nonce = mem_string(form_get(q, "nonce"));
         t->state = mem_string(form_get(q, "state"));
         return t;
 }
@@ -206,7 +211,8 @@ static void judge(struct exchange *x, const struct form *q, const char *jkt) {
                 error_page(x, "The redirect URI is not one of this client's.");
         } else {
                 error = authorize_fault(x, q, &description);
-                if (!error && d->options.par == PAR_REQUIRED && q == &x->request->query) {
+                if (!error && d->options.par == PAR_REQUIRED && !idp_is_here(x) &&
+                    q == &x->request->query) {
                         error = "invalid_request";
                         description = "requests have to be pushed";
                 }
@@ -217,7 +223,7 @@ static void judge(struct exchange *x, const struct form *q, const char *jkt) {
                         return;
                 }
                 journal_count(d->journal, COUNT_AUTHORIZATIONS);
-                ticket = ticket_new(d, q, client, scope ? scope : SCOPE_SUMMARY);
+                ticket = ticket_new(x, q, client, scope ? scope : as_scope_default(x));
                 if (jkt && !ticket->jkt)
                         ticket->jkt = mem_string(jkt);
                 ask_person(x, ticket);
@@ -231,7 +237,7 @@ void authorize_handle(struct exchange *x) {
 
         if (strcmp(x->request->method, "GET") != 0)
                 reply_text(x->request, 405, "text/plain", "GET or POST\n");
-        else if (x->demo->options.par == PAR_OFF || !form_get(q, "request_uri"))
+        else if (x->demo->options.par == PAR_OFF || idp_is_here(x) || !form_get(q, "request_uri"))
                 judge(x, q, NULL);
         else if (!par_take(x, q, &pushed, &jkt))
                 error_page(x, "This request was never pushed, was used before, or is too old.");

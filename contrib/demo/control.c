@@ -187,7 +187,10 @@ static void nonce_renew(char **nonce, const char *prefix) {
 static void on_nonces(struct demo *d, struct request *r, const json_t *body) {
         nonce_renew(&d->as.nonce, "an_");
         nonce_renew(&d->nonce, "rn_");
-        reply_json(r, 200, json_pack("{s:s, s:s}", "issuer", d->as.nonce, "mcp", d->nonce));
+        nonce_renew(&d->idp.nonce, "in_");
+        reply_json(r, 200,
+                   json_pack("{s:s, s:s, s:s}", "issuer", d->as.nonce, "mcp", d->nonce, "idp",
+                             d->idp.nonce));
 }
 
 static void on_revoke_all(struct demo *d, struct request *r, const json_t *body) {

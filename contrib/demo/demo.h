@@ -42,6 +42,7 @@ struct authority {
         struct table *pushed;  /* authorization requests, by request_uri */
         struct table *seen;    /* what is good once: the jti of each assertion */
         char *origin;          /* "http://127.0.0.1:PORT" */
+        struct signer *signer; /* of the identity provider; else NULL */
         char *nonce;           /* for proofs of possession */
         const char *path;      /* "" or --issuer-path */
         char *issuer;          /* the origin and --issuer-path */
@@ -58,6 +59,7 @@ struct demo {
         json_t *scripts; /* what is said to the next requests: [{"method", "times", "script"}] */
         struct service *mcp;
         struct authority as;
+        struct authority idp; /* without a service if there is none */
         struct service *control;
         char *mcp_origin;
         char *mcp_url; /* the origin and "/mcp" */

@@ -106,7 +106,7 @@ static void begin(struct exchange *x, const struct client *client, const char *s
 void device_handle(struct exchange *x) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         const struct client *client;
 
         if (!x->demo->options.device || !as_form_right(x))
@@ -116,7 +116,7 @@ void device_handle(struct exchange *x) {
                 return;
         if (!client->may_use_device)
                 as_error(x, 400, "unauthorized_client", "not registered for this grant");
-        else if (scope && (!words_valid(scope) || !words_subset(scope, as_scopes(x->demo))))
+        else if (scope && (!words_valid(scope) || !words_subset(scope, as_scopes(x))))
                 as_error(x, 400, "invalid_scope", "unknown scope");
         else if (!resource)
                 as_error(x, 400, "invalid_target", "resource must be one of this server's");
@@ -224,7 +224,7 @@ static void give(struct exchange *x, const struct client *client, const struct l
 
 void device_grant(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         struct login *l = table_get(x->at->devices, form_get(f, "device_code"));
 
         journal_count(x->demo->journal, COUNT_DEVICE_POLLS);

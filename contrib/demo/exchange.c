@@ -151,6 +151,7 @@ static struct exchange *exchange_new(struct request *r, struct demo *d, enum ste
 
         x->demo = d;
         x->at = &d->as;
+        x->route = step;
         x->request = r;
         x->site = (struct fault_site){ .step = step, .verb = r->method, .path = r->path };
         if (step == STEP_MCP && r->body.n > 0 && strcmp(r->method, "POST") == 0) {
@@ -415,14 +416,30 @@ enum http_verdict exchange_on_as(struct request *r, void *userdata) {
         return advance(r->state, as_handle);
 }
 
+/* A step of its own, so that nobody counts its logins among those of the other issuer. */
+enum http_verdict exchange_on_idp(struct request *r, void *userdata) {
+        struct demo *d = userdata;
+        struct exchange *x = r->state ? r->state : exchange_new(r, d, STEP_IDP);
+
+        if (x->stage == STAGE_NEW) {
+                x->at = &d->idp;
+                x->route = as_step(&d->idp, r);
+        }
+        return advance(x, as_handle);
+}
+
 static void each(struct demo *d, http_each_fn fn, void *userdata) {
         http_each_waiting(d->mcp, fn, userdata);
         http_each_waiting(d->as.service, fn, userdata);
+        if (d->idp.service)
+                http_each_waiting(d->idp.service, fn, userdata);
 }
 
 static void each_stalled(struct demo *d, http_each_fn fn, void *userdata) {
         http_each_stalled(d->mcp, fn, userdata);
         http_each_stalled(d->as.service, fn, userdata);
+        if (d->idp.service)
+                http_each_stalled(d->idp.service, fn, userdata);
 }
 
 static void on_count(struct request *r, void *userdata) {

@@ -55,9 +55,11 @@ struct exchange {
         json_t *script;  /* what is said before the answer, if the tool needs it */
         struct plan plan;
         struct fault_site site;
+        enum step route; /* of an authorization server; site.step, or what it would be there */
         struct session *session;       /* that the request belongs to */
         struct channel *old;           /* where answers of the old transport go */
         char *jkt;                     /* of the key that a proof with it showed */
+        const char *nonce;             /* of OpenID, that the login had; NULL: none */
         const char *issued_token_type; /* what the answer says of its token, or NULL */
         unsigned status;               /* of HTTP, for the answer; 0: 200 */
         bool modern;                   /* a request of 2026-07-28 */
@@ -72,6 +74,7 @@ bool exchange_on_mcp_head(struct request *r, void *userdata);
 /* The client of a held request has closed. */
 void exchange_on_left(struct request *r, void *userdata);
 enum http_verdict exchange_on_as(struct request *r, void *userdata);
+enum http_verdict exchange_on_idp(struct request *r, void *userdata);
 
 void exchange_label(struct exchange *x, const char *label); /* of the peer: made printable */
 void exchange_note(struct exchange *x, const char *format, ...)

@@ -53,6 +53,7 @@ static const char *const step_names[STEP_COUNT] = {
         [STEP_TOKEN] = "token",
         [STEP_REFRESH] = "refresh",
         [STEP_REVOKE] = "revoke",
+        [STEP_IDP] = "idp",
         [STEP_OTHER] = "other",
 };
 

@@ -22,6 +22,7 @@ enum step {
         STEP_TOKEN,  /* every grant but ... */
         STEP_REFRESH,
         STEP_REVOKE,
+        STEP_IDP, /* all of the identity provider */
         STEP_OTHER,
         STEP_COUNT,
         STEP_ANY = STEP_COUNT,

@@ -12,6 +12,7 @@
 #include "assertion.h"
 #include "device.h"
 #include "dpop.h"
+#include "idp.h"
 #include "swap.h"
 #include "workload.h"
 
@@ -20,6 +21,14 @@ static void family_revoke(struct exchange *x, struct family *f) {
                 f->revoked = true;
                 journal_count(x->demo->journal, COUNT_FAMILIES_REVOKED);
         }
+}
+
+static void add_id_token(struct exchange *x, json_t *answer, const struct family *family) {
+        char *text = idp_id_token(x, family, x->nonce);
+
+        journal_secret(x->demo->journal, SECRET_ASSERTION, text);
+        json_object_set_new(answer, "id_token", json_string(text));
+        free(text);
 }
 
 void grant_issue(struct exchange *x, struct family *family, const char *scope, bool with_refresh) {
@@ -41,6 +50,8 @@ void grant_issue(struct exchange *x, struct family *family, const char *scope, b
         journal_secret(d->journal, SECRET_ACCESS_TOKEN, access);
         answer = json_pack("{s:s, s:s, s:s}", "access_token", access, "token_type",
                            x->jkt ? "DPoP" : d->options.token_type, "scope", scope);
+        if (idp_is_here(x) && words_contain(scope, "openid", 6))
+                add_id_token(x, answer, family);
         if (x->issued_token_type)
                 json_object_set_new(answer, "issued_token_type", json_string(x->issued_token_type));
         if (exchange_fault(x, FAULT_EXPIRES_IN_STRING)) {
@@ -112,7 +123,7 @@ bool grant_may_refresh(const struct demo *d, const struct client *client, const 
 static void grant_code(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *redirect_uri = form_get(f, "redirect_uri");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         struct code *code = tokens_code(x->at->tokens, form_get(f, "code"));
 
         if (!code || strcmp(code->client_id, client->id) != 0) {
@@ -139,6 +150,7 @@ static void grant_code(struct exchange *x, const struct client *client) {
         else if ((code->family = grant_family(x, client->id, code->scope, code->resource))) {
                 if (client->method == METHOD_NONE) /* nothing else binds its refresh tokens */
                         code->family->jkt = mem_string(x->jkt);
+                x->nonce = code->nonce;
                 grant_issue(x, code->family, code->scope,
                             grant_may_refresh(x->demo, client, code->scope));
                 exchange_note(x, "tokens for %s", client->name);
@@ -164,7 +176,7 @@ static void rotate(struct exchange *x, struct refresh_token *token, const char *
 static void grant_refresh(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         struct refresh_token *token = tokens_refresh(x->at->tokens, form_get(f, "refresh_token"));
 
         if (!token || strcmp(token->family->client_id, client->id) != 0) {
@@ -189,14 +201,14 @@ static void grant_refresh(struct exchange *x, const struct client *client) {
 static void grant_credentials(struct exchange *x, const struct client *client) {
         const struct form *f = &x->request->form;
         const char *scope = form_get(f, "scope");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         struct family *family;
 
         if (!scope)
-                scope = SCOPE_SUMMARY;
+                scope = as_scope_default(x);
         if (!client->may_act_alone) {
                 as_error(x, 400, "unauthorized_client", "this client may not act alone");
-        } else if (!words_valid(scope) || !words_subset(scope, as_scopes(x->demo))) {
+        } else if (!words_valid(scope) || !words_subset(scope, as_scopes(x))) {
                 as_error(x, 400, "invalid_scope", "unknown scope");
         } else if (!resource) {
                 as_error(x, 400, "invalid_target", "resource must be one of this server's");
@@ -217,36 +229,53 @@ static bool names_client(const struct exchange *x) {
 static bool needs_no_client(const struct exchange *x, const char *type) {
         const struct options *o = &x->demo->options;
 
-        if (o->n_workload_issuers == 0 || !type)
+        if (o->n_workload_issuers == 0 || idp_is_here(x) || !type || names_client(x))
                 return false;
-        return strcmp(type, GRANT_JWT_BEARER) == 0 ||
-               (o->token_exchange && strcmp(type, GRANT_SWAP) == 0 && !names_client(x));
+        if (strcmp(type, GRANT_JWT_BEARER) == 0)
+                return !idp_is_jag(form_get(&x->request->form, "assertion"));
+        return o->token_exchange && strcmp(type, GRANT_SWAP) == 0;
 }
 
-static void dispatch(struct exchange *x, const char *type, const struct client *client) {
-        const struct options *o = &x->demo->options;
-
+static bool grants_usual(struct exchange *x, const char *type, const struct client *client) {
         if (!type)
                 as_error(x, 400, "invalid_request", "grant_type is missing");
         else if (strcmp(type, "authorization_code") == 0)
                 grant_code(x, client);
         else if (strcmp(type, "refresh_token") == 0)
                 grant_refresh(x, client);
-        else if (strcmp(type, "client_credentials") == 0)
+        else
+                return false;
+        return true;
+}
+
+static void dispatch(struct exchange *x, const char *type, const struct client *client) {
+        const struct options *o = &x->demo->options;
+        bool here = !idp_is_here(x);
+
+        if (grants_usual(x, type, client))
+                return;
+        if (!here && strcmp(type, GRANT_SWAP) == 0)
+                idp_exchange(x, client);
+        else if (here && strcmp(type, "client_credentials") == 0)
                 grant_credentials(x, client);
-        else if (strcmp(type, GRANT_JWT_BEARER) == 0 && o->n_workload_issuers > 0)
+        else if (here && strcmp(type, GRANT_JWT_BEARER) == 0 && o->idp && client &&
+                 idp_is_jag(form_get(&x->request->form, "assertion")))
+                idp_jag_grant(x, client);
+        else if (here && strcmp(type, GRANT_JWT_BEARER) == 0 && o->n_workload_issuers > 0)
                 workload_grant(x);
-        else if (strcmp(type, GRANT_SWAP) == 0 && o->token_exchange)
+        else if (here && strcmp(type, GRANT_SWAP) == 0 && o->token_exchange)
                 swap_grant(x, client);
-        else if (strcmp(type, GRANT_DEVICE) == 0 && o->device)
+        else if (here && strcmp(type, GRANT_DEVICE) == 0 && o->device)
                 device_grant(x, client);
+        else if (here && strcmp(type, GRANT_JWT_BEARER) == 0 && o->idp)
+                as_error(x, 400, "invalid_grant", "the assertion is not an ID-JAG");
         else
                 as_error(x, 400, "unsupported_grant_type", "no such grant");
 }
 
 void grant_handle(struct exchange *x) {
         const char *type = form_get(&x->request->form, "grant_type");
-        bool must_prove = x->demo->options.dpop == DPOP_REQUIRED;
+        bool must_prove = x->demo->options.dpop == DPOP_REQUIRED && !idp_is_here(x);
         const struct client *client = NULL;
 
         exchange_label(x, type);

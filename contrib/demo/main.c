@@ -25,10 +25,12 @@
 #include "exchange.h"
 #include "jwt.h"
 #include "par.h"
+#include "signer.h"
 
 #define EXIT_USAGE 2
 #define TICKETS_MAX 10000U
 #define SESSIONS_MAX 10000U
+#define SERVICES_MAX 4U
 #define SEEN_MAX 100000U
 
 static void complain(const char *what, int error) {
@@ -44,6 +46,8 @@ static bool configure_keys(struct demo *d) {
                 json_t *jwks = jwks_read(path);
                 bool good = jwks != NULL;
 
+                if (good)
+                        (void)clients_add_key(d->idp.clients, id, json_incref(jwks));
                 if (!good)
                         fprintf(stderr, "mcp-demo-server: no key set in %s\n", path);
                 else if (!(good = clients_add_key(d->as.clients, id, jwks)))
@@ -60,6 +64,7 @@ static bool configure(struct demo *d) {
         char *error = NULL;
 
         for (unsigned i = 0; i < d->options.n_clients; i++) {
+                (void)clients_add_known(d->idp.clients, d->options.clients[i]);
                 if (!clients_add_known(d->as.clients, d->options.clients[i])) {
                         fputs("mcp-demo-server: two --client with the same id\n", stderr);
                         return false;
@@ -108,6 +113,7 @@ static void authority_done(struct authority *a) {
         a->tickets = table_free(a->tickets);
         a->clients = clients_free(a->clients);
         a->tokens = tokens_free(a->tokens);
+        a->signer = signer_free(a->signer);
         free(a->nonce);
         free(a->origin);
         free(a->issuer);
@@ -117,6 +123,8 @@ static void demo_init(struct demo *d) {
         d->journal = journal_new();
         d->faults = faults_new();
         authority_init(&d->as);
+        authority_init(&d->idp);
+        d->idp.path = "";
         d->sessions = table_new(SESSIONS_MAX, true, session_free);
         d->rounds = table_new(SESSIONS_MAX, true, free);
         d->channels = channels_new();
@@ -127,11 +135,13 @@ static void demo_init(struct demo *d) {
 static void demo_done(struct demo *d) {
         d->mcp = http_service_free(d->mcp);
         d->as.service = http_service_free(d->as.service);
+        d->idp.service = http_service_free(d->idp.service);
         d->control = http_service_free(d->control);
         json_decref(d->scripts);
         d->channels = channels_free(d->channels);
         d->rounds = table_free(d->rounds);
         d->sessions = table_free(d->sessions);
+        authority_done(&d->idp);
         authority_done(&d->as);
         d->faults = faults_free(d->faults);
         d->journal = journal_free(d->journal);
@@ -169,6 +179,14 @@ static bool demo_listen(struct demo *d) {
                 return false;
         d->as.path = o->issuer_path;
         d->as.issuer = mem_printf("%s%s", d->as.origin, d->as.path);
+        if (o->idp) {
+                d->idp.service = listen_on(o->idp_port, "identity provider port", exchange_on_idp,
+                                           d, &d->idp.issuer);
+                if (!d->idp.service)
+                        return false;
+                d->idp.origin = mem_string(d->idp.issuer);
+                d->idp.signer = signer_new();
+        }
         d->control = listen_on(o->control_port, "control port", control_on_request, d,
                                &d->control_origin);
         return d->control != NULL;
@@ -176,17 +194,31 @@ static bool demo_listen(struct demo *d) {
 
 /* The one line on stdout; whoever started us waits for it. */
 static bool announce(const struct demo *d) {
-        return printf("{\"mcp\":\"%s\",\"issuer\":\"%s\",\"control\":\"%s\"}\n", d->mcp_url,
-                      d->as.issuer, d->control_origin) > 0 &&
-               fflush(stdout) == 0;
+        bool good = printf("{\"mcp\":\"%s\",\"issuer\":\"%s\",\"control\":\"%s\"", d->mcp_url,
+                           d->as.issuer, d->control_origin) > 0;
+
+        if (good && d->idp.service)
+                good = printf(",\"idp\":\"%s\"", d->idp.issuer) > 0;
+        return good && puts("}") >= 0 && fflush(stdout) == 0;
 }
 
-static int next_timeout(const struct demo *d) {
-        struct service *const services[] = { d->mcp, d->as.service, d->control };
+/* In the order in which they are run; the identity provider only if there is one. */
+static size_t all_services(const struct demo *d, struct service **ret) {
+        size_t n = 0;
+
+        ret[n++] = d->mcp;
+        ret[n++] = d->as.service;
+        if (d->idp.service)
+                ret[n++] = d->idp.service;
+        ret[n++] = d->control;
+        return n;
+}
+
+static int next_timeout(struct service *const *services, size_t n) {
         uint64_t now = clock_msec();
         int timeout = -1;
 
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < n; i++) {
                 int t = http_service_timeout(services[i], now);
 
                 if (t >= 0 && (timeout < 0 || t < timeout))
@@ -196,24 +228,24 @@ static int next_timeout(const struct demo *d) {
 }
 
 static int run(struct demo *d, int signal_fd) {
-        struct pollfd fds[] = {
-                { .fd = http_service_fd(d->mcp), .events = POLLIN },
-                { .fd = http_service_fd(d->as.service), .events = POLLIN },
-                { .fd = http_service_fd(d->control), .events = POLLIN },
-                { .fd = signal_fd, .events = POLLIN },
-        };
+        struct service *services[SERVICES_MAX];
+        struct pollfd fds[SERVICES_MAX + 1];
+        size_t n = all_services(d, services);
 
+        for (size_t i = 0; i < n; i++)
+                fds[i] = (struct pollfd){ .fd = http_service_fd(services[i]), .events = POLLIN };
+        fds[n] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
         while (!d->quit) {
-                if (poll(fds, 4, next_timeout(d)) < 0 && errno != EINTR) {
+                if (poll(fds, n + 1, next_timeout(services, n)) < 0 && errno != EINTR) {
                         complain("poll", errno);
                         return EXIT_FAILURE;
                 }
-                if (fds[3].revents)
+                if (fds[n].revents)
                         break;
                 exchange_tick(d, clock_msec());
-                http_service_run(d->mcp);
-                http_service_run(d->as.service);
-                control_tick(d);
+                for (size_t i = 0; i + 1 < n; i++)
+                        http_service_run(services[i]);
+                control_tick(d); /* once all that was asked is done, and before it is asked for */
                 http_service_run(d->control);
         }
         return EXIT_SUCCESS;

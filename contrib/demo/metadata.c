@@ -10,11 +10,13 @@
 #include "as.h"
 #include "device.h"
 #include "dpop.h"
+#include "idp.h"
 #include "jwt.h"
 #include "swap.h"
 #include "workload.h"
 
 #define WELL_KNOWN_OAUTH "/.well-known/oauth-authorization-server"
+#define PROFILE_ID_JAG "urn:ietf:params:oauth:grant-profile:id-jag"
 #define WELL_KNOWN_OIDC "/.well-known/openid-configuration"
 
 static bool starts_with(const char *s, const char *start) {
@@ -32,7 +34,7 @@ bool metadata_is(const struct authority *a, const char *path) {
 static bool metadata_here(const struct demo *d, const struct authority *a, const char *path,
                           bool *ret_oidc) {
         const char *tenant = a->path;
-        enum metadata kind = d->options.metadata;
+        enum metadata kind = a->signer ? METADATA_BOTH : d->options.metadata;
         const char *below = as_below(a, path);
 
         *ret_oidc = false;
@@ -107,7 +109,10 @@ static json_t *document(struct exchange *x, const char *issuer, bool oidc) {
         metadata_words(doc, "grant_types_supported",
                        "authorization_code refresh_token client_credentials");
         grants = json_object_get(doc, "grant_types_supported");
-        metadata_word(grants, d->options.n_workload_issuers > 0, GRANT_JWT_BEARER);
+        metadata_word(grants, d->options.n_workload_issuers > 0 || d->options.idp,
+                      GRANT_JWT_BEARER);
+        if (d->options.idp)
+                metadata_words(doc, "authorization_grant_profiles_supported", PROFILE_ID_JAG);
         metadata_word(grants, d->options.device, GRANT_DEVICE);
         metadata_word(grants, d->options.token_exchange, GRANT_SWAP);
         if (d->options.device)
@@ -116,7 +121,7 @@ static json_t *document(struct exchange *x, const char *issuer, bool oidc) {
         metadata_words(doc, "token_endpoint_auth_methods_supported",
                        "none client_secret_basic client_secret_post private_key_jwt");
         metadata_words(doc, "token_endpoint_auth_signing_alg_values_supported", JWT_ALGORITHMS);
-        metadata_words(doc, "scopes_supported", as_scopes(d));
+        metadata_words(doc, "scopes_supported", as_scopes(x));
         dpop_metadata(d, doc, false);
         if (d->options.par != PAR_OFF)
                 set_url(doc, "pushed_authorization_request_endpoint", base, "/par");
@@ -132,6 +137,32 @@ static json_t *document(struct exchange *x, const char *issuer, bool oidc) {
         return doc;
 }
 
+/* The identity provider is honest: the faults of the other's document are not for it. */
+static json_t *document_idp(const struct exchange *x) {
+        const char *base = x->at->issuer;
+        json_t *doc = json_pack("{s:s, s:b}", "issuer", base,
+                                "authorization_response_iss_parameter_supported", 1);
+
+        set_url(doc, "authorization_endpoint", base, "/authorize");
+        set_url(doc, "token_endpoint", base, "/token");
+        set_url(doc, "revocation_endpoint", base, "/revoke");
+        set_url(doc, "jwks_uri", base, "/jwks");
+        metadata_words(doc, "response_types_supported", "code");
+        metadata_words(doc, "grant_types_supported",
+                       "authorization_code refresh_token " GRANT_SWAP);
+        metadata_words(doc, "identity_chaining_requested_token_types_supported",
+                       TOKEN_TYPE "id-jag");
+        metadata_words(doc, "code_challenge_methods_supported", "S256");
+        metadata_words(doc, "token_endpoint_auth_methods_supported",
+                       "none client_secret_basic client_secret_post private_key_jwt");
+        metadata_words(doc, "token_endpoint_auth_signing_alg_values_supported", JWT_ALGORITHMS);
+        metadata_words(doc, "scopes_supported", as_scopes(x));
+        metadata_words(doc, "subject_types_supported", "public");
+        metadata_words(doc, "id_token_signing_alg_values_supported", "ES256");
+        dpop_metadata(x->demo, doc, false);
+        return doc;
+}
+
 void metadata_handle(struct exchange *x) {
         char *wrong = mem_printf("%s/wrong", x->at->issuer);
         const char *issuer = x->at->issuer;
@@ -140,6 +171,11 @@ void metadata_handle(struct exchange *x) {
 
         if (strcmp(x->request->method, "GET") == 0 &&
             metadata_here(x->demo, x->at, x->request->path, &oidc)) {
+                if (idp_is_here(x)) {
+                        reply_json(x->request, 200, document_idp(x));
+                        free(wrong);
+                        return;
+                }
                 (void)exchange_fault_arg(x, FAULT_WRONG_ISSUER, wrong, &issuer);
                 doc = document(x, issuer, oidc);
                 metadata_faults(x, doc);

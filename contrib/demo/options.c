@@ -36,6 +36,8 @@ enum {
         OPT_FAULT,
         OPT_HELP,
         OPT_HTTP_SSE,
+        OPT_IDP,
+        OPT_IDP_PORT,
         OPT_ISSUER_PATH,
         OPT_LOG,
         OPT_METADATA,
@@ -82,6 +84,8 @@ static const struct option long_options[] = {
         { "fault", required_argument, NULL, OPT_FAULT },
         { "help", no_argument, NULL, OPT_HELP },
         { "http-sse", no_argument, NULL, OPT_HTTP_SSE },
+        { "idp", no_argument, NULL, OPT_IDP },
+        { "idp-port", required_argument, NULL, OPT_IDP_PORT },
         { "issuer-path", required_argument, NULL, OPT_ISSUER_PATH },
         { "log", no_argument, NULL, OPT_LOG },
         { "metadata", required_argument, NULL, OPT_METADATA },
@@ -115,7 +119,7 @@ static const char help[] =
         "When ready it prints one line of JSON: {\"mcp\":URL,\"issuer\":URL,\"control\":URL}\n"
         "\n"
         "Ports (0, the default, lets the system pick):\n"
-        "  --port N  --as-port N  --control-port N\n"
+        "  --port N  --as-port N  --control-port N  --idp-port N\n"
         "MCP server:\n"
         "  --second-resource      serve /mcp2 too, a resource of its own\n"
         "  --open                 ask for no authorization at all\n"
@@ -143,6 +147,7 @@ static const char help[] =
         "  --par WHICH            off, offered, required: pushed authorization requests\n"
         "  --device               logins by device code;  --device-interval SEC (5)\n"
         "  --token-exchange       take tokens for others, also of one who acts for the subject\n"
+        "  --idp                  an identity provider beside it, whose ID-JAGs are taken\n"
         "  --auto-consent         say yes for the person;  --auto-deny  say no\n"
         "  --access-ttl SEC       how long access tokens live (300)\n"
         "  --no-refresh-token  --no-rotate  --no-expires-in\n"
@@ -156,7 +161,7 @@ static const char help[] =
         "  --help  --version\n"
         "\n"
         "Steps: mcp prm asmeta register par device authorize consent token refresh\n"
-        "       revoke other\n"
+        "       revoke idp other\n"
         "Faults:\n";
 
 static bool choose(const char *name, const char *value, const char *const *names, unsigned *ret) {
@@ -322,6 +327,8 @@ static bool with_value(struct options *o, int opt, const char *value) {
                 return port("as-port", value, &o->as_port);
         case OPT_CONTROL_PORT:
                 return port("control-port", value, &o->control_port);
+        case OPT_IDP_PORT:
+                return port("idp-port", value, &o->idp_port);
         case OPT_ACCESS_TTL:
                 return number("access-ttl", value, 1000000000, &o->access_ttl_sec);
         case OPT_DEVICE_INTERVAL:
@@ -361,6 +368,8 @@ static bool *flag(struct options *o, int opt) {
                 return &o->event_ids;
         case OPT_HTTP_SSE:
                 return &o->http_sse;
+        case OPT_IDP:
+                return &o->idp;
         case OPT_LOG:
                 return &o->log;
         case OPT_MORE:

@@ -72,6 +72,7 @@ struct options {
         uint16_t port;
         uint16_t as_port;
         uint16_t control_port;
+        uint16_t idp_port;
         enum shapes shapes;
         enum metadata metadata;
         enum audience audience;
@@ -85,6 +86,7 @@ struct options {
         bool dpop_nonce;
         bool event_ids;
         bool http_sse;
+        bool idp;
         bool log;
         bool more;
         bool no_expires_in;

@@ -118,7 +118,7 @@ static void give(struct exchange *x, const struct client *client, const struct p
                  const struct party *actor) {
         const struct form *f = &x->request->form;
         const char *asked = form_get(f, "scope");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         char *allowed =
                 words_common(subject->scopes, actor->scopes ? actor->scopes : subject->scopes);
         struct family *family;

@@ -32,6 +32,7 @@ static void code_free(void *value) {
         free(c->resource);
         free(c->challenge);
         free(c->jkt);
+        free(c->nonce);
         free(c);
 }
 

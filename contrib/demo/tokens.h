@@ -27,6 +27,7 @@ struct code {
         char *scope;
         char *resource;
         char *challenge; /* S256 */
+        char *nonce;     /* for the ID token; NULL: none */
         char *jkt;       /* the key its redemption needs; NULL: any or none */
         uint64_t expires_msec;
         struct family *family; /* once it was redeemed */

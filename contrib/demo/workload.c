@@ -100,7 +100,7 @@ char *workload_scopes(struct exchange *x, const struct jwt *j, const char **ret_
 static void grant(struct exchange *x, const struct jwt *j) {
         const struct form *f = &x->request->form;
         const char *asked = form_get(f, "scope");
-        const char *resource = as_resource(x->demo, f);
+        const char *resource = as_resource(x, f);
         const char *code;
         const char *why;
         char *allowed = workload_scopes(x, j, &code, &why);

@@ -1162,6 +1162,138 @@ def an_exchange_is_refused_for_what_is_wrong_in_it(stack):
     assert exchanged(off, "x", **BOT)["error"] == "unsupported_grant_type"
 
 
+JAG = {"requested_token_type": KIND + "id-jag"}
+
+
+def with_idp(stack, *options):
+    """A demo server with its identity provider: the server, the provider's issuer, and what a login there gave."""
+    demo = Demo(stack, "--idp", "--client=bot:secret", "--client=other:secret", "--client=app", "--auto-consent", *options)
+    idp = demo.urls["idp"]
+    login = code_flow(demo, idp, resource=False, client_id="bot", scope="openid email offline_access", nonce="n-1")
+    login["grant_type"] = login.pop("grant")
+    status, _, got = ask(idp + "/token", {**login, **BOT})
+    assert status == 200, got
+    return demo, idp, got
+
+
+def jag_of(demo, idp, login, headers=None, **form):
+    """What the identity provider says to the first step."""
+    return ask(idp + "/token", {"grant_type": EXCHANGE, **JAG, "subject_token": login["id_token"], "subject_token_type": KIND + "id_token",
+                                "audience": demo.issuer, "resource": demo.mcp, "scope": "tools:generate_summary", **BOT, **form},
+               **(headers or {}))[2]
+
+
+def claims_of(jwt):
+    head, body, _ = (part + "=" * (-len(part) % 4) for part in jwt.split("."))
+    return json.loads(base64.urlsafe_b64decode(head)), json.loads(base64.urlsafe_b64decode(body))
+
+
+def an_identity_provider_logs_the_person_in(stack):
+    demo, idp, login = with_idp(stack)
+    meta = metadata(demo, idp)
+    assert meta == ask(idp + "/.well-known/openid-configuration")[2] and meta["issuer"] == idp != demo.issuer
+    assert EXCHANGE in meta["grant_types_supported"] and "registration_endpoint" not in meta
+    head, claims = claims_of(login["id_token"])
+    assert {k: claims[k] for k in ("iss", "aud", "sub", "nonce", "email")} == {
+        "iss": idp, "aud": "bot", "sub": "person-1", "nonce": "n-1", "email": "person@example.com"}
+    jwks = ask(meta["jwks_uri"])[2]
+    assert [key["kid"] for key in jwks["keys"]] == [head["kid"]] and head["alg"] == "ES256"
+    assert verified(scratch(stack), login["id_token"], jwks["keys"][0]), "the openssl command says so too"
+    assert not verified(scratch(stack), login["id_token"], workload.Key().jwk)
+    _, _, again = ask(idp + "/token", {"grant_type": "refresh_token", "refresh_token": login["refresh_token"], **BOT})
+    assert "nonce" not in claims_of(again["id_token"])[1] and again["refresh_token"]
+    assert calls(stack, demo, login["access_token"]) == 401, "good at the provider alone"
+    assert refusal(demo, "refresh_token", refresh_token=again["refresh_token"], **BOT) == "invalid_grant"
+    assert ask(idp + "/register", {})[0] == 404 and ask(idp + "/token", {"grant_type": "client_credentials", **BOT})[2]["error"] == "unsupported_grant_type"
+    assert demo.count("idp") > 0 and demo.count("token") == 0
+    demo.fault("status:idp@/token=503!1")
+    assert ask(idp + "/token", {})[0] == 503
+
+
+def verified(folder, jwt, jwk):
+    """Whether the key made the signature (ES256), as the openssl command sees it."""
+    def number(raw):
+        raw = raw.lstrip(b"\0") or b"\0"
+        return (lambda b: b"\x02" + bytes([len(b)]) + b)(b"\0" + raw if raw[0] & 0x80 else raw)
+    point = b"\4" + b"".join(base64.urlsafe_b64decode(jwk[name] + "=") for name in ("x", "y"))
+    spki = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + point
+    text, _, signature = jwt.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    pair = number(raw[:32]) + number(raw[32:])
+    for name, data in (("key", spki), ("text", text.encode()), ("sig", b"\x30" + bytes([len(pair)]) + pair)):
+        (folder / name).write_bytes(data)
+    return subprocess.run(["openssl", "dgst", "-sha256", "-keyform", "DER", "-verify", str(folder / "key"), "-signature", str(folder / "sig"),
+                           str(folder / "text")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def an_id_jag_goes_from_the_provider_to_the_issuer(stack):
+    demo, idp, login = with_idp(stack)
+    meta = metadata(demo)
+    assert JWT_BEARER in meta["grant_types_supported"]
+    assert meta["authorization_grant_profiles_supported"] == ["urn:ietf:params:oauth:grant-profile:id-jag"]
+    first = jag_of(demo, idp, login)
+    assert (first["issued_token_type"], first["token_type"]) == (KIND + "id-jag", "N_A") and "refresh_token" not in first, first
+    head, claims = claims_of(first["access_token"])
+    assert head["typ"] == "oauth-id-jag+jwt" and claims["client_id"] == "bot" and claims["aud"] == demo.issuer and claims["resource"] == demo.mcp
+    assert calls(stack, demo, first["access_token"]) == 401, "it is no access token"
+    got = tokens(demo, JWT_BEARER, assertion=first["access_token"], **BOT)
+    assert got["scope"] == "tools:generate_summary" and "refresh_token" not in got and calls(stack, demo, got["access_token"]) == 200
+    assert demo.requests("mcp")[-1]["who"]["subject"] == "person-1"
+    assert refusal(demo, JWT_BEARER, assertion=first["access_token"], **BOT) == "invalid_grant", "a second use"
+    by_refresh = jag_of(demo, idp, login, subject_token=login["refresh_token"], subject_token_type=KIND + "refresh_token", resource=None, scope=None)
+    got = tokens(demo, JWT_BEARER, assertion=by_refresh["access_token"], **BOT)
+    assert got["scope"] == "tools:generate_summary" and calls(stack, demo, got["access_token"]) == 200
+    given = tokens(demo, JWT_BEARER, assertion=jag_of(demo, idp, login)["access_token"], resource=None, **BOT)
+    assert calls(stack, demo, given["access_token"]) == 200, "the ID-JAG says the resource"
+    assert first["access_token"] in demo.secrets()["assertions"]
+
+
+def an_id_jag_is_refused_at_either_end(stack):
+    demo, idp, login = with_idp(stack)
+    stranger = workload.Key()
+    forged = stranger.sign({**claims_of(login["id_token"])[1]}, typ="JWT")
+    for form, error in (({"subject_token": forged}, "invalid_request"), ({"subject_token": login["access_token"]}, "invalid_request"),
+                        ({"subject_token_type": KIND + "access_token"}, "invalid_request"), ({"subject_token_type": None}, "invalid_request"),
+                        ({"requested_token_type": KIND + "access_token"}, "invalid_request"), ({"requested_token_type": None}, "invalid_request"),
+                        ({"audience": "https://other.example"}, "invalid_target"), ({"audience": None}, "invalid_target"),
+                        ({"resource": "https://other.example"}, "invalid_target"), ({"scope": "root"}, "invalid_scope"),
+                        ({"client_id": "other"}, "invalid_request"), ({"client_secret": "wrong"}, "invalid_client"),
+                        ({"client_id": "app", "client_secret": None}, "unauthorized_client"),
+                        ({"subject_token": login["refresh_token"] + "x", "subject_token_type": KIND + "refresh_token"}, "invalid_request"),
+                        ({"subject_token": login["refresh_token"], "subject_token_type": KIND + "refresh_token", "client_id": "other"}, "invalid_request")):
+        assert jag_of(demo, idp, login, **form).get("error") == error, form
+    good = jag_of(demo, idp, login)["access_token"]
+    assert jag_of(demo, idp, login, subject_token=good)["error"] == "invalid_request", "an ID-JAG is no ID token"
+    claims = claims_of(good)[1]
+    forged = stranger.sign({**claims, "jti": "x"}, typ="oauth-id-jag+jwt")
+    second = jag_of(demo, idp, login, scope="tools:admin")["access_token"]
+    for form, error in (({"assertion": forged, **BOT}, "invalid_grant"), ({"assertion": login["id_token"], **BOT}, "invalid_grant"),
+                        ({"assertion": good, "client_id": "other", "client_secret": "secret"}, "invalid_grant"), ({"assertion": good}, "invalid_client"),
+                        ({"assertion": second, "scope": "tools:generate_summary", **BOT}, "invalid_scope"),
+                        ({"assertion": good, "resource": demo.mcp + "2", **BOT}, "invalid_target"), ({"assertion": "x", **BOT}, "invalid_grant")):
+        assert refusal(demo, JWT_BEARER, **form) == error, form
+    elsewhere = with_idp(stack)[0]
+    assert refusal(elsewhere, JWT_BEARER, assertion=jag_of(demo, idp, login)["access_token"], **BOT) == "invalid_grant"
+    plain = Demo(stack, "--client=bot:secret")
+    assert "idp" not in plain.urls and refusal(plain, JWT_BEARER, assertion=good, **BOT) == "unsupported_grant_type"
+
+
+def an_id_jag_is_bound_to_the_key_that_asked_for_it(stack):
+    key = workload.Key()
+    demo, idp, login = with_idp(stack, "--dpop=offered")
+    def asked():
+        jag = jag_of(demo, idp, login, headers={"DPoP": proof(key, "POST", idp + "/token")})["access_token"]
+        assert claims_of(jag)[1]["cnf"] == {"jkt": key.thumbprint()}
+        return {"grant": JWT_BEARER, "assertion": jag, **BOT}
+    one = asked()
+    assert refusal(demo, one["grant"], assertion=one["assertion"], **BOT) == "invalid_grant"
+    assert bound(demo, workload.Key(), **one)[2]["error"] == "invalid_grant"
+    got = bound(demo, key, **one)[2]
+    assert got["token_type"] == "DPoP" and proven(stack, demo, key, got["access_token"])[0] == 200
+    free = jag_of(demo, idp, login)
+    assert "cnf" not in claims_of(free["access_token"])[1]
+
+
 TESTS = [value for value in list(globals().values())
          if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__.count("_") > 2]
 
