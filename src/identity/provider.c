@@ -20,6 +20,8 @@ static const struct identity_provider *const providers[] = {
         &identity_gitlab,
         &identity_k8s,
         &identity_k8s_request,
+        &identity_spiffe,
+        &identity_spiffe_x509,
 };
 /* clang-format on */
 

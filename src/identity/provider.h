@@ -87,6 +87,8 @@ extern const struct identity_provider identity_github;
 extern const struct identity_provider identity_gitlab;
 extern const struct identity_provider identity_k8s;
 extern const struct identity_provider identity_k8s_request;
+extern const struct identity_provider identity_spiffe;
+extern const struct identity_provider identity_spiffe_x509;
 
 /* --- for ask() ----------------------------------------------------------------------------- */
 
