@@ -97,6 +97,7 @@
 #define LIMIT_ORDER_TEXT_BYTES (32 * 1024)  /* arguments and environment of a command */
 #define LIMIT_ORDER_TEXTS 128               /* of each */
 #define LIMIT_ORDER_MSEC 120000             /* a command, or a call */
+#define LIMIT_ORDER_WAIT_MSEC 20000         /* for its turn, or for session */
 #define LIMIT_ORDER_SEC 150                 /* from the start of the process to its end */
 
 /* The store */

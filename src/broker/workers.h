@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "wire/evidence.h"
 #include "wire/fetch.h"
+#include "wire/order.h"
 
 struct kdf_params;
 struct secret;
@@ -25,6 +26,11 @@ typedef void (*redirect_fn)(uint64_t request, const char *query, void *userdata)
 typedef void (*derive_done_fn)(int r, struct secret *key, void *userdata);
 typedef void (*attest_done_fn)(int r, const struct evidence *e, const struct error *err,
                                void *userdata);
+/* @r 0, and @answer of a call (which may be the news that there is none) or @bytes of what was read
+ * or said: the callee's to read and take from. Or -errno and @err, which names the file, the
+ * command or the socket. */
+typedef void (*order_done_fn)(int r, struct fetch_answer *answer, struct buf *bytes,
+                              const struct error *err, void *userdata);
 
 struct broker_workers {
         /* Moves @f; *@ret_id names it for fetch_forget(). -errno only if nothing was started. */
@@ -41,6 +47,12 @@ struct broker_workers {
         /* Derives a wrapping key from a passphrase (moved) in a process of its own. */
         int (*derive)(void *w, const struct kdf_params *params, struct buf *passphrase,
                       derive_done_fn done, void *userdata);
+        /* One order for a process of its own. Moves @o; *@ret_id names it for order_forget().
+         * -errno only if nothing was started: -EINVAL for an order that is none, -EBUSY for too
+         * many. */
+        int (*order)(void *w, struct order *o, order_done_fn fn, void *userdata, uint64_t *ret_id);
+        /* As fetch_forget(); a command that runs is stopped. */
+        void (*order_forget)(void *w, uint64_t id);
         int (*attest)(void *w, const struct caller *who, attest_done_fn done, void *userdata);
         /* "stop" or "reload": the supervisor's job. */
         void (*control)(void *w, const char *what);

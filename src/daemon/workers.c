@@ -11,6 +11,7 @@
 #include "crypto/kdf.h"
 #include "daemon/derive.h"
 #include "daemon/link.h"
+#include "daemon/orders.h"
 #include "loop/loop.h"
 #include "os/sock.h"
 
@@ -60,6 +61,7 @@ struct workers {
         struct list retired;
         struct list listeners; /* of the deal worker */
         struct list attests;   /* of session */
+        struct orders *orders; /* for processes that session starts */
         uint64_t last_id;
         json_t *processes;
         json_t *sandboxes;
@@ -166,8 +168,10 @@ static void take_listeners(struct worker *w, const struct worker *from);
 static void lose_link(struct worker *w) {
         w->link = link_free(w->link);
         lose_fetches(w, false);
-        if (w->kind == WORKER_SESSION)
+        if (w->kind == WORKER_SESSION) {
+                orders_session_gone(w->owner->orders);
                 lose_attests(w->owner);
+        }
 }
 
 static void worker_ended(struct worker *w) {
@@ -324,6 +328,22 @@ static int on_kdf_done(struct worker *w, struct frame *f) {
         return 0; /* the end of the stream to the child says the same, and sooner */
 }
 
+/* It has ended, or, with an error, was never there. */
+static int on_identity_done(struct worker *w, struct frame *f) {
+        json_int_t id = json_get_int(f->head, "id", 0);
+        const char *code = json_get_string(f->head, "error");
+        const char *message = json_get_string(f->head, "message");
+        struct error err = ERROR_INIT;
+
+        if (id <= 0 || (code && !message))
+                return -EBADMSG;
+        if (code)
+                (void)error_set(&err, error_from_name(code), EAGAIN,
+                                json_get_string(f->head, "hint"), "%s", message);
+        orders_ended(w->owner->orders, (uint64_t)id, code ? &err : NULL);
+        return 0;
+}
+
 static int on_sandbox(struct worker *w, struct frame *f) {
         if (is_retired(w))
                 return 0;
@@ -344,6 +364,7 @@ static int on_frame(struct frame *f, void *userdata) {
                 { "redirect", 1u << WORKER_DEAL, on_redirect },
                 { "evidence", 1u << WORKER_SESSION, on_evidence },
                 { "kdf-done", 1u << WORKER_SESSION, on_kdf_done },
+                { "identity-done", 1u << WORKER_SESSION, on_identity_done },
                 { "sandbox", 1u << WORKER_EXPLORE | 1u << WORKER_DEAL, on_sandbox },
         };
         struct worker *w = userdata;
@@ -357,6 +378,17 @@ static int on_frame(struct frame *f, void *userdata) {
 }
 
 static const struct link_ops link_ops = { on_frame, on_closed };
+
+/* The process's end of a stream goes to session, which starts one on it. */
+static int start_identity(uint64_t id, int fd, void *userdata) {
+        struct workers *w = userdata;
+        struct link *session = w->all[WORKER_SESSION].link;
+        AUTO_JSON json_t *head = json_pack("{s:s, s:I}", "op", "identity", "id", (json_int_t)id);
+
+        if (!head)
+                return -ENOMEM;
+        return session ? link_send(session, head, NULL, &fd, 1) : -EAGAIN;
+}
 
 /* --- Their life ------------------------------------------------------------------------------ */
 
@@ -378,7 +410,8 @@ int workers_new(const struct workers_options *o, struct workers **ret) {
                 list_init(&w->all[i].fetches);
         }
         w->sandboxes = json_object();
-        if (!w->sandboxes) {
+        if (!w->sandboxes || orders_new(w->event, start_identity, w, &w->orders) < 0) {
+                json_decref(w->sandboxes);
                 free(w);
                 return -ENOMEM;
         }
@@ -390,6 +423,7 @@ struct workers *workers_free(struct workers *w) {
         if (!w)
                 return NULL;
         /* Nobody is told any more: those who asked are gone before us. */
+        w->orders = orders_free(w->orders);
         for (int i = 0; i < WORKER_KIND_COUNT; i++) {
                 w->all[i].link = link_free(w->all[i].link);
                 w->all[i].give_up = loop_source_free(w->all[i].give_up);
@@ -495,6 +529,8 @@ int workers_attach(struct workers *w, enum worker_kind kind, int fd) {
                 if (r == 0 && send_fetch(worker, f, &f->request) == 0)
                         f->unsent = false;
         lose_fetches(worker, true);
+        if (r == 0 && kind == WORKER_SESSION)
+                orders_session_here(w->orders);
         if (r < 0 || kind != WORKER_DEAL)
                 return r;
         LIST_FOREACH(l, &w->listeners, struct listening, link)
@@ -643,6 +679,23 @@ static int do_derive(void *userdata, const struct kdf_params *params, struct buf
         return 0;
 }
 
+static int do_order(void *userdata, struct order *o, order_done_fn fn, void *arg,
+                    uint64_t *ret_id) {
+        struct workers *w = userdata;
+        uint64_t id = ++w->last_id;
+        int r = orders_add(w->orders, id, o, fn, arg);
+
+        if (r == 0)
+                *ret_id = id;
+        return r;
+}
+
+static void do_order_forget(void *userdata, uint64_t id) {
+        struct workers *w = userdata;
+
+        orders_forget(w->orders, id);
+}
+
 int workers_attest(struct workers *w, pid_t pid, int pidfd, attest_done_fn done, void *userdata) {
         struct worker *session = &w->all[WORKER_SESSION];
         struct attesting *a = calloc(1, sizeof(*a));
@@ -711,6 +764,8 @@ static const struct broker_workers ops = {
         .page = do_page,
         .unlisten = do_unlisten,
         .derive = do_derive,
+        .order = do_order,
+        .order_forget = do_order_forget,
         .attest = do_attest,
         .control = do_control,
         .processes = do_processes,

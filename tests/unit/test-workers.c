@@ -44,6 +44,14 @@ int __wrap_loop_timer(sd_event *e, uint64_t usec, sd_event_time_handler_t fn, vo
         return 0;
 }
 
+int __wrap_loop_timer_set(sd_event_source *s, uint64_t usec);
+
+int __wrap_loop_timer_set(sd_event_source *s, uint64_t usec) {
+        assert_ptr_equal(s, timer.source);
+        timer.usec = usec;
+        return 0;
+}
+
 /* --- The other end ---------------------------------------------------------------------------- */
 
 /* Makes a stream; its far end is returned, the near one is for the keeper. */
@@ -497,6 +505,109 @@ static void a_worker_that_does_not_come_back_is_not_waited_for_for_ever(void **s
         (void)loop_free(e);
 }
 
+/* --- Session ---------------------------------------------------------------------------------- */
+
+static void on_order(int r, struct fetch_answer *answer, struct buf *bytes, const struct error *err,
+                     void *userdata) {
+        struct told *t = userdata;
+
+        t->n++;
+        t->r = r;
+        t->status = r == 0 ? (unsigned)bytes->len : 0;
+        t->port = err && err->code == MCPB_NOT_FOUND ? 404 : 0;
+}
+
+static uint64_t order(struct workers *w, struct told *told) {
+        struct order o;
+        uint64_t id = 0;
+
+        order_init(&o, ORDER_READ);
+        assert_int_equal(order_set_path(&o, "/token"), 0);
+        o.max = 9;
+        assert_int_equal(workers_ops()->order(w, &o, on_order, told, &id), 0);
+        order_done(&o);
+        return id;
+}
+
+/* The stream that session is to start a process on. */
+static struct chan *process(struct chan *session, uint64_t id) {
+        struct frame f = FRAME_INIT;
+        struct chan *far;
+
+        assert_true(next(session, &f));
+        assert_string_equal(json_get_string(f.head, "op"), "identity");
+        assert_int_equal(json_get_int(f.head, "id", 0), id);
+        assert_int_equal(f.n_fds, 1);
+        far = chan_new(TAKE_FD(f.fds[0]));
+        assert_non_null(far);
+        frame_done(&f);
+        return far;
+}
+
+/* S1 */
+static void session_starts_what_answers_the_keeper_alone(void **state) {
+        sd_event *e = NULL;
+        struct workers *w;
+        struct told told[4] = { 0 };
+        AUTO_BUF struct buf body = BUF_INIT;
+        struct order_reply p;
+        json_t *head = NULL;
+        json_int_t none = 0;
+        int near = -1;
+        uint64_t id;
+        struct chan *far = stream(&near);
+        struct chan *child;
+
+        assert_int_equal(loop_new(&e), 0);
+        w = workers(e);
+        id = order(w, &told[0]);
+        run(e);
+        assert_int_equal(told[0].n, 0); /* until there is a session */
+        assert_int_equal(workers_attach(w, WORKER_SESSION, near), 0);
+        run(e);
+        child = process(far, id);
+        assert_op(child, "order", &none, NULL);
+        order_reply_init(&p);
+        assert_int_equal(order_reply_to_head(&p, ORDER_READ, &head), 0);
+        assert_int_equal(buf_append_str(&body, "abc"), 0);
+        assert_int_equal(chan_send(child, head, &body, NULL, 0), 0);
+        json_decref(head);
+        run(e);
+        assert_int_equal(told[0].n, 1);
+        assert_int_equal(told[0].r, 0);
+        assert_int_equal(told[0].status, 3);
+        say(far, json_pack("{s:s, s:I, s:i}", "op", "identity-done", "id", id, "status", 0));
+        child = chan_free(child);
+        run(e);
+        /* One that could not be started. */
+        id = order(w, &told[1]);
+        run(e);
+        child = process(far, id);
+        child = chan_free(child);
+        say(far, json_pack("{s:s, s:I, s:i, s:s, s:s}", "op", "identity-done", "id", id, "status",
+                           -1, "error", "not_found", "message", "no such program"));
+        run(e);
+        assert_int_equal(told[1].n, 1);
+        assert_int_equal(told[1].port, 404);
+        /* One that is forgotten, and one that session did not live to end. */
+        id = order(w, &told[2]);
+        run(e);
+        child = process(far, id);
+        workers_ops()->order_forget(w, id);
+        child = chan_free(child);
+        id = order(w, &told[3]);
+        run(e);
+        child = process(far, id);
+        child = chan_free(child);
+        far = chan_free(far);
+        run(e);
+        assert_int_equal(told[2].n, 0);
+        assert_int_equal(told[3].n, 1);
+        assert_int_equal(told[3].r, -EAGAIN);
+        (void)workers_free(w);
+        (void)loop_free(e);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(
@@ -508,6 +619,7 @@ int main(void) {
                 cmocka_unit_test(one_that_is_replaced_ends_what_it_has_and_gets_nothing_new),
                 cmocka_unit_test(requests_that_are_forgotten_leave_nothing_behind),
                 cmocka_unit_test(a_worker_that_does_not_come_back_is_not_waited_for_for_ever),
+                cmocka_unit_test(session_starts_what_answers_the_keeper_alone),
         };
 
         return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
