@@ -145,6 +145,10 @@ int identity_env_take(char *const *environment, struct identity_env *ret) {
         return 0;
 }
 
+bool identity_env_is_token(const struct identity_variable *v) {
+        return place_in_table(v->name, strlen(v->name)) < 0 && is_token(v->value);
+}
+
 int identity_env_to_json(const struct identity_env *env, json_t **ret) {
         AUTO_JSON json_t *object = json_object();
 

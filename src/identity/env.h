@@ -34,6 +34,9 @@ void identity_env_done(struct identity_env *env); /* wipes */
 /* NULL: not set, or empty. */
 const char *identity_env_get(const struct identity_env *env, const char *name);
 
+/* Is it a JSON Web Token, and of no name of the table? */
+bool identity_env_is_token(const struct identity_variable *v);
+
 /* An object of strings. From it: -EBADMSG if it is none. */
 int identity_env_to_json(const struct identity_env *env, json_t **ret) MUST_CHECK;
 int identity_env_from_json(json_t *json, struct identity_env *ret) MUST_CHECK;
