@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 
+#include <stdio.h>
+
+#include "identity/provider.h"
 #include "oom.h"
 
 static int parse(const char *text, struct identity_config *c, struct error *err) {
@@ -262,6 +265,49 @@ static void secrets_of_the_environment_can_be_overwritten(void **state) {
                 assert_int_equal(mine.data[i], 0);
 }
 
+/* Where "\n.It Cm NAME" or " , Cm NAME" stands in the manual. */
+static bool is_in_manual(const char *manual, const char *name) {
+        static const char *const marks[] = { "\n.It Cm ", " , Cm " };
+
+        for (size_t k = 0; k < ARRAY_SIZE(marks); k++) {
+                char text[96];
+
+                (void)snprintf(text, sizeof(text), "%s%s", marks[k], name);
+                for (const char *at = manual; (at = strstr(at, text)) != NULL; at++)
+                        if (at[strlen(text)] == '\n' || at[strlen(text)] == ' ')
+                                return true;
+        }
+        return false;
+}
+
+static void the_manual_knows_every_provider_and_option(void **state) {
+        const char *top = getenv("top_srcdir");
+        const struct identity_provider *p;
+        static char manual[65536];
+        char path[4096];
+        size_t n;
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "%s/doc/man/mcp-broker-identities.5", top ? top : ".");
+        f = fopen(path, "re");
+        assert_non_null(f);
+        n = fread(manual, 1, sizeof(manual) - 1, f);
+        (void)fclose(f);
+        assert_in_range(n, 1000, sizeof(manual) - 2);
+        assert_null(identity_provider_find("auto"));
+        for (size_t k = 0; (p = identity_provider_at(k)) != NULL; k++) {
+                if (!is_in_manual(manual, p->name))
+                        fail_msg("%s is not in the manual", p->name);
+                for (size_t o = 0; o < IDENTITY_OPTION_NAMES && p->options[o]; o++) {
+                        char option[64];
+
+                        (void)snprintf(option, sizeof(option), "%s=", p->options[o]);
+                        if (!is_in_manual(manual, option) && !streq(p->options[o], "name"))
+                                fail_msg("%s of %s is not in the manual", option, p->name);
+                }
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_text_names_a_provider_and_its_options),
@@ -276,6 +322,7 @@ int main(void) {
                 cmocka_unit_test(the_environment_travels_as_json),
                 cmocka_unit_test(no_allocation_that_fails_is_missed_in_the_environment),
                 cmocka_unit_test(secrets_of_the_environment_can_be_overwritten),
+                cmocka_unit_test(the_manual_knows_every_provider_and_option),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
