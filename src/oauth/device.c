@@ -167,15 +167,15 @@ static void read_times(struct device_login *d, const json_t *json, uint64_t now_
         d->expires_wall = now_wall + sec * USEC_PER_SEC;
 }
 
-static int dup_text(char **slot, const char *text) {
-        *slot = text ? strdup(text) : NULL;
-        return text && !*slot ? -ENOMEM : 0;
-}
-
 static int read_login(struct device_login *d, const struct device_params *p,
                       const struct token_asked *asked, const json_t *json, struct error *err) {
         const char *device_code = json_get_string(json, "device_code");
         const char *user_code = json_get_string(json, "user_code");
+        const struct device_login said = { .device_code = (char *)(uintptr_t)device_code,
+                                           .user_code = (char *)(uintptr_t)user_code,
+                                           .issuer = p->as->issuer,
+                                           .client_id = p->registration->client_id,
+                                           .resource = (char *)(uintptr_t)p->resource };
         int r;
 
         if (!device_code || !token_is_sound(device_code))
@@ -189,15 +189,7 @@ static int read_login(struct device_login *d, const struct device_params *p,
         if (d->expires_wall == p->now_wall)
                 return token_answer_unusable(asked, "its code is good for no time", err);
         d->dpop = p->dpop;
-        r = dup_text(&d->device_code, device_code);
-        if (r == 0)
-                r = dup_text(&d->user_code, user_code);
-        if (r == 0)
-                r = dup_text(&d->issuer, p->as->issuer);
-        if (r == 0)
-                r = dup_text(&d->client_id, p->registration->client_id);
-        if (r == 0)
-                r = dup_text(&d->resource, p->resource);
+        r = text_fields_copy(&texts, d, &said);
         if (r == 0 && p->scopes)
                 r = scope_set_copy(&d->scopes, p->scopes);
         return r < 0 ? error_oom(err) : 0;

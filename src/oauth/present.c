@@ -366,8 +366,9 @@ static void put_all(struct body *b, const struct present_params *p) {
                 put(b, "scope", scope.data);
         if (!p->profile || p->profile->resource)
                 put(b, "resource", p->resource);
-        json_object_foreach((json_t *)(uintptr_t)p->extra, name, value)
+        json_object_foreach((json_t *)(uintptr_t)p->extra, name, value) {
                 put(b, name, json_string_value(value));
+        }
 }
 
 /* The client's own proof, in a shallow copy of its registration: only that which was chosen. */
