@@ -281,6 +281,7 @@ def a_call_goes_to_its_socket_alone(folder):
 # ---- itself ----
 
 
+# S2
 def it_does_one_order_and_leaves(folder):
     path = folder / "token"
     path.write_text("abc")
@@ -292,6 +293,7 @@ def it_does_one_order_and_leaves(folder):
     assert hands.end()[0] == 0
 
 
+# S2
 def what_is_no_order_is_not_carried_out(_folder):
     order = {"op": "order", "kind": "read", "path": "/etc/passwd", "rules": "public", "max": 65536}
     for head, body in (({**order, "kind": "write"}, b""), ({**order, "path": "etc/passwd"}, b""), ({**order, "max": 1 << 30}, b""),
