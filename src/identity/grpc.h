@@ -58,8 +58,11 @@ struct proto_reader {
         const uint8_t *end;
 };
 
+/* @data may be NULL if @len is 0. */
 static inline struct proto_reader proto_reader_of(const void *data, size_t len) {
-        return (struct proto_reader){ data, (const uint8_t *)data + len };
+        const uint8_t *p = len > 0 ? data : (const uint8_t *)"";
+
+        return (struct proto_reader){ p, p + len };
 }
 
 /* 1: a field; 0: the end of the message; -EBADMSG. */

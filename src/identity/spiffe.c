@@ -360,13 +360,14 @@ static int on_bundle(struct identity *i, struct buf *bytes, struct error *err) {
         AUTO_BUF struct buf key_der = BUF_INIT;
         AUTO_BUF struct buf chain = BUF_INIT;
         struct error why = ERROR_INIT;
-        int r = jose_key_read(bytes->data, bytes->len, &key, &why);
+        const char *text = bytes->data ? bytes->data : "";
+        int r = jose_key_read(text, bytes->len, &key, &why);
 
         if (r == -ENOMEM)
                 return error_oom(err);
         if (r < 0)
                 return identity_fault(i, err, EBADMSG, why.hint, "%s", why.message);
-        r = cert_chain_from_pem(bytes->data, bytes->len, &chain);
+        r = cert_chain_from_pem(text, bytes->len, &chain);
         if (r == 0)
                 r = jose_key_to_der(key, &key_der);
         if (r == -ENOMEM)

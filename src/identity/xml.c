@@ -217,11 +217,12 @@ static int scan_all(struct scan *s) {
 }
 
 int xml_text(const char *data, size_t len, const char *parent, const char *name, struct buf *out) {
-        struct scan s = { .p = data, .end = data + len, .parent = parent, .name = name };
+        struct scan s = { .p = data, .parent = parent, .name = name };
         int r;
 
         if (len == 0 || memchr(data, '\0', len) || !utf8_valid(data, len))
                 return -EBADMSG;
+        s.end = data + len;
         r = scan_all(&s);
         if (r == 0 && !s.found)
                 r = -ENOENT;
