@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a cluster does for a workload: keys, tokens of service accounts, and the folder where the current token lies.
 
-    workload.py key FILE [--alg ES256]          a new key in FILE, its public half as a JWKS in FILE.jwks
+    workload.py key FILE [--alg ES256]          a new key in FILE, its public half as a JWKS in FILE.jwks; with --add
+                                                those that are there stay, so that older tokens stay good
     workload.py token FILE --audience AUD       a token, signed by the key in FILE, on standard output
     workload.py mount FILE DIR --audience AUD   lays a token into DIR as a kubelet does, says so, and lays another one there
                                                 for each line of standard input, or every --every seconds, until the end of it
@@ -16,6 +17,7 @@ import os
 import pathlib
 import secrets
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,11 +131,12 @@ class Mount:
         self.folder = pathlib.Path(folder)
         self.path = self.folder / name
         self.mode = mode
-        self.current = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, text):
-        """The token from now on; the one before it is gone."""
+        """The token from now on; the one before it is gone, also if another process laid it there."""
+        data = self.folder / "..data"
+        before = self.folder / os.readlink(data) if data.is_symlink() else None
         fresh = pathlib.Path(tempfile.mkdtemp(prefix=time.strftime("..%Y_%m_%d_%H_%M_%S."), dir=self.folder))
         fresh.chmod(0o755)
         file = fresh / self.path.name
@@ -141,20 +144,23 @@ class Mount:
         file.chmod(self.mode)
         link = self.folder / "..data_tmp"
         link.symlink_to(fresh.name)
-        link.rename(self.folder / "..data")
+        link.rename(data)
         if not self.path.is_symlink():
             self.path.symlink_to(pathlib.Path("..data") / self.path.name)
-        if self.current:
-            (self.current / self.path.name).unlink()
-            self.current.rmdir()
-        self.current = fresh
+        if before:
+            shutil.rmtree(before)
 
 
 def make_key(args):
-    key = Key(args.alg)
+    key, path = Key(args.alg), pathlib.Path(args.file + ".jwks")
+    keys = key.jwks()
+    if args.add:
+        keys["keys"] += json.loads(path.read_text(encoding="utf-8"))["keys"]
     with open(args.file, "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as out:
         out.write(key.pem)
-    pathlib.Path(args.file + ".jwks").write_text(json.dumps(key.jwks()) + "\n", encoding="utf-8")
+    fresh = pathlib.Path(args.file + ".jwks.new")  # who reads the set sees the one or the other
+    fresh.write_text(json.dumps(keys) + "\n", encoding="utf-8")
+    fresh.rename(path)
 
 
 def token(args, key):
@@ -163,9 +169,9 @@ def token(args, key):
 
 def mount(args):
     """Says how many tokens there were, one line each."""
-    place, key, n = Mount(args.folder), Key.read(args.file), 0
+    place, n = Mount(args.folder), 0
     while True:
-        place.put(token(args, key))
+        place.put(token(args, Key.read(args.file)))
         n += 1
         print(n, flush=True)
         ready, _, _ = select.select([sys.stdin], [], [], args.every)
@@ -181,6 +187,7 @@ def main():
         command.add_argument("file", help="the private key; its public half is in FILE.jwks")
         if name == "key":
             command.add_argument("--alg", choices=sorted(PARAMETERS), default="ES256")
+            command.add_argument("--add", action="store_true", help="keep the keys that are in FILE.jwks, behind the new one")
             continue
         if name == "mount":
             command.add_argument("folder")

@@ -798,6 +798,11 @@ def a_cluster_changes_its_keys(stack):
     assert refusal(demo, JWT_BEARER, assertion=before) == "invalid_grant"
 
 
+def claims_of(jwt):
+    head, body, _ = (part + "=" * (-len(part) % 4) for part in jwt.split("."))
+    return json.loads(base64.urlsafe_b64decode(head)), json.loads(base64.urlsafe_b64decode(body))
+
+
 def tokens_are_laid_where_a_kubelet_lays_them(stack):
     folder = scratch(stack)
     tool = [sys.executable, str(SOURCE / "contrib/demo/workload.py")]
@@ -808,7 +813,7 @@ def tokens_are_laid_where_a_kubelet_lays_them(stack):
     assert "access_token" in tokens(demo, JWT_BEARER, assertion=one)
     laying = subprocess.Popen([*tool, "mount", str(folder / "key"), str(folder / "mount"), *place],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    stack.callback(laying.communicate)
+    stack.callback(lambda: laying.returncode is None and laying.communicate())
     path, seen = folder / "mount/token", set()
     for n in range(3):
         assert laying.stdout.readline() == f"{n + 1}\n"
@@ -816,9 +821,18 @@ def tokens_are_laid_where_a_kubelet_lays_them(stack):
         assert path.stat().st_mode & 0o777 == 0o400 and len(list((folder / "mount").iterdir())) == 3
         seen.add(path.read_text(encoding="ascii"))
         assert "access_token" in tokens(demo, JWT_BEARER, assertion=path.read_text(encoding="ascii"))
-        laying.stdin.write("\n")
-        laying.stdin.flush()
-    assert len(seen) == 3
+        if n == 1:
+            subprocess.run([*tool, "key", str(folder / "key"), "--add"], check=True)
+        if n < 2:
+            laying.stdin.write("\n")
+            laying.stdin.flush()
+    assert len({claims_of(text)[0]["kid"] for text in seen}) == 2 and len(seen) == 3
+    assert "access_token" in tokens(demo, JWT_BEARER, assertion=one), "of the old key, which was kept"
+    laying.communicate()
+    subprocess.run([*tool, "key", str(folder / "key")], check=True)
+    assert refusal(demo, JWT_BEARER, assertion=one) == "invalid_grant"
+    subprocess.run([*tool, "mount", str(folder / "key"), str(folder / "mount"), *place], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert len(list((folder / "mount").iterdir())) == 3 and path.read_text(encoding="ascii") not in seen
 
 
 def proof(key, method, url, token=None, nonce=None, header=None, **claims):
@@ -1181,11 +1195,6 @@ def jag_of(demo, idp, login, headers=None, **form):
     return ask(idp + "/token", {"grant_type": EXCHANGE, **JAG, "subject_token": login["id_token"], "subject_token_type": KIND + "id_token",
                                 "audience": demo.issuer, "resource": demo.mcp, "scope": "tools:generate_summary", **BOT, **form},
                **(headers or {}))[2]
-
-
-def claims_of(jwt):
-    head, body, _ = (part + "=" * (-len(part) % 4) for part in jwt.split("."))
-    return json.loads(base64.urlsafe_b64decode(head)), json.loads(base64.urlsafe_b64decode(body))
 
 
 def an_identity_provider_logs_the_person_in(stack):
