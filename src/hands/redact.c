@@ -28,19 +28,20 @@ static int append_line(struct buf *out, const char *p) {
 }
 
 int hands_redact(const char *text, size_t len, struct buf *out) {
-        const char *end = text + len;
         int r = 0;
 
-        while (r == 0 && text < end) {
-                const char *newline = memchr(text, '\n', (size_t)(end - text));
-                size_t n = (size_t)((newline ? newline : end) - text);
+        while (r == 0 && len > 0) {
+                const char *newline = memchr(text, '\n', len);
+                size_t n = newline ? (size_t)(newline - text) : len;
                 AUTO_WIPE_STR char *line = utf8_clean_dup(text, n, n);
 
                 if (!line)
                         return -ENOMEM;
                 if (*line)
                         r = append_line(out, line);
-                text += n + (newline != NULL);
+                n += newline != NULL;
+                text += n;
+                len -= n;
         }
         return r;
 }

@@ -236,7 +236,9 @@ static pid_t start_rotating(struct world *w) {
         pid_t pid = fork();
 
         assert_true(pid >= 0);
-        for (unsigned i = 0; pid == 0; i++) {
+        if (pid > 0)
+                return pid;
+        for (unsigned i = 0;; i++) {
                 char old[TMP_PATH_MAX];
                 char path[TMP_PATH_MAX];
                 const char *now = i % 2 ? "..2026_11_22_01" : "..2026_11_22_02";
@@ -250,7 +252,6 @@ static pid_t start_rotating(struct world *w) {
                 (void)unlink(tmp_path(old, w->folder, path));
                 (void)rmdir(tmp_path(old, w->folder, last));
         }
-        return pid;
 }
 
 static void a_rotation_is_never_seen_half(void **state) {
@@ -589,6 +590,7 @@ static void what_may_be_a_secret_is_not_logged(void **state) {
                 { "", "" },
                 { "no such key", "no such key\n" },
                 { "\n\na\n\nb", "a\nb\n" },
+                { "a\n", "a\n" },
                 { "token eyJhbGciOiJSUzI1NiJ9.eyJpc3Mi.sig is bad", "token [...] is bad\n" },
                 { "'AKIAIOSFODNN7EXAMPLE'", "'[...]'\n" },
                 { "key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "[...]\n" },
@@ -605,6 +607,7 @@ static void what_may_be_a_secret_is_not_logged(void **state) {
                 assert_int_equal(hands_redact(table[i].text, strlen(table[i].text), &out), 0);
                 assert_string_equal(out.data ? out.data : "", table[i].lines);
         }
+        assert_int_equal(hands_redact(NULL, 0, &(struct buf){ 0 }), 0);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
