@@ -92,6 +92,12 @@ static bool is_server_origin(const struct discover *d, const char *url) {
         return url_parse(&u, url, "URL", NULL) == 0 && url_same_origin(&u, &d->server);
 }
 
+/* A server at a link-local address is none, and takes nobody there: what is not one of the classes
+ * that a server may have is as good as unknown. */
+static void note_reached(struct discover *d, enum address_class reached) {
+        d->result.reached = reached & ANY_ADDRESS ? reached : 0;
+}
+
 /* A226: what metadata names may be public, or of the class that the server was reached at. */
 static unsigned metadata_mask(const struct discover *d) {
         if (d->metadata_allow)
@@ -360,7 +366,7 @@ static int feed_probe(struct discover *d, const struct fetch_answer *a, struct e
         const struct remote from = { REMOTE_SERVER, "MCP server", d->url };
         bool success = a->status >= 200 && a->status <= 299;
 
-        d->result.reached = a->reached;
+        note_reached(d, a->reached);
         /* A stream that goes on for ever is an answer too. */
         if (a->outcome != FETCH_ANSWERED && !(a->outcome == FETCH_NO_ANSWER && success))
                 return remote_no_answer(&from, a, err);
@@ -548,7 +554,7 @@ static int feed_prm(struct discover *d, const struct fetch_answer *a, struct err
         if (r < 0)
                 return r;
         if (is_server_origin(d, d->url))
-                d->result.reached = a->reached;
+                note_reached(d, a->reached);
         if (r == 1) {
                 r = prm_parse(&d->prm, d->server_url, d->url, &a->body, err);
                 if (r == 0)

@@ -433,6 +433,8 @@ static void metadata_may_lead_to_the_servers_own_class_and_to_the_public(void **
                   ADDRESS_PUBLIC | ADDRESS_LOOPBACK },
                 { ADDRESS_PUBLIC, ADDRESS_PUBLIC | ADDRESS_PRIVATE, ADDRESS_PUBLIC, ADDRESS_PUBLIC,
                   ADDRESS_PUBLIC | ADDRESS_PRIVATE },
+                /* No server is there, and no metadata lead there. */
+                { 0, 0, ADDRESS_LINK_LOCAL, 7, ADDRESS_PUBLIC },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -452,6 +454,7 @@ static void metadata_may_lead_to_the_servers_own_class_and_to_the_public(void **
                 assert_int_equal(discover_feed(d, &a, NULL), 0);
                 assert_int_equal(discover_next(d, &as), 1);
                 assert_int_equal(as.allow, table[i].issuer);
+                assert_false(prm.link_local || as.link_local);
         }
 }
 
