@@ -132,6 +132,7 @@ static void arc_cannot_name_any_file_it_likes(void **state) {
                 "Basic realm=/etc/shadow",
                 "Basic realm=/etc/shadow.key",
                 "Basic realm=/var/opt/azcmagent/tokens/.key",
+                "Basic realm=/var/opt/azcmagent/secrets17.key",
                 "Basic realm=/var/opt/azcmagent/tokens/17.pem",
                 "Basic realm=/var/opt/azcmagent/tokens/../17.key",
                 "Basic realm=/var/opt/azcmagent/tokens/a/17.key",

@@ -151,6 +151,16 @@ static void the_key_of_a_cache_is_that_of_provider_options_and_the_set_of_audien
         }
 }
 
+static void an_audience_is_no_option_in_the_key_of_a_cache(void **state) {
+        static const char *const audiences[] = { "format", "raw" };
+        AUTO_BUF struct buf option = BUF_INIT;
+        AUTO_BUF struct buf audience = BUF_INIT;
+
+        assert_int_equal(key_of("file:/x,format=raw", NULL, 0, &option), 0);
+        assert_int_equal(key_of("file:/x", audiences, 2, &audience), 0);
+        assert_string_not_equal(option.data, audience.data);
+}
+
 static int make_key(void *userdata) {
         static const char *const audiences[] = { "b", "a" };
         AUTO_BUF struct buf key = BUF_INIT;
@@ -316,6 +326,7 @@ int main(void) {
                 cmocka_unit_test(no_allocation_that_fails_is_missed),
                 cmocka_unit_test(
                         the_key_of_a_cache_is_that_of_provider_options_and_the_set_of_audiences),
+                cmocka_unit_test(an_audience_is_no_option_in_the_key_of_a_cache),
                 cmocka_unit_test(no_allocation_that_fails_is_missed_in_the_key),
                 cmocka_unit_test(the_environment_gives_what_providers_look_at_and_tokens),
                 cmocka_unit_test(the_environment_has_bounds),

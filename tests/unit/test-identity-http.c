@@ -109,6 +109,32 @@ static void a_machine_of_google_asks_its_metadata_server(void **state) {
         }
 }
 
+static void a_token_is_renewed_in_time_and_a_short_one_is_not_kept(void **state) {
+        static const struct {
+                unsigned life_sec;
+                unsigned refresh_sec; /* from now; 0: get it anew for each use */
+        } table[] = {
+                { 3600, 2880 }, { 300, 240 }, { 200, 140 }, { 61, 1 }, { 60, 0 }, { 5, 0 },
+        };
+
+        for (size_t k = 0; k < ARRAY_SIZE(table); k++) {
+                AUTO_IDENTITY struct identity *i = NULL;
+                AUTO_IDENTITY_RESULT struct identity_result got = IDENTITY_RESULT_INIT;
+                AUTO_BUF struct buf claims = BUF_INIT;
+                AUTO_FREE char *token = NULL;
+                uint64_t refresh = NOW + table[k].refresh_sec * USEC_PER_SEC;
+
+                assert_int_equal(buf_printf(&claims, "{\"aud\":\"%s\",\"exp\":%u}", AUDIENCE,
+                                            NOW_SEC + table[k].life_sec),
+                                 0);
+                token = token_of(claims.data);
+                assert_int_equal(identity_start("gcp", &no_env, &i, NULL), 0);
+                feed_google(i, 200, "Google", token);
+                assert_int_equal(identity_take(i, &got), 0);
+                assert_true(got.refresh_wall == (table[k].refresh_sec ? refresh : 0));
+        }
+}
+
 static void what_is_not_google_is_not_believed(void **state) {
         static const char *const flavors[] = { NULL, "google", "Microsoft" };
         static const char *const odd[] = { "GCE_METADATA_HOST=a/b", NULL };
@@ -595,6 +621,7 @@ int main(void) {
                 cmocka_unit_test(a_job_of_github_asks_with_its_token),
                 cmocka_unit_test(a_job_without_the_permission_is_told_so),
                 cmocka_unit_test(a_machine_of_google_asks_its_metadata_server),
+                cmocka_unit_test(a_token_is_renewed_in_time_and_a_short_one_is_not_kept),
                 cmocka_unit_test(what_is_not_google_is_not_believed),
                 cmocka_unit_test(a_pod_asks_for_a_token_that_dies_with_it),
                 cmocka_unit_test(a_request_that_is_repeated_is_the_same),
