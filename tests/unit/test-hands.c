@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "os/proc.h"
 #include "os/process.h"
 #include "tmp.h"
@@ -494,8 +495,12 @@ static bool runs(pid_t pid) {
 
 /* They are gone when the signal has arrived: it is on its way. */
 static void wait_until_gone(pid_t pid) {
-        while (runs(pid))
+        uint64_t patience = clock_boot_usec() + 60 * USEC_PER_SEC;
+
+        while (runs(pid)) {
+                assert_true(clock_boot_usec() < patience);
                 (void)sched_yield();
+        }
 }
 
 static void what_a_command_leaves_behind_ends_with_it(void **state) {

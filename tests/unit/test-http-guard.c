@@ -402,7 +402,8 @@ static void what_is_direct_does_not_go_by_the_proxy(void **state) {
                 r.link_local = i == 1;
                 resolve_to("10.0.0.1", NULL);
                 assert_refused(run(f, h, &r));
-                assert_int_equal(atomic_load(&n_look_ups), 1);
+                /* Only who is about to connect there himself names the address. */
+                assert_non_null(strstr(f->answer.reason, "10.0.0.1"));
         }
         assert_int_equal(badserver_connections(f->server), 0);
         (void)http_free(h);
