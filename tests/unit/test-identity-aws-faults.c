@@ -356,9 +356,10 @@ static void running_out_of_memory_leaks_nothing(void **state) {
         };
         AUTO_FREE char *token = token_for(AUDIENCE);
         AUTO_FREE char *answer = wit_answer(token, "2026-09-21T14:18:20Z");
-        const char *by_imds[] = { "SESSION", "eu-central-1", "role", CREDENTIALS, answer };
+        static const char credentials[] = CREDENTIALS;
+        const char *by_imds[] = { "SESSION", "eu-central-1", "role", credentials, answer };
         const char *by_web[] = { WEB_ANSWER("ASIAEXAMPLE", "2026-09-21T15:13:20Z"), answer };
-        const char *by_pod[] = { CREDENTIALS, answer };
+        const char *by_pod[] = { credentials, answer };
         AUTO_IDENTITY_ENV struct identity_env empty = IDENTITY_ENV_INIT;
         AUTO_IDENTITY_ENV struct identity_env web = IDENTITY_ENV_INIT;
         AUTO_IDENTITY_ENV struct identity_env agent = IDENTITY_ENV_INIT;

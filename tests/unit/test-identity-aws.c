@@ -119,14 +119,11 @@ static void a_container_of_ecs_asks_its_agent(void **state) {
 
 /* The token goes as it is, without "Bearer"; one in a file is read each time, and counts more. */
 static void a_pod_of_eks_shows_its_token(void **state) {
-        static const char path[] = "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/"
-                                   "eks-pod-identity-token";
+        static const char path[] = "/run/pods.eks.amazonaws.com/token";
         static const char *const variables[] = {
                 REGION, "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://169.254.170.23/v1/credentials",
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN=of the environment",
-                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/var/run/secrets/pods.eks.amazonaws.com/"
-                "serviceaccount/eks-pod-identity-token",
-                NULL
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/run/pods.eks.amazonaws.com/token", NULL
         };
         static const struct exchange e = { "GET",
                                            "http://169.254.170.23/v1/credentials",
