@@ -683,10 +683,11 @@ def a_signed_request_is_taken_once_and_only_if_it_is_right(stack):
     assert "access_token" in tokens(demo, "client_credentials", **client_assertion(key, "bot", [demo.issuer], {"typ": None, "kid": None}))
     assert once["client_assertion"] in demo.secrets()["assertions"]
     now = int(time.time())
-    for wrong in ({"signer": other}, {"signer": other, "header": {"kid": key.kid}}, {"header": {"typ": "at+jwt"}}, {"jti": None},
+    for wrong in ({"signer": other}, {"signer": other, "header": {"kid": key.kid}}, {"header": {"typ": "at+jwt"}}, {"jti": None}, {"jti": ""},
+                  {"jti": "j" * 300},
                   {"header": {"crit": ["exp"]}}, {"header": {"alg": "none"}}, {"header": {"alg": "HS256"}}, {"header": {"alg": "ES384"}},
                   {"sub": "plain"}, {"iss": "plain"}, {"client": "plain"}, {"client": "nobody"}, {"exp": None}, {"exp": now - 1},
-                  {"exp": now + 7200}, {"iat": now + 3600}, {"nbf": now + 3600}, {"audience": demo.issuer + "/"},
+                  {"exp": now + 7200}, {"padding": "x" * 20000}, {"iat": now + 3600}, {"nbf": now + 3600}, {"audience": demo.issuer + "/"},
                   {"audience": demo.issuer + "/token"}, {"audience": [demo.issuer, "https://other.example"]},
                   {"form": {"client_id": "plain"}}, {"form": {"client_assertion": "a.b"}}, {"form": {"client_assertion": "e30.e30.e30"}},
                   {"form": {"client_assertion_type": ASSERTION + "x"}}):
@@ -764,6 +765,8 @@ def a_workload_gets_what_policy_gives_it(stack):
     assert tokens(demo, JWT_BEARER, assertion=account_token(demo, key, account="b"))["scope"] == "tools:generate_summary"
     assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, account="b"), scope="tools:admin") == "invalid_scope"
     assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, namespace="ops")) == "unauthorized_client"
+    for account in ("on", "onf", "one2"):
+        assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key, namespace="ops", account=account)) == "unauthorized_client", account
     assert refusal(demo, JWT_BEARER, assertion=account_token(demo, key), resource="https://other.example/mcp") == "invalid_target"
     assert refusal(demo, JWT_BEARER) == "invalid_request"
     plain = Demo(stack)
@@ -772,9 +775,11 @@ def a_workload_gets_what_policy_gives_it(stack):
 
 
 def a_workload_token_is_judged_whole(stack):
-    demo, key, _ = cluster(stack)
+    demo, key, _ = cluster(stack, allow=("tools/agent=tools:generate_summary", "tools/*=tools:generate_summary"))
     now, kubernetes = int(time.time()), workload.account_claims("x", "tools")["kubernetes.io"]
-    for wrong in ({"issuer": "https://other.example"}, {"issuer": CLUSTER + "/"}, {"audience": "https://other.example"},
+    for wrong in ({"issuer": "https://other.example"}, {"issuer": CLUSTER + "/"}, {"issuer": CLUSTER[:-1]}, {"issuer": CLUSTER[:-1] + "L"},
+                  {"account": "*"}, {"account": "x/agent"},
+                  {"audience": "https://other.example"},
                   {"audience": [demo.issuer, "https://other.example"]}, {"exp": now - 1}, {"exp": None}, {"exp": "soon"}, {"nbf": now + 3600},
                   {"iat": now + 3600}, {"sub": "system:serviceaccount:tools:other"}, {"sub": "agent"}, {"sub": None},
                   {"kubernetes.io": None}, {"kubernetes.io": {**kubernetes, "namespace": "default"}},
@@ -831,14 +836,16 @@ def tokens_are_laid_where_a_kubelet_lays_them(stack):
     laying.communicate()
     subprocess.run([*tool, "key", str(folder / "key")], check=True)
     assert refusal(demo, JWT_BEARER, assertion=one) == "invalid_grant"
-    subprocess.run([*tool, "mount", str(folder / "key"), str(folder / "mount"), *place], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    subprocess.run([*tool, "mount", str(folder / "key"), str(folder / "mount"), *place], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     assert len(list((folder / "mount").iterdir())) == 3 and path.read_text(encoding="ascii") not in seen
 
 
 def proof(key, method, url, token=None, nonce=None, header=None, **claims):
     usual = {"htm": method, "htu": url, "iat": int(time.time()), "jti": secrets.token_hex(16), "nonce": nonce,
              "ath": token and workload.encode(hashlib.sha256(token.encode()).digest())}
-    return key.sign({k: v for k, v in {**usual, **claims}.items() if v is not None}, **{"typ": "dpop+jwt", "jwk": key.jwk, "kid": None, **(header or {})})
+    claims = {k: v for k, v in {**usual, **claims}.items() if v is not None}
+    return key.sign(claims, **{"typ": "dpop+jwt", "jwk": key.jwk, "kid": None, **(header or {})})
 
 
 BOT = {"client_id": "bot", "client_secret": "secret"}
@@ -918,6 +925,7 @@ def a_server_may_want_proofs_only_and_with_its_nonces(stack):
     key = workload.Key()
     demo = Demo(stack, "--dpop=required", "--dpop-nonce", "--client=bot:secret")
     assert resource_metadata(demo)["dpop_bound_access_tokens_required"] is True
+    assert "dpop_bound_access_tokens_required" not in metadata(demo), "a member of the resource's document"
     assert refusal(demo, "client_credentials", **BOT) == "invalid_dpop_proof"
     status, headers, answer = bound(demo, key)
     assert (status, answer["error"]) == (400, "use_dpop_nonce")
@@ -937,6 +945,8 @@ def a_server_may_want_proofs_only_and_with_its_nonces(stack):
     assert told(own) == (401, True, fresh["mcp"]) and told(fresh["mcp"])[0] == 200
     assert bound(demo, key, nonce)[2]["error"] == "use_dpop_nonce" and bound(demo, key, fresh["issuer"])[0] == 200
     assert demo.counters()["dpop_proofs"] == 4 and demo.counters()["dpop_refused"] == 5
+    spoilt = ask(demo.issuer + "/token", {"grant_type": "client_credentials", **BOT}, DPoP=proof(key, "POST", demo.mcp))
+    assert spoilt[2]["error"] == "invalid_dpop_proof", "who gets it wrong is not told to try again"
 
 
 def code_flow(demo, client=None, resource=True, **query):
@@ -947,7 +957,8 @@ def code_flow(demo, client=None, resource=True, **query):
     _, headers, _ = ask((client or demo.issuer) + "/authorize?" + urllib.parse.urlencode({k: v for k, v in ask_for.items() if v is not None}))
     back = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(headers["Location"]).query))
     assert "code" in back, back
-    return {"grant": "authorization_code", "client_id": "app", "redirect_uri": "http://127.0.0.1:1/cb", "code_verifier": verifier, "code": back["code"]}
+    return {"grant": "authorization_code", "client_id": "app", "redirect_uri": ask_for["redirect_uri"],
+            "code_verifier": verifier, "code": back["code"]}
 
 
 def refresh_tokens_and_codes_are_bound_too(stack):
@@ -1010,6 +1021,9 @@ def what_is_pushed_is_judged_at_once(stack):
     assert ask(demo.issuer + "/par")[0] == 405
     demo.fault("status:par=503")
     assert pushing(demo)[0] == 503
+    document = Demo(stack, "--par=offered", "--cimd")
+    ids = ("https://app.example/client", "https://app.example/client", "http://app.example/")
+    assert [pushing(document, client_id=i)[0] for i in ids] == [201, 201, 401]
     off = Demo(stack, "--client=app")
     assert pushing(off)[0] == 404 and "pushed_authorization_request_endpoint" not in metadata(off)
 
@@ -1024,8 +1038,9 @@ def a_server_may_want_requests_pushed(stack):
     assert "error=invalid_request" in headers["Location"]
     par = demo.issuer + "/par"
     assert pushing(demo, headers={"DPoP": proof(key, "POST", par)}, dpop_jkt=other.thumbprint())[1]["error"] == "invalid_dpop_proof"
-    for one, wanted in ((key, 200), (other, 400)):
-        pushed = pushing(demo, headers={"DPoP": proof(key, "POST", par)})[1]
+    for one, wanted, how in ((key, 200, {"headers": {"DPoP": proof(key, "POST", par)}}), (other, 400, {"headers": {"DPoP": proof(key, "POST", par)}}),
+                             (key, 200, {"dpop_jkt": key.thumbprint()}), (other, 400, {"dpop_jkt": key.thumbprint()})):
+        pushed = pushing(demo, **how)[1]
         code = brought(demo, pushed["request_uri"])[1]["code"]
         assert bound(demo, one, grant="authorization_code", code=code, client_id="app", redirect_uri="http://127.0.0.1:1/cb",
                      code_verifier="v" * 43)[0] == wanted
@@ -1045,7 +1060,7 @@ def polled(demo, login, **form):
 
 
 def a_device_waits_for_its_person(stack):
-    demo = Demo(stack, "--device", "--device-interval=0", "--client=app", "--client=other")
+    demo = Demo(stack, "--device", "--device-interval=0", "--client=app", "--client=other", "--second-resource")
     meta = metadata(demo)
     assert meta["device_authorization_endpoint"] == demo.issuer + "/device_authorization" and DEVICE_CODE in meta["grant_types_supported"]
     login = device_login(demo, scope="tools:admin tools:generate_summary")
@@ -1053,16 +1068,21 @@ def a_device_waits_for_its_person(stack):
     assert login["verification_uri_complete"] == f"{demo.issuer}/device?user_code={login['user_code']}" and len(login["user_code"]) == 9
     assert polled(demo, login)["error"] == "authorization_pending"
     assert polled(demo, login, client_id="other")["error"] == "invalid_grant"
-    assert polled(demo, login, resource="https://other.example")["error"] == "invalid_target"
+    for resource in ("https://other.example", demo.mcp + "2", None):
+        assert polled(demo, login, resource=resource)["error"] == "invalid_target", resource
+    assert ask(demo.issuer + "/device_authorization")[0] == 405
     assert 'name="user_code"' in ask(login["verification_uri"])[2] and "tools:admin" in ask(login["verification_uri_complete"])[2]
     assert ask(login["verification_uri"] + "?user_code=AAAA-AAAA")[0] == 400
+    assert ask(login["verification_uri_complete"] + "&decision=allow")[0] == 200
+    assert polled(demo, login)["error"] == "authorization_pending", "a link is no answer"
+    assert "tools:admin" in ask(login["verification_uri"], {"user_code": login["user_code"]})[2]
     said = {"user_code": login["user_code"], "decision": "allow"}
     assert ask(login["verification_uri"], said)[0] == 200 and ask(login["verification_uri"], said)[0] == 400
     got = polled(demo, login)
     assert "tools:admin" in got["scope"] and got["refresh_token"] and calls(stack, demo, got["access_token"]) == 200, got
     assert polled(demo, login)["error"] == "invalid_grant", "a second time"
     assert refusal(demo, "refresh_token", client_id="other", refresh_token=got["refresh_token"]) == "invalid_grant"
-    assert demo.counters()["device_polls"] == 5 and demo.counters()["consents"] == 1
+    assert demo.counters()["device_polls"] == 8 and demo.counters()["consents"] == 1
 
 
 def a_device_login_ends_without_tokens_too(stack):
@@ -1213,7 +1233,8 @@ def an_identity_provider_logs_the_person_in(stack):
     assert "nonce" not in claims_of(again["id_token"])[1] and again["refresh_token"]
     assert calls(stack, demo, login["access_token"]) == 401, "good at the provider alone"
     assert refusal(demo, "refresh_token", refresh_token=again["refresh_token"], **BOT) == "invalid_grant"
-    assert ask(idp + "/register", {})[0] == 404 and ask(idp + "/token", {"grant_type": "client_credentials", **BOT})[2]["error"] == "unsupported_grant_type"
+    assert ask(idp + "/register", {})[0] == 404
+    assert ask(idp + "/token", {"grant_type": "client_credentials", **BOT})[2]["error"] == "unsupported_grant_type"
     assert demo.count("idp") > 0 and demo.count("token") == 0
     demo.fault("status:idp@/token=503!1")
     assert ask(idp + "/token", {})[0] == 503
@@ -1242,6 +1263,7 @@ def an_id_jag_goes_from_the_provider_to_the_issuer(stack):
     assert meta["authorization_grant_profiles_supported"] == ["urn:ietf:params:oauth:grant-profile:id-jag"]
     first = jag_of(demo, idp, login)
     assert (first["issued_token_type"], first["token_type"]) == (KIND + "id-jag", "N_A") and "refresh_token" not in first, first
+    assert first["scope"] == claims_of(first["access_token"])[1]["scope"] == "tools:generate_summary"
     head, claims = claims_of(first["access_token"])
     assert head["typ"] == "oauth-id-jag+jwt" and claims["client_id"] == "bot" and claims["aud"] == demo.issuer and claims["resource"] == demo.mcp
     assert calls(stack, demo, first["access_token"]) == 401, "it is no access token"
@@ -1269,7 +1291,9 @@ def an_id_jag_is_refused_at_either_end(stack):
                         ({"client_id": "other"}, "invalid_request"), ({"client_secret": "wrong"}, "invalid_client"),
                         ({"client_id": "app", "client_secret": None}, "unauthorized_client"),
                         ({"subject_token": login["refresh_token"] + "x", "subject_token_type": KIND + "refresh_token"}, "invalid_request"),
-                        ({"subject_token": login["refresh_token"], "subject_token_type": KIND + "refresh_token", "client_id": "other"}, "invalid_request")):
+                        ({"subject_token": login["refresh_token"], "subject_token_type": KIND + "access_token"}, "invalid_request"),
+                        ({"subject_token": login["refresh_token"], "subject_token_type": KIND + "refresh_token", "client_id": "other"},
+                         "invalid_request")):
         assert jag_of(demo, idp, login, **form).get("error") == error, form
     good = jag_of(demo, idp, login)["access_token"]
     assert jag_of(demo, idp, login, subject_token=good)["error"] == "invalid_request", "an ID-JAG is no ID token"
@@ -1284,6 +1308,13 @@ def an_id_jag_is_refused_at_either_end(stack):
     elsewhere = with_idp(stack)[0]
     assert refusal(elsewhere, JWT_BEARER, assertion=jag_of(demo, idp, login)["access_token"], **BOT) == "invalid_grant"
     plain = Demo(stack, "--client=bot:secret")
+    by_refresh = {"subject_token": login["refresh_token"], "subject_token_type": KIND + "refresh_token"}
+    assert "access_token" in jag_of(demo, idp, login, **by_refresh)
+    fresh = ask(idp + "/token", {"grant_type": "refresh_token", "refresh_token": login["refresh_token"], **BOT})[2]["refresh_token"]
+    assert jag_of(demo, idp, login, **by_refresh)["error"] == "invalid_request", "used up"
+    assert "access_token" in jag_of(demo, idp, login, **{**by_refresh, "subject_token": fresh})
+    ask(idp + "/revoke", {"token": fresh, **BOT})
+    assert jag_of(demo, idp, login, **{**by_refresh, "subject_token": fresh})["error"] == "invalid_request", "revoked"
     assert "idp" not in plain.urls and refusal(plain, JWT_BEARER, assertion=good, **BOT) == "unsupported_grant_type"
 
 
