@@ -681,10 +681,11 @@ def a_signed_request_is_taken_once_and_only_if_it_is_right(stack):
     assert "access_token" in tokens(demo, "client_credentials", **once)
     assert refusal(demo, "client_credentials", **once) == "invalid_client", "a replay"
     assert "access_token" in tokens(demo, "client_credentials", **client_assertion(key, "bot", [demo.issuer], {"typ": None, "kid": None}))
+    assert "access_token" in tokens(demo, "client_credentials", client_id="bot", **client_assertion(key, "bot", demo.issuer, {"typ": "JWT"}))
     assert once["client_assertion"] in demo.secrets()["assertions"]
     now = int(time.time())
     for wrong in ({"signer": other}, {"signer": other, "header": {"kid": key.kid}}, {"header": {"typ": "at+jwt"}}, {"jti": None}, {"jti": ""},
-                  {"jti": "j" * 300},
+                  {"jti": "j" * 300}, {"iss": None}, {"sub": None},
                   {"header": {"crit": ["exp"]}}, {"header": {"alg": "none"}}, {"header": {"alg": "HS256"}}, {"header": {"alg": "ES384"}},
                   {"sub": "plain"}, {"iss": "plain"}, {"client": "plain"}, {"client": "nobody"}, {"exp": None}, {"exp": now - 1},
                   {"exp": now + 7200}, {"padding": "x" * 20000}, {"iat": now + 3600}, {"nbf": now + 3600}, {"audience": demo.issuer + "/"},
@@ -694,6 +695,12 @@ def a_signed_request_is_taken_once_and_only_if_it_is_right(stack):
         assert refused(**wrong) == "invalid_client", wrong
     assert refused(form={"client_secret": "secret"}) == "invalid_request"
     assert refused(form={"client_assertion_type": None}) == "invalid_request"
+    demo.fault("invalid-client!1")
+    assert refused() == "invalid_client"
+    twice = {"grant_type": "client_credentials", "resource": demo.mcp, **client_assertion(key, "bot", demo.issuer)}
+    basic = "Basic " + base64.b64encode(b"plain:secret").decode()
+    assert ask(demo.issuer + "/token", twice, Authorization=basic)[2]["error"] == "invalid_request"
+    assert ask(demo.issuer + "/token", twice)[0] == 200
     assert refusal(demo, "client_credentials", client_id="bot") == "invalid_client"
     assert refusal(demo, "client_credentials", client_id="bot", client_secret="secret") == "invalid_client"
     good = client_assertion(key, "bot", demo.issuer)["client_assertion"]
@@ -941,7 +948,7 @@ def a_server_may_want_proofs_only_and_with_its_nonces(stack):
     status, asked, own = told(nonce)
     assert (status, asked) == (401, True) and own != nonce, "each has its own nonce"
     assert told(own) == (200, False, own)
-    fresh = demo.ask("POST", "/nonces", {})
+    fresh = demo.nonces()
     assert told(own) == (401, True, fresh["mcp"]) and told(fresh["mcp"])[0] == 200
     assert bound(demo, key, nonce)[2]["error"] == "use_dpop_nonce" and bound(demo, key, fresh["issuer"])[0] == 200
     assert demo.counters()["dpop_proofs"] == 4 and demo.counters()["dpop_refused"] == 5
@@ -1088,10 +1095,10 @@ def a_device_waits_for_its_person(stack):
 def a_device_login_ends_without_tokens_too(stack):
     demo = Demo(stack, "--device", "--device-interval=0", "--client=app")
     first, second, third = (device_login(demo) for _ in range(3))
-    assert demo.ask("POST", "/device", {"user_code": first["user_code"], "decision": "deny"}) == {"decided": 1}
-    assert demo.ask("POST", "/device", {"user_code": second["user_code"], "decision": "expire"}) == {"decided": 1}
+    assert demo.answer_device("deny", first["user_code"]) == 1
+    assert demo.answer_device("expire", second["user_code"]) == 1
     assert [polled(demo, login).get("error") for login in (first, second, third)] == ["access_denied", "expired_token", "authorization_pending"]
-    assert demo.ask("POST", "/device", {"decision": "allow"}) == {"decided": 1}
+    assert demo.answer_device() == 1
     assert "access_token" in polled(demo, third) and polled(demo, first)["error"] == "access_denied"
     for form, error in (({"scope": "root"}, "invalid_scope"), ({"resource": None}, "invalid_target"), ({"client_id": "nobody"}, "invalid_client")):
         answer = ask(demo.issuer + "/device_authorization", {"client_id": "app", "resource": demo.mcp, **form})[2]
@@ -1114,7 +1121,7 @@ def who_polls_too_often_is_slowed_down(stack):
     waiting = Demo(stack, "--device", "--device-interval=3600", "--client=app")
     login = device_login(waiting)
     assert [polled(waiting, login)["error"] for _ in range(3)] == ["authorization_pending", "slow_down", "slow_down"]
-    waiting.ask("POST", "/device", {"decision": "allow"})
+    waiting.answer_device()
     assert polled(waiting, login)["error"] == "slow_down" and waiting.counters()["slow_downs"] == 3
 
 
@@ -1202,7 +1209,7 @@ JAG = {"requested_token_type": KIND + "id-jag"}
 def with_idp(stack, *options):
     """A demo server with its identity provider: the server, the provider's issuer, and what a login there gave."""
     demo = Demo(stack, "--idp", "--client=bot:secret", "--client=other:secret", "--client=app", "--auto-consent", *options)
-    idp = demo.urls["idp"]
+    idp = demo.idp
     login = code_flow(demo, idp, resource=False, client_id="bot", scope="openid email offline_access", nonce="n-1")
     login["grant_type"] = login.pop("grant")
     status, _, got = ask(idp + "/token", {**login, **BOT})
@@ -1315,7 +1322,7 @@ def an_id_jag_is_refused_at_either_end(stack):
     assert "access_token" in jag_of(demo, idp, login, **{**by_refresh, "subject_token": fresh})
     ask(idp + "/revoke", {"token": fresh, **BOT})
     assert jag_of(demo, idp, login, **{**by_refresh, "subject_token": fresh})["error"] == "invalid_request", "revoked"
-    assert "idp" not in plain.urls and refusal(plain, JWT_BEARER, assertion=good, **BOT) == "unsupported_grant_type"
+    assert plain.idp is None and refusal(plain, JWT_BEARER, assertion=good, **BOT) == "unsupported_grant_type"
 
 
 def an_id_jag_is_bound_to_the_key_that_asked_for_it(stack):

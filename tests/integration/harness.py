@@ -110,6 +110,7 @@ class Demo:
         self.urls = json.loads(line)
         self.mcp = self.urls["mcp"]
         self.issuer = self.urls["issuer"]
+        self.idp = self.urls.get("idp")
         self.control = urllib.parse.urlsplit(self.urls["control"])
 
     def output(self):
@@ -184,6 +185,14 @@ class Demo:
 
     def expire(self):
         return self.ask("POST", "/expire", {"access": True})
+
+    def nonces(self):
+        """New nonces for proofs of possession; the old ones are no good any more."""
+        return self.ask("POST", "/nonces", {})
+
+    def answer_device(self, decision="allow", user_code=None):
+        """What the person says (allow, deny, expire) of a login by device code, or of all that wait; how many."""
+        return self.ask("POST", "/device", {"decision": decision, **({"user_code": user_code} if user_code else {})})["decided"]
 
     def secrets(self):
         return self.ask("GET", "/tokens")
