@@ -243,10 +243,10 @@ def forwarded(handler):
 
 def google(text, account="default"):
     def answer(handler):
-        wanted = sorted([("audience", AUDIENCE), ("format", "full"), ("licenses", "FALSE")])
+        wanted = [("audience", AUDIENCE), ("format", "full")]  # what Google's library (google-auth 2.39) sends
         if handler.headers.get("Metadata-Flavor") != "Google" or forwarded(handler):
             return 403, [("Metadata-Flavor", "Google")], "Missing Metadata-Flavor:Google header."
-        if handler.command != "GET" or handler.query != wanted or \
+        if handler.command != "GET" or [q for q in handler.query if q != ("licenses", "FALSE")] != wanted or \
                 handler.place != f"/computeMetadata/v1/instance/service-accounts/{account}/identity":
             return 404, [("Metadata-Flavor", "Google")], "not found"
         return 200, [("Metadata-Flavor", "Google"), ("Content-Type", "text/html")], text
