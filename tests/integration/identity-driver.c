@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt to get an identity, step by step, for identity-live.py: descriptor 0 is a stream of
- * frames, on which each step is said as the keeper would say it to its workers, and what came of it
- * is read. Ends with {"op":"done"} and the identity, or {"op":"failed"}.
+ * One attempt to get an identity, step by step, for identity.py and identity-live.py: descriptor 0
+ * is a stream of frames, on which each step is said as the keeper would say it to its workers, and
+ * what came of it is read. Ends with {"op":"done"} and the identity, or {"op":"failed"}.
  *
  *     identity-driver CONFIG [AUDIENCE]...
  */

@@ -87,7 +87,7 @@ def receive(stream):
     def take(n):
         data = b""
         while len(data) < n:
-            more = stream.recv(n - len(data)) if isinstance(stream, socket.socket) else stream.read(n - len(data))
+            more = stream.recv(n - len(data))
             if not more:
                 return None
             data += more
@@ -144,10 +144,14 @@ def carry_out(head, body):
 def identify(net, config, *audiences, env=None, between=None):
     """One attempt: the last frame, and the operations that were asked for. @between is called before each."""
     steps = []
-    with subprocess.Popen([BUILD / "tests/integration/identity-steps", config, *(audiences or [AUDIENCE])],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env or {}) as driver:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    keep = {k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "GCOV_", "LD_"))}
+    with ours, subprocess.Popen([BUILD / "tests/integration/identity-driver", config, *(audiences or [AUDIENCE])],
+                                stdin=theirs, env={**keep, **(env or {})}) as driver:
+        theirs.close()
         while True:
-            got = receive(driver.stdout)
+            got = receive(ours)
             assert got, f"{config}: the driver ended after {steps}"
             head, body = got
             if head["op"] in ("done", "failed"):
@@ -162,10 +166,8 @@ def identify(net, config, *audiences, env=None, between=None):
                 answer = carry_out(head, body)
             else:
                 answer = ({"op": "go"}, b"")  # nobody waits here
-            driver.stdin.write(frame(*answer))
-            driver.stdin.flush()
-        driver.stdin.close()
-        driver.wait(PATIENCE)
+            ours.sendall(frame(*answer))
+        assert driver.wait(PATIENCE) == 0
     return head, body.decode(), steps
 
 
