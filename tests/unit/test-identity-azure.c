@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The requests are those of facts that were recorded from the vendor's own library: method, path,
- * query and header fields.
+ * The requests are as they were recorded from the vendor's own library: method, path, query and
+ * header fields.
  */
 #include "identity.h"
 
