@@ -220,6 +220,26 @@ static void an_instance_that_refuses_the_session_is_asked_no_more(void **state) 
         }
 }
 
+/* Where the credentials come from elsewhere, its hop limit is not what has to be changed. */
+static void an_instance_that_cannot_say_its_region_need_not(void **state) {
+        AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
+        static const char *const variables[] = { KEY_ID, KEY, NULL };
+
+        env_make(&env, variables);
+        for (size_t k = 0; k < 2; k++) {
+                AUTO_IDENTITY struct identity *i = NULL;
+                AUTO_ANSWER struct fetch_answer a;
+
+                assert_int_equal(identity_start("aws-wit", &env, &i, NULL), 0);
+                fetch_answer_init(&a);
+                a.outcome = k == 0 ? FETCH_NO_ANSWER : FETCH_ANSWERED;
+                a.status = 403;
+                identity_feed_answer(i, &a, NOW);
+                assert_step_failed(i, 0, k == 0 ? "no answer" : "403");
+                assert_non_null(strstr(identity_error(i)->hint, "AWS_REGION"));
+        }
+}
+
 static void an_instance_without_a_role_is_told_so(void **state) {
         AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
         AUTO_IDENTITY struct identity *i = NULL;
@@ -392,6 +412,7 @@ int main(void) {
                 cmocka_unit_test(names_that_would_lead_elsewhere_are_refused),
                 cmocka_unit_test(a_session_that_has_ended_is_begun_anew_once),
                 cmocka_unit_test(an_instance_that_refuses_the_session_is_asked_no_more),
+                cmocka_unit_test(an_instance_that_cannot_say_its_region_need_not),
                 cmocka_unit_test(an_instance_without_a_role_is_told_so),
                 cmocka_unit_test(a_refusal_of_sts_says_what_to_do),
                 cmocka_unit_test(a_token_is_judged_like_any_other),

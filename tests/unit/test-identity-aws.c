@@ -299,6 +299,42 @@ static void all_that_may_be_asked_for_is_in_the_request(void **state) {
                             "Tags.member.2.Value=x%3Dy");
 }
 
+/* 128 characters of key and 256 of value; 50 of them. */
+static void tags_are_as_long_and_as_many_as_aws_takes(void **state) {
+        static const struct {
+                size_t n_key;
+                size_t n_value;
+                unsigned n;
+                bool taken;
+        } table[] = {
+                { 128, 256, 1, true }, { 129, 1, 1, false }, { 1, 257, 1, false },
+                { 1, 0, 50, true },    { 1, 0, 51, false },
+        };
+        AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
+
+        env_make(&env, lambda);
+        for (size_t k = 0; k < ARRAY_SIZE(table); k++) {
+                AUTO_IDENTITY struct identity *i = NULL;
+                AUTO_BUF struct buf config = BUF_INIT;
+                AUTO_BUF struct buf last = BUF_INIT;
+
+                assert_int_equal(buf_append_str(&config, "aws-wit:tags="), 0);
+                for (unsigned n = 0; n < table[k].n; n++)
+                        assert_int_equal(buf_printf(&config, "%s%0*d=%0*d", n > 0 ? ";" : "",
+                                                    (int)table[k].n_key, 7, (int)table[k].n_value,
+                                                    table[k].n_value > 0 ? 8 : 0),
+                                         0);
+                assert_int_equal(identity_start(config.data, &env, &i, NULL),
+                                 table[k].taken ? 0 : -EINVAL);
+                if (!table[k].taken)
+                        continue;
+                assert_int_equal(buf_printf(&last, "&Tags.member.%u.Key=%0*d&Tags.member.%u.Value=",
+                                            table[k].n, (int)table[k].n_key, 7, table[k].n),
+                                 0);
+                assert_non_null(strstr(step_of(i, IDENTITY_FETCH)->fetch.body.data, last.data));
+        }
+}
+
 static void ten_audiences_are_the_most(void **state) {
         static const char *const audiences[] = { "1", "2", "3", "4",  "5", "6",
                                                  "7", "8", "9", "10", "11" };
@@ -455,6 +491,7 @@ int main(void) {
                 cmocka_unit_test(a_region_comes_from_the_first_that_knows_it),
                 cmocka_unit_test(an_instance_that_is_only_asked_for_its_region),
                 cmocka_unit_test(all_that_may_be_asked_for_is_in_the_request),
+                cmocka_unit_test(tags_are_as_long_and_as_many_as_aws_takes),
                 cmocka_unit_test(ten_audiences_are_the_most),
                 cmocka_unit_test(what_cannot_be_configured_is_named),
                 cmocka_unit_test(what_the_environment_lacks_is_named),

@@ -187,6 +187,7 @@ static void the_configured_one_of_several_is_taken(void **state) {
                 feed_grpc(i, &message, "0");
                 if (!table[k].subject) {
                         assert_failed(i, "'spiffe'", "none of the daemon's identities");
+                        assert_null(strstr(identity_error(i)->hint, "Register"));
                         continue;
                 }
                 assert_int_equal(next_of(i), IDENTITY_DONE);
@@ -407,6 +408,8 @@ static void what_cannot_be_configured_is_named(void **state) {
                 "spiffe:id=example.org/agent",
                 "spiffe:id=spiffe://",
                 "spiffe:id=SPIFFE://example.org/agent",
+                "spiffe:id=spiffe://example.org/an agent",
+                "spiffe:id=spiffe://example.org/\xc3\xa4",
                 "spiffe:socket=run/spire.sock",
                 "spiffe:socket=tcp://127.0.0.1:8081",
                 "spiffe:socket=unix://host/run/s",
@@ -591,6 +594,7 @@ static void an_agent_without_an_identity_for_us_is_told(void **state) {
                 start(configs[k], &env, &i);
                 feed_grpc(i, &nothing, "0");
                 assert_failed(i, "'spiffe", "no identity for the daemon");
+                assert_non_null(strstr(identity_error(i)->hint, "Register"));
         }
 }
 
