@@ -928,6 +928,30 @@ def a_proof_is_for_one_request(stack):
     assert json.loads(line.getresponse().read())["error"] == "invalid_dpop_proof", "two proofs"
 
 
+def a_key_in_a_proof_is_a_key_or_the_proof_is_none(stack):
+    demo = Demo(stack, "--dpop=offered", "--client=bot:secret")
+    endpoint, form = demo.issuer + "/token", {"grant_type": "client_credentials", "resource": demo.mcp, **BOT}
+    keys = {alg: workload.Key(alg) for alg in workload.PARAMETERS}
+    weak = workload.Key("RS256", workload.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"))
+    def said(key, **change):
+        jwk = {k: v for k, v in {**key.jwk, **change}.items() if v is not None}
+        status, _, answer = ask(endpoint, form, DPoP=proof(key, "POST", endpoint, header={"jwk": jwk}))
+        return answer.get("error", status)
+    assert [said(key, kid="any", use="sig", alg=alg) for alg, key in keys.items()] == [200] * len(keys)
+    assert said(weak) == "invalid_dpop_proof"
+    other = {"EC": {"crv": "P-521"}, "RSA": {"kty": "EC"}, "OKP": {"crv": "X25519"}}
+    for alg, key in keys.items():
+        for name, value in [*key.jwk.items(), ("kty", "oct")]:
+            usual = (None, 7, "", "!", "A", value[:-4], value + "AAAA", "AAAA" * 11, "AAAA" * 1000)
+            for wrong in usual if name in ("x", "y", "n", "e") else (None, 7, "", "other", value.lower()):
+                assert said(key, **{name: wrong}) == "invalid_dpop_proof", (alg, name, wrong)
+        for wrong in (other[key.jwk["kty"]], {"use": "enc"}, {"alg": "HS256"}, {"p": "AAAA"}, {"k": "AAAA"}):
+            assert said(key, **wrong) == "invalid_dpop_proof", (alg, wrong)
+    for jwk in ([], "jwk", None, {}):
+        assert ask(endpoint, form, DPoP=proof(keys["ES256"], "POST", endpoint, header={"jwk": jwk}))[0] == 400, jwk
+    assert demo.process.poll() is None and bound(demo, keys["ES256"])[0] == 200
+
+
 def a_server_may_want_proofs_only_and_with_its_nonces(stack):
     key = workload.Key()
     demo = Demo(stack, "--dpop=required", "--dpop-nonce", "--client=bot:secret")
