@@ -35,6 +35,10 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
 NO_PROXY = "http://127.0.0.1:9"  # nothing listens there
 
 
+class Skip(Exception):
+    pass
+
+
 # ---- a machine of its own ----
 
 
@@ -450,6 +454,8 @@ def test_files_and_who_may_write_them(_stack, net, folder):
 
 
 def test_a_command_is_told_the_audience_and_nothing_else(_stack, net, folder):
+    if os.stat("/").st_uid not in (0, os.geteuid()):
+        raise Skip("needs root: in a user namespace the folders above a command are nobody's")
     path = folder / "id"
     text = token()
     body = json.dumps({"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:id_token", "id_token": text})
@@ -515,6 +521,8 @@ def main():
             with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
                 fn(stack, Net(stack), pathlib.Path(folder))
             print(f"ok {n} - {claim}", flush=True)
+        except Skip as why:
+            print(f"ok {n} - {claim} # SKIP {why}", flush=True)
         except Exception:  # pylint: disable=broad-except
             failed += 1
             print(f"not ok {n} - {claim}", flush=True)
