@@ -34,13 +34,15 @@ static int put_base64(json_t *object, const char *name, const struct buf *value)
 }
 
 static int begin_request(const struct identity *i, const struct verifier *v, const char *bound,
-                         const char *method, const char *more, struct fetch_request *f) {
+                         const char *method, const char *path, struct fetch_request *f) {
         AUTO_BUF struct buf url = BUF_INIT;
         int r = aws_sts_url(i->state, &url);
 
         fetch_request_init(f);
-        if (r == 0)
-                r = buf_append_str(&url, more);
+        if (r == 0) {
+                buf_truncate(&url, url.len - 1); /* its "/" */
+                r = buf_append_str(&url, path);
+        }
         if (r == 0)
                 r = fetch_request_set(f, method, url.data);
         return r < 0 ? r : fetch_request_add_header(f, v->header, bound);
@@ -81,7 +83,7 @@ static int make_vault(struct identity *i, const struct verifier *v, const char *
                       struct buf *out) {
         struct sigv4 key = aws_signer(i);
         struct fetch_request f;
-        int r = begin_request(i, v, bound, "POST", "", &f);
+        int r = begin_request(i, v, bound, "POST", "/", &f);
 
         if (r == 0)
                 r = fetch_request_add_header(&f, "Content-Type", AWS_FORM);
@@ -95,13 +97,20 @@ static int make_vault(struct identity *i, const struct verifier *v, const char *
         return r;
 }
 
+/* In lower case, as Google's libraries write all names but one. */
 static int put_pair(json_t *array, const char *name, const char *value) {
-        json_t *pair = json_pack("{ss ss}", "key", name, "value", value);
+        AUTO_FREE char *key = strdup(name);
+        json_t *pair;
 
+        for (char *p = key; p && *p && !streq(name, "Authorization"); p++)
+                if (*p >= 'A' && *p <= 'Z')
+                        *p = (char)(*p - 'A' + 'a');
+        pair = key ? json_pack("{ss ss}", "key", key, "value", value) : NULL;
         return !pair || json_array_append_new(array, pair) < 0 ? -ENOMEM : 0;
 }
 
-/* The subject_token of Google's token exchange, urn:ietf:params:aws:token-type:aws4_request. */
+/* The subject_token of Google's token exchange, urn:ietf:params:aws:token-type:aws4_request. Its
+ * URL has no path, not even "/"; what is signed is the same. */
 static int google_text(const struct fetch_request *f, struct buf *out) {
         AUTO_JSON json_t *token = json_object();
         AUTO_BUF struct buf host = BUF_INIT;
@@ -146,7 +155,7 @@ static int make_eks(struct identity *i, const struct verifier *v, const char *bo
         struct sigv4 key = aws_signer(i);
         AUTO_BUF struct buf url = BUF_INIT;
         struct fetch_request f;
-        int r = begin_request(i, v, bound, "GET", "?" BODY, &f);
+        int r = begin_request(i, v, bound, "GET", "/?" BODY, &f);
 
         if (r == 0)
                 r = sigv4_presign(&f, &key, PRESIGNED_SEC, &url);
