@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/name.h"
+#include "base/present.h"
 #include "base/url.h"
 #include "config/config.h"
 #include "os/io.h"
@@ -33,6 +34,7 @@ static void server_done(struct declared_server *s) {
         free(s->issuer);
         free(s->client_id);
         free(s->metadata_url);
+        own_settings_done(&s->own);
         free(s->secret_file);
         (void)str_wipe_free(s->secret);
         *s = (struct declared_server){ 0 };
@@ -148,8 +150,12 @@ static int on_client_id(struct reading *rd, const struct conf_item *item, struct
 
 static int on_secret_file(struct reading *rd, const struct conf_item *item, struct error *err) {
         if (*item->value != '/')
-                return conf_error(item, err, HINT_MAN, "ClientSecretFile= takes an absolute path");
+                return conf_error(item, err, HINT_MAN, "%s= takes an absolute path", item->key);
+        if (rd->s.secret_file)
+                return conf_error(item, err, "A client proves itself in one way",
+                                  "ClientSecretFile= and ClientKeyFile= exclude each other");
         rd->s.secret_line = item->line;
+        rd->s.secret_is_key = streq(item->key, "ClientKeyFile");
         return set_text(&rd->s.secret_file, item, err);
 }
 
@@ -181,10 +187,26 @@ static const struct {
         { "Issuer", on_issuer, false },
         { "ClientId", on_client_id, false },
         { "ClientSecretFile", on_secret_file, false },
+        { "ClientKeyFile", on_secret_file, false },
         { "ClientMetadataUrl", on_metadata_url, false },
         { "SendResource", on_send_resource, false },
 };
 _Static_assert(ARRAY_SIZE(keys) <= 32, "reading.seen is a mask of 32 bits");
+
+static int on_own(struct reading *rd, const struct conf_item *item, struct error *err) {
+        char **to = own_settings_member(&rd->s.own, item->key);
+        int r;
+
+        if (!to)
+                return conf_error(item, err, HINT_MAN, "there is no key %s= in [Server]",
+                                  item->key);
+        if (*to)
+                return conf_error(item, err, NULL, "%s= stands twice in this file", item->key);
+        r = own_settings_check(item, err);
+        if (r == 0 && !rd->s.own_line)
+                rd->s.own_line = item->line;
+        return r < 0 ? r : set_text(to, item, err);
+}
 
 static int on_item(const struct conf_item *item, void *userdata, struct error *err) {
         struct reading *rd = userdata;
@@ -208,7 +230,7 @@ static int on_item(const struct conf_item *item, void *userdata, struct error *e
                 rd->seen |= UINT32_C(1) << i;
                 return keys[i].fn(rd, item, err);
         }
-        return conf_error(item, err, HINT_MAN, "there is no key %s= in [Server]", item->key);
+        return on_own(rd, item, err);
 }
 
 /* --- One file -------------------------------------------------------------------------------- */
@@ -226,8 +248,65 @@ static int fault(const struct reading *rd, unsigned line, struct error *err, con
         return conf_error(&at, err, hint, "%s", what);
 }
 
+/* What has to be there for a way of presenting. */
+#define NEED_CLIENT 1u
+#define NEED_SECRET 2u
+#define NEED_KEY 4u
+#define NEED_IDENTITY 8u
+#define NEED_IDP 16u
+
+static const unsigned needs[PRESENT_COUNT] = {
+        [PRESENT_CLIENT_CREDENTIALS] = NEED_CLIENT | NEED_SECRET,
+        [PRESENT_PRIVATE_KEY_JWT] = NEED_CLIENT | NEED_KEY,
+        [PRESENT_CLIENT_ASSERTION] = NEED_IDENTITY,
+        [PRESENT_JWT_SPIFFE] = NEED_IDENTITY,
+        [PRESENT_JWT_BEARER] = NEED_IDENTITY,
+        [PRESENT_TOKEN_EXCHANGE] = NEED_IDENTITY,
+        [PRESENT_ID_JAG] = NEED_CLIENT | NEED_IDENTITY | NEED_IDP,
+        [PRESENT_MTLS] = NEED_CLIENT | NEED_IDENTITY,
+        [PRESENT_ATTESTATION] = NEED_CLIENT | NEED_IDENTITY,
+};
+
+static const char *missing(const struct declared_server *s, unsigned need) {
+        if ((need & NEED_CLIENT) && !s->client_id)
+                return "ClientId=";
+        if ((need & NEED_SECRET) && (!s->secret_file || s->secret_is_key))
+                return "ClientSecretFile=";
+        if ((need & NEED_KEY) && (!s->secret_file || !s->secret_is_key))
+                return "ClientKeyFile=";
+        if ((need & NEED_IDENTITY) && !s->own.identity)
+                return "Identity=";
+        if ((need & NEED_IDP) && !s->own.idp_token_endpoint)
+                return "IdpTokenEndpoint=";
+        return NULL;
+}
+
+/* An identity is there to be presented; a client with a key alone may also be one of a person's. */
+static int check_own(struct reading *rd, struct error *err) {
+        struct declared_server *s = &rd->s;
+        const struct conf_item at = { .file = rd->path,
+                                      .line = rd->s.own_line,
+                                      .section = "Server" };
+        enum present p = PRESENT_BROWSER;
+        const char *lacks;
+
+        if (s->own.identity && !s->own.present) {
+                s->own.present = strdup(present_name(PRESENT_AUTO));
+                if (!s->own.present)
+                        return error_oom(err);
+        }
+        if (s->own.present && present_from_name(s->own.present, &p) < 0)
+                return fault(rd, rd->s.own_line, err, HINT_MAN, "Present= is not known");
+        if (p == PRESENT_BROWSER && (s->own.identity || s->own.idp_token_endpoint))
+                return fault(rd, rd->s.own_line, err, "Leave out Present=browser, or Identity=",
+                             "where a person logs in, there is no identity to be presented");
+        lacks = missing(s, needs[p]);
+        return lacks ? conf_error(&at, err, HINT_MAN, "Present=%s needs %s", s->own.present, lacks)
+                     : 0;
+}
+
 /* What one key says of another. */
-static int check_keys(const struct reading *rd, struct error *err) {
+static int check_keys(struct reading *rd, struct error *err) {
         const struct declared_server *s = &rd->s;
 
         if (!s->url)
@@ -237,12 +316,13 @@ static int check_keys(const struct reading *rd, struct error *err) {
                              "Add Issuer=: credentials belong to one issuer",
                              "ClientId= stands without Issuer=");
         if (s->secret_file && !s->client_id)
-                return fault(rd, s->secret_line, err,
-                             "Add ClientId=", "ClientSecretFile= stands without ClientId=");
+                return fault(rd, s->secret_line, err, "Add ClientId=",
+                             s->secret_is_key ? "ClientKeyFile= stands without ClientId="
+                                              : "ClientSecretFile= stands without ClientId=");
         if (s->client_id && s->metadata_url)
                 return fault(rd, rd->metadata_line, err, "Leave one of them out",
                              "ClientMetadataUrl= and ClientId= exclude each other");
-        return 0;
+        return own_settings_any(&s->own) ? check_own(rd, err) : 0;
 }
 
 /* The file's name without ".conf" is the server's, unless it says another. */
@@ -300,6 +380,10 @@ static bool same_or_none(const char *a, const char *b) {
         return a && b ? streq(a, b) : a == b;
 }
 
+static const char *secret_key(const struct declared_server *s) {
+        return s->secret_is_key ? "ClientKeyFile" : "ClientSecretFile";
+}
+
 /* Two files must not say different things about one thing. */
 static int check_pair(const struct declared_server *a, const struct declared_server *b,
                       struct error *err) {
@@ -320,8 +404,8 @@ static int check_pair(const struct declared_server *a, const struct declared_ser
             streq(a->issuer, b->issuer) && !same_or_none(a->secret_file, b->secret_file))
                 return error_set(err, MCPB_BAD_CONFIG, EINVAL,
                                  "A client has one secret: name the same file in both",
-                                 "%s: the client %s has another ClientSecretFile= in %s", b->file,
-                                 b->client_id, a->file);
+                                 "%s: the client %s has another %s= in %s", b->file, b->client_id,
+                                 secret_key(a), a->file);
         return 0;
 }
 
@@ -375,7 +459,7 @@ static int secret_fault(const struct declared_server *s, struct error *err, cons
                         const char *what) {
         const struct conf_item at = { .file = s->file, .line = s->secret_line };
 
-        return conf_error(&at, err, hint, "ClientSecretFile=%s: %s", s->secret_file, what);
+        return conf_error(&at, err, hint, "%s=%s: %s", secret_key(s), s->secret_file, what);
 }
 
 int declared_open_secret(const struct declared_server *s, uid_t owner, int *ret,
@@ -403,6 +487,13 @@ int declared_open_secret(const struct declared_server *s, uid_t owner, int *ret,
         return 0;
 }
 
+static int keep_secret(struct declared_server *s, const struct buf *data, size_t len,
+                       struct error *err) {
+        (void)str_wipe_free(s->secret);
+        s->secret = strndup(data->data, len);
+        return s->secret ? 0 : error_oom(err);
+}
+
 int declared_read_secret(struct declared_server *s, int fd, struct error *err) {
         AUTO_BUF struct buf data = BUF_INIT;
         size_t len;
@@ -412,6 +503,11 @@ int declared_read_secret(struct declared_server *s, int fd, struct error *err) {
                 return error_oom(err);
         if (r < 0)
                 return secret_fault(s, err, NULL, strerror(-r));
+        if (s->secret_is_key && (data.len == 0 || memchr(data.data, 0, data.len)))
+                return secret_fault(s, err, "It holds a private key: PEM, or a JWK",
+                                    "is empty, or no text");
+        if (s->secret_is_key)
+                return keep_secret(s, &data, data.len, err);
         for (len = 0; len < data.len && data.data[len] != '\n'; len++)
                 if ((unsigned char)data.data[len] < 0x20 && data.data[len] != '\r')
                         return secret_fault(s, err, "It holds the secret on its first line",
@@ -421,7 +517,5 @@ int declared_read_secret(struct declared_server *s, int fd, struct error *err) {
         if (len == 0)
                 return secret_fault(s, err, "It holds the secret on its first line",
                                     "the first line is empty");
-        (void)str_wipe_free(s->secret);
-        s->secret = strndup(data.data, len);
-        return s->secret ? 0 : error_oom(err);
+        return keep_secret(s, &data, len, err);
 }

@@ -9,6 +9,7 @@
 
 #include "base/conf.h"
 #include "config/files.h"
+#include "config/own.h"
 
 struct declared_server {
         char *file;   /* that declares it: named in messages */
@@ -20,9 +21,12 @@ struct declared_server {
         size_t n_scopes;
         char *issuer;
         char *client_id;
-        char *metadata_url; /* a client ID metadata document */
-        bool no_resource;   /* SendResource=no */
-        char *secret_file;  /* absolute */
+        char *metadata_url;      /* a client ID metadata document */
+        bool no_resource;        /* SendResource=no */
+        struct own_settings own; /* without a person */
+        unsigned own_line;       /* of the first of them */
+        char *secret_file;       /* absolute; ClientSecretFile= or ClientKeyFile= */
+        bool secret_is_key;      /* the latter: a private key, the whole file */
         unsigned secret_line;
         char *secret; /* wiped; NULL: there is none, it was not read yet, or it is kept elsewhere */
 };
@@ -44,9 +48,9 @@ void declared_done(struct declared *d);
 int declared_parse(struct declared *d, const struct config_files *files, struct error *err)
         MUST_CHECK;
 
-/* Opens the file with the client secret: a regular file of @owner's that nobody else can read.
- * *@ret is -1 if it has none. */
+/* Opens the file with the client secret, or key: a regular file of @owner's that nobody else can
+ * read. *@ret is -1 if it has none. */
 int declared_open_secret(const struct declared_server *s, uid_t owner, int *ret, struct error *err)
         MUST_CHECK;
-/* The secret is the first line of what @fd gives. */
+/* The secret is the first line of what @fd gives; a key is all of it. */
 int declared_read_secret(struct declared_server *s, int fd, struct error *err) MUST_CHECK;

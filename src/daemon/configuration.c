@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include "daemon/link.h"
+#include "identity/config.h"
+#include "jose/key.h"
+#include "oauth/profile.h"
 
 static void close_secret(struct configuration *c, size_t i) {
         if (c->secret_fds[i] >= 0)
@@ -46,6 +49,37 @@ int configuration_read_secrets(struct configuration *c, struct declared *d, stru
                 close_secret(c, s->index);
                 if (r < 0)
                         return r;
+        }
+        return 0;
+}
+
+static int check_words(const struct own_settings *own, struct error *err) {
+        AUTO_IDENTITY_CONFIG struct identity_config identity = IDENTITY_CONFIG_INIT;
+        enum jose_alg alg;
+
+        if (own->signing_alg && jose_alg_from_name(own->signing_alg, &alg) < 0)
+                return error_set(err, MCPB_BAD_CONFIG, EINVAL,
+                                 "It is ES256, ES384, RS256, PS256 or EdDSA",
+                                 "SigningAlgorithm=%s is not known", own->signing_alg);
+        if (own->profile && !present_profile_find(own->profile))
+                return error_set(err, MCPB_BAD_CONFIG, EINVAL, "See mcp-broker-servers(5)",
+                                 "Profile=%s is not known", own->profile);
+        return own->identity ? identity_config_parse(own->identity, &identity, err) : 0;
+}
+
+int configuration_check_servers(const struct declared *d, struct error *err) {
+        for (size_t i = 0; i < d->n; i++) {
+                const struct declared_server *s = &d->items[i];
+                const struct conf_item at = { .file = s->file,
+                                              .line = s->own_line,
+                                              .section = "Server" };
+                struct error why = ERROR_INIT;
+                int r = check_words(&s->own, &why);
+
+                if (r == -ENOMEM)
+                        return error_oom(err);
+                if (r < 0)
+                        return conf_error(&at, err, why.hint, "%s", why.message);
         }
         return 0;
 }

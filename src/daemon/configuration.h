@@ -24,6 +24,9 @@ void configuration_close_secrets(struct configuration *c);
 /* One more file of servers.d; @fd is taken, -1: none. */
 int configuration_add_server(struct configuration *c, const char *path, unsigned layer,
                              struct buf *data, int fd) MUST_CHECK;
+/* What the files of servers.d say of identities, where the abilities behind the words are known.
+ * BAD_CONFIG "file:line: ...". */
+int configuration_check_servers(const struct declared *d, struct error *err) MUST_CHECK;
 /* To the keeper: "declare" for each file of servers.d, and "configure". The secrets are closed. */
 int configuration_send(struct configuration *c, struct link *keeper) MUST_CHECK;
 /* Reads the secrets of @d, which was parsed from @c, and closes what it has read. */

@@ -78,6 +78,8 @@ static int open_secrets(struct configuration *c, struct error *err) {
         AUTO_DECLARED struct declared declared = DECLARED_INIT;
         int r = declared_parse(&declared, &c->servers, err);
 
+        if (r == 0)
+                r = configuration_check_servers(&declared, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < c->servers.n; i++)

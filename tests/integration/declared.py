@@ -3,6 +3,7 @@
 """Servers that files declare, with the whole behind them: nobody adds them, and nothing is asked before somebody wants something."""
 
 import os
+import re
 import signal
 import sys
 
@@ -98,9 +99,11 @@ def a_file_with_a_fault_changes_nothing_and_is_named(stack):
     assert ended.process.returncode == 12 and f"{bad}:2: " in broker.log(), broker.log()
     bad.unlink()
     broker.start()
-    bad.write_text("[Server]\nURL=https://mcp.example.com/\nIdentity=me\n")
-    reload(broker, "The old configuration stays")
-    assert f"{bad}:3: there is no key Identity=" in broker.log(), broker.log()
+    for key, fault in (("Password=me", "there is no key Password="), ("Identity=me", "'me'"), ("Profile=x", "Profile=x is not known"),
+                       ("Identity=file:path=/x,colour=red", "colour")):
+        bad.write_text(f"[Server]\nURL=https://mcp.example.com/\n{key}\n")
+        reload(broker, "The old configuration stays")
+        assert re.search(f"{bad}:3: .*{re.escape(fault)}", broker.log()), broker.log()
     assert states(broker) == {"work": "login_required"} and pid_is_alive(broker)
     bad.write_text("[Server]\nURL=https://mcp.example.com/\n")
     reload(broker, "read again")

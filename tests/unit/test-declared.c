@@ -102,10 +102,32 @@ static void what_is_wrong_is_refused_with_file_and_line(void **state) {
                 { "[Server]\nURL=https://a.example/#x\n", 2, "fragment" },
                 { "[Server]\nURL=https://u@a.example/\n", 2, "URL=" },
                 { "[Server]\nUrl=https://a.example/\n", 2, "no key Url=" },
-                { "[Server]\nIdentity=x\n", 2, "no key Identity=" },
-                { "[Server]\nPresent=bearer\n", 2, "no key Present=" },
-                { "[Server]\nAudience=x\n", 2, "no key Audience=" },
-                { "[Server]\nProfile=x\n", 2, "no key Profile=" },
+                { "[Server]\nIdentity=\n", 2, "Identity= takes 1 to" },
+                { "[Server]\nIdentity=k8s\nIdentity=k8s\n", 3, "stands twice" },
+                { "[Server]\nPresent=bearer\n", 2, "Present= is one of browser, auto" },
+                { "[Server]\nAudience=x\n", 2, "Audience= is issuer, token-endpoint" },
+                { "[Server]\nAudience=literal:\n", 2, "Audience= is issuer, token-endpoint" },
+                { "[Server]\nIdpTokenEndpoint=http://a.example/t\n", 2, "not https" },
+                { "[Server]\nURL=https://a.example/\nPresent=client-credentials\n", 3,
+                  "Present=client-credentials needs ClientId=" },
+                { "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
+                  "ClientKeyFile=/k\nPresent=client-credentials\n",
+                  6, "needs ClientSecretFile=" },
+                { "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
+                  "ClientSecretFile=/k\nPresent=private-key-jwt\n",
+                  6, "needs ClientKeyFile=" },
+                { "[Server]\nURL=https://a.example/\nPresent=jwt-bearer\n", 3,
+                  "Present=jwt-bearer needs Identity=" },
+                { "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
+                  "ClientSecretFile=/k\nPresent=id-jag\nIdentity=k8s\n",
+                  6, "Present=id-jag needs IdpTokenEndpoint=" },
+                { "[Server]\nURL=https://a.example/\nPresent=browser\nIdentity=k8s\n", 3,
+                  "no identity to be presented" },
+                { "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
+                  "ClientKeyFile=/k\nClientSecretFile=/s\n",
+                  6, "exclude each other" },
+                { "[Server]\nURL=https://a.example/\nClientKeyFile=/x\n", 3,
+                  "ClientKeyFile= stands without ClientId=" },
                 { "[Server]\nName=a b\n", 2, "Name= takes a name" },
                 { "[Server]\nName=-a\n", 2, "Name= takes a name" },
                 { "[Server]\nName=\n", 2, "Name= takes a name" },
@@ -141,6 +163,33 @@ static void what_is_wrong_is_refused_with_file_and_line(void **state) {
                         fail_msg("%zu: %s", i, err.message);
                 assert_int_equal(d.n, 0);
         }
+}
+
+static void what_needs_no_person_is_read(void **state) {
+        AUTO_DECLARED struct declared d = DECLARED_INIT;
+        struct error err = ERROR_INIT;
+        const struct declared_server *s;
+
+        if (parse_one(&d,
+                      "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
+                      "ClientKeyFile=/k\nClientKeyId=k1\nSigningAlgorithm=ES256\n"
+                      "Present=private-key-jwt\nAudience=token-endpoint\nProfile=hydra\n",
+                      &err) < 0)
+                fail_msg("%s", err.message);
+        s = &d.items[0];
+        assert_true(s->secret_is_key);
+        assert_string_equal(s->secret_file, "/k");
+        assert_string_equal(s->own.present, "private-key-jwt");
+        assert_string_equal(s->own.key_id, "k1");
+        assert_string_equal(s->own.signing_alg, "ES256");
+        assert_string_equal(s->own.audience, "token-endpoint");
+        assert_string_equal(s->own.profile, "hydra");
+        assert_null(s->own.identity);
+        declared_done(&d);
+        if (parse_one(&d, "[Server]\nURL=https://a.example/\nIdentity=file:path=/t\n", &err) < 0)
+                fail_msg("%s", err.message);
+        assert_string_equal(d.items[0].own.identity, "file:path=/t");
+        assert_string_equal(d.items[0].own.present, "auto"); /* it is there to be presented */
 }
 
 static void a_file_name_that_is_no_name_needs_one(void **state) {
@@ -301,6 +350,27 @@ static void a_secret_is_the_first_line_of_a_file_of_ones_own(void **state) {
         (void)tmp_free(tmp);
 }
 
+static void a_key_is_the_whole_file(void **state) {
+        static const char pem[] = "-----BEGIN PRIVATE KEY-----\nMC4\n-----END PRIVATE KEY-----\n";
+        char *tmp = tmp_new();
+        char path[TMP_PATH_MAX];
+        char file[] = WORK;
+        struct declared_server s = { .file = file, .secret_line = 7, .secret_is_key = true };
+        struct error err = ERROR_INIT;
+
+        s.secret_file = (char *)(uintptr_t)tmp_path(path, tmp, "key");
+        write_secret(path, pem, sizeof(pem) - 1, 0600);
+        assert_int_equal(open_and_read(&s, geteuid(), &err), 0);
+        assert_string_equal(s.secret, pem);
+        s.secret = str_wipe_free(s.secret);
+        write_secret(path, "", 0, 0600);
+        assert_int_equal(open_and_read(&s, geteuid(), &err), -EINVAL);
+        write_secret(path, pem, sizeof(pem), 0600); /* with the NUL */
+        assert_int_equal(open_and_read(&s, geteuid(), &err), -EINVAL);
+        assert_non_null(strstr(err.message, WORK ":7: ClientKeyFile="));
+        (void)tmp_free(tmp);
+}
+
 static void a_secret_that_others_can_have_is_refused(void **state) {
         static const mode_t modes[] = { 0640, 0604, 0620, 0602, 0644 };
         char *tmp = tmp_new();
@@ -344,11 +414,13 @@ int main(void) {
                 cmocka_unit_test(every_key_is_read),
                 cmocka_unit_test(a_url_is_enough_and_the_file_gives_the_name),
                 cmocka_unit_test(what_is_wrong_is_refused_with_file_and_line),
+                cmocka_unit_test(what_needs_no_person_is_read),
                 cmocka_unit_test(a_file_name_that_is_no_name_needs_one),
                 cmocka_unit_test(a_later_file_of_the_same_name_counts_and_an_empty_one_takes_back),
                 cmocka_unit_test(two_files_must_not_speak_of_one_server),
                 cmocka_unit_test(too_many_scopes_are_refused),
                 cmocka_unit_test(a_secret_is_the_first_line_of_a_file_of_ones_own),
+                cmocka_unit_test(a_key_is_the_whole_file),
                 cmocka_unit_test(a_secret_that_others_can_have_is_refused),
                 cmocka_unit_test(out_of_memory_at_any_point_leaves_nothing_behind),
         };
