@@ -27,6 +27,7 @@
         X(TOKEN_DENY, "token.deny")                         \
         X(TOKEN_RELEASE, "token.release")                   \
         X(TOKEN_REVOKE, "token.revoke")                     \
+        X(DPOP_SIGN, "dpop.sign")                           \
         X(REFRESH_ROTATE, "refresh.rotate")                 \
         X(REFRESH_REUSE_DETECTED, "refresh.reuse_detected") \
         X(AUTH_FLOW_START, "auth.flow.start")               \

@@ -45,6 +45,10 @@ int broker_new(const struct broker_options *o, struct broker **ret, struct error
         b->audit_fd = o->audit_fd;
         b->policy = o->policy;
         b->config = o->config;
+        if (o->environment) {
+                b->identity_env = *o->environment;
+                *o->environment = IDENTITY_ENV_INIT;
+        }
         list_init(&b->all_servers);
         list_init(&b->all_grants);
         list_init(&b->all_logins);
@@ -139,7 +143,8 @@ struct broker *broker_free(struct broker *b) {
         (void)audit_keys_free(b->audit_keys);
         (void)policy_free(b->policy);
         if (b->config)
-                config_done(b->config);
+                identity_env_done(&b->identity_env);
+        config_done(b->config);
         free(b->config);
         (void)strmap_free(b->servers);
         (void)strmap_free(b->servers_byname);

@@ -25,10 +25,11 @@ struct broker_options {
         struct store *store;                         /* borrowed */
         const struct store_backend_ops *backend_ops; /* its backend: the key file lies there too */
         void *backend;
-        int audit_fd;          /* of the log, O_APPEND|O_RDWR; borrowed */
-        bool passphrase;       /* a new store gets a passphrase slot, not a file slot */
-        struct policy *policy; /* owned */
-        struct config *config; /* owned */
+        int audit_fd;                     /* of the log, O_APPEND|O_RDWR; borrowed */
+        bool passphrase;                  /* a new store gets a passphrase slot, not a file slot */
+        struct policy *policy;            /* owned */
+        struct config *config;            /* owned */
+        struct identity_env *environment; /* the daemon's own; taken over, NULL: empty */
 };
 
 int broker_new(const struct broker_options *o, struct broker **ret, struct error *err) MUST_CHECK;

@@ -15,6 +15,7 @@ typedef void (*handler_fn)(struct broker_call *c);
 static const handler_fn handlers[METHOD_COUNT] = {
         [METHOD_TOKEN_GET] = handle_token_get,
         [METHOD_TOKEN_REJECT] = handle_token_reject,
+        [METHOD_TOKEN_PROOF] = handle_token_proof,
         [METHOD_AUDIT_RECORD] = handle_audit_record,
         [METHOD_LOGIN_START] = handle_login_start,
         [METHOD_LOGIN_STATUS] = handle_login_status,

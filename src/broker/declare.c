@@ -7,6 +7,7 @@
 #include "broker/grant.h"
 #include "broker/internal.h"
 #include "broker/later.h"
+#include "broker/own.h"
 #include "broker/server.h"
 #include "config/config.h"
 #include "oauth/registration.h"
@@ -17,6 +18,16 @@ int declare_refuse(const struct server *s, const char *what, struct error *err) 
                 "Change or remove that file, then: mcp-brokerctl reload. For its login alone: "
                 "mcp-add --logout",
                 "%s is declared in %s and %s", s->name, s->declared_in, what);
+}
+
+static int replace_text(char **to, const char *text) {
+        char *copy = text ? strdup(text) : NULL;
+
+        if (text && !copy)
+                return -ENOMEM;
+        free(*to);
+        *to = copy;
+        return 0;
 }
 
 /* --- Credentials ----------------------------------------------------------------------------- */
@@ -34,17 +45,21 @@ static void keeping_free(struct keeping *k) {
         free(k);
 }
 
+static const char *credential_of(const struct registration *reg) {
+        return reg->client_secret ? reg->client_secret : reg->client_key;
+}
+
 /* What is sealed need not lie in memory too. */
 static void forget_secret(const struct keeping *k) {
         struct declared *d = &k->broker->config->declared;
+        const char *credential = credential_of(&k->registration);
 
         for (size_t i = 0; i < d->n; i++) {
                 struct declared_server *s = &d->items[i];
 
-                if (s->secret && k->registration.client_secret && s->client_id &&
+                if (s->secret && credential && s->client_id &&
                     streq(s->client_id, k->registration.client_id) &&
-                    streq(s->issuer, k->registration.issuer) &&
-                    streq(s->secret, k->registration.client_secret))
+                    streq(s->issuer, k->registration.issuer) && streq(s->secret, credential))
                         s->secret = str_wipe_free(s->secret);
         }
 }
@@ -61,11 +76,15 @@ static void on_kept(int r, const struct store_item *item, const struct error *er
         kept(userdata, r, err);
 }
 
-static bool is_same(const struct registration *a, const struct registration *b) {
-        const char *x = a->client_secret ? a->client_secret : "";
-        const char *y = b->client_secret ? b->client_secret : "";
+static bool same_text(const char *a, const char *b) {
+        return a && b ? streq(a, b) : a == b;
+}
 
-        return a->how == REGISTRATION_PREREGISTERED && streq(x, y);
+static bool is_same(const struct registration *a, const struct registration *b) {
+        return a->how == REGISTRATION_PREREGISTERED &&
+               same_text(a->client_secret, b->client_secret) &&
+               same_text(a->client_key, b->client_key) && same_text(a->key_id, b->key_id) &&
+               same_text(a->signing_alg, b->signing_alg);
 }
 
 static int replace(struct keeping *k, uint64_t expect) {
@@ -110,10 +129,14 @@ static int fill(struct keeping *k, const struct declared_server *d) {
         k->registration.auth = CLIENT_AUTH_ANY;
         k->registration.issuer = strdup(d->issuer);
         k->registration.client_id = strdup(d->client_id);
-        if (d->secret)
+        if (d->secret && d->secret_is_key)
+                k->registration.client_key = strdup(d->secret);
+        else if (d->secret)
                 k->registration.client_secret = strdup(d->secret);
-        if (!k->registration.issuer || !k->registration.client_id ||
-            (d->secret && !k->registration.client_secret) ||
+        if (replace_text(&k->registration.key_id, d->own.key_id) < 0 ||
+            replace_text(&k->registration.signing_alg, d->own.signing_alg) < 0 ||
+            !k->registration.issuer || !k->registration.client_id ||
+            (d->secret && !credential_of(&k->registration)) ||
             buf_printf(&key, "%s\n%s", d->issuer, d->client_id) < 0)
                 return -ENOMEM;
         k->key = buf_steal(&key);
@@ -141,16 +164,6 @@ static void keep_credentials(struct broker *b, const struct declared_server *d) 
 }
 
 /* --- The servers ----------------------------------------------------------------------------- */
-
-static int replace_text(char **to, const char *text) {
-        char *copy = text ? strdup(text) : NULL;
-
-        if (text && !copy)
-                return -ENOMEM;
-        free(*to);
-        *to = copy;
-        return 0;
-}
 
 static struct server *find(struct broker *b, const struct declared_server *d) {
         AUTO_FREE char *key = NULL;
@@ -207,9 +220,12 @@ static int set_members(struct server *s, const struct declared_server *d) {
                 r = replace_text(&s->client_id, d->client_id);
         if (r == 0)
                 r = replace_text(&s->metadata_url, d->metadata_url);
+        if (r == 0)
+                r = own_settings_copy(&s->own, &d->own);
         s->no_resource = d->no_resource;
         if (r == 0)
                 r = replace_text(&s->declared_in, d->file);
+        own_succeeded(s); /* whoever wrote that may have mended it */
         return r;
 }
 
@@ -246,7 +262,9 @@ static void on_forgotten(int r, const struct store_item *item, const struct erro
 /* One that is declared no more. A login that was given is not lost by that: it becomes one that a
  * person added. */
 static void undeclare(struct server *s) {
-        if (s->grant) {
+        struct grant *g = s->grant;
+
+        if (g && !g->own) {
                 log_notice("%s is declared no more; it stays, as there is a login", s->name);
                 s->of_declaration = false;
                 if (rename_server(s, s->name) < 0)
@@ -257,6 +275,8 @@ static void undeclare(struct server *s) {
         if (later_remove(s->broker, STORE_SERVER, s->key, on_forgotten, NULL) < 0)
                 log_warning("The record of %s stays in the store until the next start", s->name);
         (void)server_free(s);
+        if (g && list_empty(&g->servers))
+                broker_discard_grant(g->broker, g);
 }
 
 void declare_apply(struct broker *b) {
@@ -274,4 +294,5 @@ void declare_apply(struct broker *b) {
         LIST_FOREACH(s, &b->all_servers, struct server, list_link)
                 if (s->of_declaration && !s->declared_in && !s->removing)
                         undeclare(s);
+        own_come_up(b);
 }

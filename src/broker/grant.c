@@ -11,6 +11,7 @@
 #include "broker/internal.h"
 #include "broker/lease.h"
 #include "broker/login-steps.h"
+#include "broker/own.h"
 #include "broker/refresh.h"
 #include "broker/release.h"
 #include "broker/removal.h"
@@ -95,6 +96,7 @@ struct grant *grant_free(struct grant *g) {
         g->again = sd_event_source_disable_unref(g->again);
         as_metadata_done(&g->as);
         scope_set_done(&g->scopes);
+        bound_done(&g->bound);
         free(g->key);
         free(g->issuer);
         free(g->client_id);
@@ -160,6 +162,8 @@ int grant_from_json(struct broker *b, const char *key, uint64_t generation, cons
                 r = as_metadata_from_json(&g->as, json_object_get(value, "as"));
         if (r == 0)
                 r = scope_set_from_json(&g->scopes, json_object_get(value, "scopes"), NULL);
+        if (r == 0)
+                r = bound_from_json(&g->bound, b->shield, value);
         if (r == 0 && json_is_object(stored))
                 r = lease_from_json(g, stored, &l);
         if (r < 0) {
@@ -168,6 +172,7 @@ int grant_from_json(struct broker *b, const char *key, uint64_t generation, cons
         }
         g->generation = generation;
         g->no_resource = json_get_bool(value, "no_resource", false);
+        g->own = json_get_bool(value, "own", false);
         g->has_refresh = json_get_string(value, "refresh_token") != NULL;
         g->in_doubt = json_object_get(value, "refreshing") != NULL;
         if (!g->has_refresh && dead) {
@@ -200,6 +205,14 @@ json_t *grant_to_json(struct grant *g, const char *refresh_token, const struct l
         return TAKE(value);
 }
 
+static bool has_live_refresh(const struct grant *g) {
+        return g->has_refresh && !g->refresh_dead;
+}
+
+bool grant_can_renew(const struct grant *g) {
+        return has_live_refresh(g) || own_of(g);
+}
+
 static struct lease *full_lease(struct grant *g) {
         struct lease *l;
 
@@ -215,7 +228,7 @@ const char *grant_state_name(const struct grant *g) {
 
         if (g->state == GRANT_REFRESHING || g->state == GRANT_UNSAVED)
                 return state_names[g->state];
-        if (g->refresh_dead || !g->has_refresh)
+        if (!grant_can_renew(g))
                 return serves ? "ready" : "login_required";
         if (g->in_doubt && !serves)
                 return "in_doubt";
@@ -282,7 +295,7 @@ static struct lease *lease_for(struct grant *g, const struct broker_call *c) {
         bool full = !c->has_wanted || scope_set_equal(&c->wanted, &g->scopes);
         struct lease *l = grant_find_lease(g, &c->wanted, full);
 
-        if (!l && (!g->has_refresh || g->refresh_dead))
+        if (!l && !has_live_refresh(g))
                 l = full_lease(g);
         return l;
 }
@@ -295,7 +308,7 @@ static bool may_serve(const struct grant *g, const struct lease *l, const struct
                 return false;
         /* Nothing better is to be had: a doubtful or dead refresh token is not tried while a lease
          * lives, and what was fetched just now for this request is what the issuer gives. */
-        if (g->in_doubt || !g->has_refresh || g->refresh_dead || c->rounds > 0)
+        if (g->in_doubt || !grant_can_renew(g) || c->rounds > 0)
                 return true;
         return lease_serves(l, floor);
 }
@@ -423,7 +436,7 @@ void grant_pump(struct grant *g) {
                 grant_fail_waiters(g, NULL, false, &g->backoff_error);
                 return;
         }
-        if (!g->has_refresh || g->refresh_dead) {
+        if (!has_live_refresh(g)) {
                 send_to_login(g);
                 return;
         }
@@ -464,10 +477,11 @@ static int on_ahead(sd_event_source *s, uint64_t usec, void *userdata) {
 
         g->ahead = sd_event_source_disable_unref(g->ahead);
         if (!l || l->used_boot == 0 || l->used_boot < l->obtained_boot || g->state != GRANT_READY ||
-            g->in_doubt || g->broker->locked || g->broker->stopping || !g->has_refresh ||
-            g->refresh_dead)
+            g->in_doubt || g->broker->locked || g->broker->stopping || !grant_can_renew(g))
                 return 0;
-        if (refresh_start(g, NULL) < 0)
+        if (!has_live_refresh(g))
+                own_renew(g);
+        else if (refresh_start(g, NULL) < 0)
                 log_warning("No refresh ahead of time for %s: out of memory", g->resource);
         return 0;
 }
@@ -481,7 +495,8 @@ void grant_arm_ahead(struct grant *g) {
         uint64_t jitter;
 
         g->ahead = sd_event_source_disable_unref(g->ahead);
-        if (!l || !l->expires_known || l->dead || !g->has_refresh || g->refresh_dead)
+        /* Also before it is known whose it is: a server may yet be linked to it. */
+        if (!l || !l->expires_known || l->dead || !(has_live_refresh(g) || g->own))
                 return;
         life = l->expires_boot - l->obtained_boot;
         if (margin > life / 5)

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/list.h"
+#include "broker/bound.h"
 #include "oauth/asmeta.h"
 #include "oauth/scope.h"
 
@@ -43,7 +44,9 @@ struct grant {
         char *registration_key;
         struct as_metadata as; /* endpoints as they were when the grant was given */
         struct scope_set scopes;
-        unsigned allow; /* address classes of its server (S8) */
+        unsigned allow;     /* address classes of its server (S8) */
+        struct bound bound; /* the key that its tokens are bound to, if they are */
+        bool own;           /* fetched without a person */
         bool has_refresh;
         bool refresh_dead; /* the issuer refused it: only a login helps */
         struct error dead; /* why */
@@ -80,6 +83,8 @@ const char *grant_state_name(
 int grant_describe(const struct grant *g, json_t *value)
         MUST_CHECK; /* adds expires_in, has_refresh, ... */
 
+/* Can another token be had without a person? */
+bool grant_can_renew(const struct grant *g);
 /* The record: @refresh_token NULL = there is none; @lease NULL = none is stored. New reference or
  * NULL. */
 json_t *grant_to_json(struct grant *g, const char *refresh_token, const struct lease *lease)

@@ -8,6 +8,7 @@
 #include "base/strmap.h"
 #include "broker/broker.h"
 #include "broker/call.h"
+#include "identity/env.h"
 
 struct as_metadata;
 struct audit_keys;
@@ -28,7 +29,8 @@ struct broker {
         bool audit_keys_saving;
         struct policy *policy;
         struct config *config;
-        struct shield *shield; /* under which tokens rest in memory */
+        struct identity_env identity_env; /* the daemon's own environment, as it was at the start */
+        struct shield *shield;            /* under which tokens rest in memory */
 
         struct strmap *servers;        /* key -> struct server */
         struct strmap *servers_byname; /* name -> struct server */
@@ -91,6 +93,7 @@ void token_looked(struct broker_call *c);
 /* The handlers, one a method; each ends the call, now or later. */
 void handle_token_get(struct broker_call *c);
 void handle_token_reject(struct broker_call *c);
+void handle_token_proof(struct broker_call *c);
 void handle_audit_record(struct broker_call *c);
 void handle_login_start(struct broker_call *c);
 void handle_login_status(struct broker_call *c);

@@ -11,6 +11,7 @@
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/login-steps.h"
+#include "broker/own.h"
 #include "broker/release.h"
 #include "config/config.h"
 #include "oauth/select.h"
@@ -149,7 +150,10 @@ static void choose(struct login *l, const struct store_item *item) {
                 return;
         }
         l->must_register = choice == REGISTRATION_ASK;
-        open_listener(l);
+        if (own_is(l->server))
+                login_present(l);
+        else
+                open_listener(l);
 }
 
 static void on_registration(int r, const struct store_item *item, const struct error *err,
@@ -167,6 +171,11 @@ static void on_registration(int r, const struct store_item *item, const struct e
 
 static void look_for_registration(struct login *l) {
         int r = registration_key_of(l);
+
+        if (r == 0 && own_is(l->server) && !l->server->client_id) {
+                login_present(l);
+                return;
+        }
 
         if (r == 0)
                 r = later_get(l->broker, STORE_REGISTRATION, l->registration_key, on_registration,
@@ -394,7 +403,7 @@ void login_register(struct login *l) {
 
 /* --- What is recorded before the browser starts (A94) ---------------------------------------- */
 
-static int choose_scopes(struct login *l, struct scope_set *ret) {
+int login_choose_scopes(struct login *l, struct scope_set *ret) {
         struct server *s = l->server;
 
         if (l->step_up)
@@ -446,13 +455,14 @@ static json_t *login_value(struct login *l) {
                 json_decref(authorization);
                 return NULL;
         }
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o}", "server",
-                         l->server_key, "path", l->path, "registration_key", l->registration_key,
-                         "issuer", l->found.issuer, "resource", l->found.resource, "prm_url",
-                         l->found.prm_url, "authorization", authorization, "as", as, "port",
-                         (int)l->port, "created", (json_int_t)(l->created_wall / USEC_PER_SEC),
-                         "expires", (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners",
-                         owners_value(l));
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o, s:b}",
+                         "server", l->server_key, "path", l->path, "registration_key",
+                         l->registration_key, "issuer", l->found.issuer, "resource",
+                         l->found.resource, "prm_url", l->found.prm_url, "authorization",
+                         authorization, "as", as, "port", (int)l->port, "created",
+                         (json_int_t)(l->created_wall / USEC_PER_SEC), "expires",
+                         (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners", owners_value(l),
+                         "dpop", l->found.dpop_required);
 }
 
 static void on_login_saved(int r, const struct store_item *item, const struct error *err,
@@ -473,7 +483,7 @@ static int begin_authorization(struct login *l, struct error *err) {
         AUTO_SCOPES struct scope_set scopes = SCOPE_SET_INIT;
         AUTO_BUF struct buf url = BUF_INIT;
         uint64_t now = clock_wall_usec();
-        int r = choose_scopes(l, &scopes);
+        int r = login_choose_scopes(l, &scopes);
 
         if (r < 0)
                 return error_oom(err);
@@ -567,6 +577,7 @@ static int restore_members(struct login *l, const json_t *value) {
                         return -ENOMEM;
         }
         restore_owners(l, json_object_get(value, "owners"));
+        l->found.dpop_required = json_get_bool(value, "dpop", false);
         l->port = (uint16_t)json_get_int(value, "port", 0);
         l->created_wall = (uint64_t)json_get_int(value, "created", 0) * USEC_PER_SEC;
         l->expires_wall = (uint64_t)json_get_int(value, "expires", 0) * USEC_PER_SEC;

@@ -55,7 +55,7 @@ void login_storing(struct login *l, int r) {
                 login_store_failed(l, r, NULL);
 }
 
-static void server_is_gone(struct login *l) {
+void login_server_is_gone(struct login *l) {
         struct error err = ERROR_INIT;
 
         (void)error_set(&err, MCPB_LOGIN_CANCELLED, ENOENT, "Add it again with mcp-add",
@@ -111,7 +111,7 @@ static void on_server_saved(int r, const struct error *err, void *userdata) {
         if (login_unwanted(l))
                 return;
         if (!l->server) {
-                server_is_gone(l);
+                login_server_is_gone(l);
                 return;
         }
         g = l->server->grant;
@@ -155,6 +155,8 @@ static void adopt(struct login *l, struct grant *g) {
                 list_append(&g->servers, &s->grant_link);
         }
         g->allow = s->allow;
+        if (l->bound.issuer_nonce && !g->bound.issuer_nonce)
+                g->bound.issuer_nonce = TAKE(l->bound.issuer_nonce);
         replace_text(&s->issuer, l->found.issuer);
         replace_text(&s->resource, l->found.resource);
         replace_text(&s->prm_url, l->found.prm_url);
@@ -188,7 +190,7 @@ static void on_grant_saved(int r, const struct store_item *item, const struct er
                         g->allow = l->allow;
                         broker_discard_grant(b, g);
                 }
-                server_is_gone(l);
+                login_server_is_gone(l);
                 return;
         }
         adopt(l, g);
@@ -217,7 +219,8 @@ static int grant_value(struct login *l, json_t **ret) {
                           a->resource, "no_resource", a->no_resource, "registration_key",
                           l->registration_key, "as", as, "scopes", scopes_value(scopes), "lease",
                           lease);
-        if (!value)
+        if (!value || json_object_set_new(value, "own", json_boolean(l->present)) < 0 ||
+            bound_to_json(&l->bound, l->broker->shield, value) < 0)
                 return -ENOMEM;
         if (reply->refresh_token.len > 0 &&
             json_object_set_new(value, "refresh_token",
@@ -256,12 +259,12 @@ void login_store_grant(struct login *l) {
 
 /* --- The token endpoint ---------------------------------------------------------------------- */
 
-static void take_reply(struct login *l) {
+void login_take_reply(struct login *l) {
         struct grant *g;
         int r;
 
         login_set_state(l, LOGIN_STORING);
-        r = grant_key(l->found.issuer, l->registration.client_id, account_of(l), l->found.resource,
+        r = grant_key(l->found.issuer, l->authorization.client_id, account_of(l), l->found.resource,
                       &l->new_grant_key);
         if (r == 0)
                 r = grant_value(l, &l->grant_value);
@@ -275,12 +278,29 @@ static void take_reply(struct login *l) {
                  * issuer would end that one too. */
                 if (!g || list_empty(&g->servers))
                         removal_of_unkept(l->broker, l->id, l->grant_value, l->allow);
-                server_is_gone(l);
+                login_server_is_gone(l);
         } else if (g)
                 grant_when_quiet(g, l);
         else
                 login_store_grant(l);
 }
+
+int login_bind(struct login *l) {
+        if (!l->found.dpop_required || bound_is(&l->bound))
+                return 0;
+        return bound_new_key(&l->bound, l->broker->shield);
+}
+
+int login_check_bound(const struct login *l, struct error *err) {
+        if (!l->found.dpop_required || streq(l->reply.token_type, "DPoP"))
+                return 0;
+        return error_set(err, MCPB_ISSUER_ERROR, EPROTO, "Report it to whoever runs the server",
+                         "%s gave a token that is bound to no key, and the server takes only "
+                         "bound ones",
+                         l->found.issuer);
+}
+
+static void redeem(struct login *l);
 
 static void on_redeemed(struct fetch_answer *answer, void *userdata) {
         struct login *l = userdata;
@@ -289,9 +309,20 @@ static void on_redeemed(struct fetch_answer *answer, void *userdata) {
         int r;
 
         l->fetching = false;
-        r = token_answer(&l->reply, &l->found.as, answer, &fault, &err);
+        /* A122, A211: the one case in which a code is sent again. */
+        if (bound_hear_issuer(&l->bound, answer) && !l->nonce_tried && l->server) {
+                l->nonce_tried = true;
+                login_operation_end(l);
+                redeem(l);
+                return;
+        }
+        l->code = str_wipe_free(l->code);
+        r = bound_is(&l->bound) ? token_answer_dpop(&l->reply, &l->found.as, answer, &fault, &err)
+                                : token_answer(&l->reply, &l->found.as, answer, &fault, &err);
+        if (r == 0)
+                r = login_check_bound(l, &err);
         if (r == 0) {
-                take_reply(l);
+                login_take_reply(l);
                 return;
         }
         if (l->server &&
@@ -314,7 +345,10 @@ static void redeem(struct login *l) {
         fetch_request_init(&f);
         r = token_request_code(&f, &l->authorization, &l->registration, &l->found.as, l->code,
                                &err);
-        l->code = str_wipe_free(l->code);
+        if (r == 0)
+                r = login_bind(l);
+        if (r == 0)
+                r = bound_add_proof(&l->bound, b->shield, &f);
         if (r == 0) {
                 f.allow = l->allow = l->server->allow;
                 r = ask_network(b, FETCH_DEAL, &f, on_redeemed, l, &l->fetch_id);
@@ -345,7 +379,7 @@ static void on_record_gone(int r, const struct store_item *item, const struct er
                 redeem(l);
                 return;
         }
-        server_is_gone(l);
+        login_server_is_gone(l);
 }
 
 static void close_record(struct login *l) {

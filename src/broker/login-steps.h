@@ -31,6 +31,17 @@ void login_operation_end(struct login *l);
 void login_superseded(struct login *l);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
 void login_register(struct login *l);
+/* Without a person: gets an identity and shows it (login-own.c). */
+void login_present(struct login *l);
+/* What the login asks for. @ret must be empty. */
+int login_choose_scopes(struct login *l, struct scope_set *ret) MUST_CHECK;
+/* The issuer's answer is in l->reply: on to the grant. */
+void login_take_reply(struct login *l);
+void login_server_is_gone(struct login *l);
+/* Where the server takes only tokens that are bound to a key: makes one, once. */
+int login_bind(struct login *l) MUST_CHECK;
+/* Does the token do, whatever it is bound to? */
+int login_check_bound(const struct login *l, struct error *err) MUST_CHECK;
 /* The server names this issuer now: another than before is recorded, and needs a person. */
 void login_note_issuer(struct server *s, const char *issuer);
 void login_listen(struct login *l);

@@ -12,6 +12,8 @@
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/login-steps.h"
+#include "broker/obtain.h"
+#include "broker/own.h"
 #include "broker/release.h"
 #include "config/config.h"
 #include "crypto/rand.h"
@@ -21,17 +23,24 @@
 #define KEEP_FINISHED_SEC 120 /* so that login.status can still say what became of it */
 
 static const char *const state_names[LOGIN_STATE_COUNT] = {
-        [LOGIN_DISCOVERING] = "discovering", [LOGIN_LOOKING] = "looking",
-        [LOGIN_LISTENING] = "listening",     [LOGIN_REGISTERING] = "registering",
-        [LOGIN_SAVING] = "saving",           [LOGIN_WAITING] = "waiting",
-        [LOGIN_CLOSING] = "closing",         [LOGIN_REDEEMING] = "redeeming",
-        [LOGIN_STORING] = "storing",         [LOGIN_DONE] = "done",
+        [LOGIN_DISCOVERING] = "discovering",
+        [LOGIN_LOOKING] = "looking",
+        [LOGIN_LISTENING] = "listening",
+        [LOGIN_REGISTERING] = "registering",
+        [LOGIN_SAVING] = "saving",
+        [LOGIN_WAITING] = "waiting",
+        [LOGIN_PRESENTING] = "presenting",
+        [LOGIN_CLOSING] = "closing",
+        [LOGIN_REDEEMING] = "redeeming",
+        [LOGIN_STORING] = "storing",
+        [LOGIN_DONE] = "done",
         [LOGIN_FAILED] = "failed",
 };
 
 static const unsigned state_allowed[LOGIN_STATE_COUNT] = {
         [LOGIN_DISCOVERING] = TO(LOGIN_LOOKING) | TO(LOGIN_DONE) | TO(LOGIN_FAILED),
-        [LOGIN_LOOKING] = TO(LOGIN_LISTENING) | TO(LOGIN_FAILED),
+        [LOGIN_LOOKING] = TO(LOGIN_LISTENING) | TO(LOGIN_PRESENTING) | TO(LOGIN_FAILED),
+        [LOGIN_PRESENTING] = TO(LOGIN_STORING) | TO(LOGIN_FAILED),
         [LOGIN_LISTENING] =
                 TO(LOGIN_REGISTERING) | TO(LOGIN_SAVING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
         [LOGIN_REGISTERING] = TO(LOGIN_SAVING) | TO(LOGIN_FAILED),
@@ -66,6 +75,9 @@ static void release_resources(struct login *l) {
                 b->workers->unlisten(b->wud, l->listener);
         l->listening = false;
         l->code = str_wipe_free(l->code);
+        l->obtain = obtain_free(l->obtain);
+        buf_done(&l->assertion);
+        bound_done(&l->bound);
         l->discover = discover_free(l->discover);
         json_decref(l->grant_value);
         l->grant_value = NULL;
@@ -81,6 +93,7 @@ static struct login *free_now(struct login *l) {
         free(l->id);
         free(l->server_key);
         free(l->registration_key);
+        free(l->audience);
         free(l->redirect_uri);
         free(l->path);
         free(l->new_grant_key);
@@ -203,6 +216,19 @@ void login_tell_url(struct login *l) {
                 choose_opener(l);
 }
 
+/* The server has a token now, and no person was needed for it. */
+static void answer_own(struct login *l, struct broker_call *c) {
+        c->login = NULL;
+        c->has_challenge = false; /* it was answered by this */
+        if (c->method == METHOD_TOKEN_GET)
+                token_looked(c);
+        else if (c->method == METHOD_SERVER_ADD)
+                call_reply(c, json_pack("{s:o, s:o}", "server", server_describe(l->server), "login",
+                                        status_of(l, false)));
+        else
+                call_reply(c, status_of(l, false));
+}
+
 /* The server needs no authorization: what each of them is told then. */
 static void answer_open(struct login *l, struct broker_call *c) {
         if (c->method == METHOD_TOKEN_GET)
@@ -231,7 +257,9 @@ void login_finished(struct login *l) {
                 struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
 
                 list_remove(&c->link);
-                if (l->state == LOGIN_DONE)
+                if (l->state == LOGIN_DONE && l->server && l->server->grant)
+                        answer_own(l, c);
+                else if (l->state == LOGIN_DONE)
                         answer_open(l, c);
                 else if (c->method == METHOD_TOKEN_GET)
                         release_refused(c, &l->error);
@@ -268,6 +296,8 @@ void login_fail(struct login *l, const struct error *err) {
                                                  .why = err });
         if (l->server && err->code != MCPB_LOGIN_CANCELLED) {
                 server_note_error(l->server, err);
+                if (own_is(l->server))
+                        own_failed(l->server, l->refused);
                 kept_save_soon(&l->server->record);
         }
         if (stored && later_remove(b, STORE_LOGIN, l->id, on_record_removed, l) == 0)

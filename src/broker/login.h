@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "base/present.h"
+#include "broker/bound.h"
 #include "broker/call.h"
 #include "broker/server.h"
 #include "oauth/authorize.h"
@@ -22,8 +24,9 @@ enum login_state {
         LOGIN_LOOKING,     /* for a registration, in the store */
         LOGIN_LISTENING,   /* opening the redirect listener */
         LOGIN_REGISTERING,
-        LOGIN_SAVING,  /* registration and login become durable */
-        LOGIN_WAITING, /* for the person */
+        LOGIN_SAVING,     /* registration and login become durable */
+        LOGIN_WAITING,    /* for the person */
+        LOGIN_PRESENTING, /* without a person: getting an identity, and a token for it */
         LOGIN_CLOSING, /* the record is removed: the code is used at most once, whatever happens */
         LOGIN_REDEEMING,
         LOGIN_STORING, /* the grant becomes durable */
@@ -65,7 +68,15 @@ struct login {
         uint16_t port;
         struct authorization authorization;
         char *url;
-        char *code; /* only between the redirect and the token request */
+        struct bound bound; /* what the tokens will be bound to; empty: nothing */
+        bool nonce_tried;   /* the one repeat with a nonce that the issuer gave */
+        /* Without a person: */
+        enum present present;  /* as it was chosen */
+        struct obtain *obtain; /* under way */
+        char *audience;
+        bool refused;         /* the issuer, or the configuration, will say no again */
+        struct buf assertion; /* between the identity and the token request */
+        char *code;           /* only between the redirect and the answer to the token request */
         uint64_t listener;
         bool listening;
         uint64_t page_request; /* the browser that waits for its page; 0: none */

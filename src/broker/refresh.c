@@ -26,6 +26,7 @@ struct refresh {
         unsigned n_attempts;
         uint64_t fetch_id;
         bool fetching;
+        bool nonce_tried;           /* the one repeat with a nonce that the issuer gave */
         bool storing;               /* a callback of the store will come */
         struct fetch_answer answer; /* kept where there was no memory to read it */
         bool unread;
@@ -343,6 +344,8 @@ static int send_request(struct refresh *r) {
 
         fetch_request_init(&f);
         res = token_request_refresh(&f, &params, &r->registration, &g->as, &err);
+        if (res == 0)
+                res = bound_add_proof(&g->bound, b->shield, &f);
         if (res == 0) {
                 f.allow = broker_grant_allow(g);
                 res = ask_network(b, FETCH_DEAL, &f, on_answer, r, &r->fetch_id);
@@ -450,7 +453,8 @@ static void read_answer(struct refresh *r) {
         struct error err = ERROR_INIT;
         bool clear =
                 !r->was_in_doubt; /* a failure now says nothing about the answer that was lost */
-        int res = token_answer(&reply, &g->as, &r->answer, &fault, &err);
+        int res = bound_is(&g->bound) ? token_answer_dpop(&reply, &g->as, &r->answer, &fault, &err)
+                                      : token_answer(&reply, &g->as, &r->answer, &fault, &err);
 
         r->unread = res == -ENOMEM;
         if (res == 0) {
@@ -506,6 +510,11 @@ static void on_answer(struct fetch_answer *answer, void *userdata) {
         fetch_answer_done(&r->answer);
         r->answer = *answer;
         fetch_answer_init(answer);
+        if (bound_hear_issuer(&r->grant->bound, &r->answer) && !r->nonce_tried) {
+                r->nonce_tried = true;
+                (void)send_request(r);
+                return;
+        }
         read_answer(r);
 }
 

@@ -7,8 +7,11 @@
 #include "broker/internal.h"
 #include "broker/lease.h"
 #include "broker/login.h"
+#include "broker/own.h"
 #include "broker/refresh.h"
 #include "broker/server.h"
+
+#define OWN_ROUNDS_MAX 3 /* fetches that one request waits for */
 
 /* --- What is known about who asks ------------------------------------------------------------ */
 
@@ -202,9 +205,29 @@ void release_denied(struct broker_call *c, const struct decision *d) {
         release_refused(c, &err);
 }
 
+/* No person is needed; but what failed a short while ago fails again. */
+static void fetch_own(struct broker_call *c) {
+        struct error err = ERROR_INIT;
+
+        if (c->rounds++ >= OWN_ROUNDS_MAX)
+                (void)error_set(&err, MCPB_ISSUER_ERROR, EPROTO,
+                                "Tell who runs the issuer; look at both clocks",
+                                "The tokens for %s are of no use when they arrive",
+                                c->server->name);
+        else if (!own_holds(c->server, &err)) {
+                login_for_call(c);
+                return;
+        }
+        release_refused(c, &err);
+}
+
 void release_needs_login(struct broker_call *c, const struct error *why) {
         struct error err = ERROR_INIT;
 
+        if (own_is(c->server)) {
+                fetch_own(c);
+                return;
+        }
         if (c->start_login) {
                 login_for_call(c);
                 return;

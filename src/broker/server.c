@@ -10,7 +10,9 @@
 #include "base/url.h"
 #include "broker/grant.h"
 #include "broker/internal.h"
+#include "broker/lease.h"
 #include "broker/login.h"
+#include "broker/own.h"
 #include "broker/recheck.h"
 #include "broker/release.h"
 
@@ -142,6 +144,7 @@ struct server *server_free(struct server *s) {
         free(s->configured_issuer);
         free(s->client_id);
         free(s->metadata_url);
+        own_settings_done(&s->own);
         free(s->issuer);
         free(s->resource);
         free(s->prm_url);
@@ -341,6 +344,9 @@ struct grant *server_grant(const struct server *s) {
         if (s->declared_in && s->issuer && s->configured_issuer &&
             !streq(s->issuer, s->configured_issuer))
                 return NULL;
+        /* What a person was granted is not what the machine itself may do, nor the other way. */
+        if (s->grant && s->grant->own != own_is(s))
+                return NULL;
         return s->issuer_changed ? NULL : s->grant;
 }
 
@@ -364,9 +370,19 @@ struct discover_params server_discovery(const struct server *s, const struct cha
                 .known_issuers = (const char *const *)&s->issuer,
                 .n_known = s->issuer ? 1 : 0,
                 .configured_issuer = s->configured_issuer,
-                .use = AS_USE_CODE,
+                .use = own_is(s) ? AS_USE_TOKEN : AS_USE_CODE,
                 .server_allow = s->allow,
         };
+}
+
+/* Without a person there is nothing that somebody would have to do, unless it fails. */
+static const char *own_state(const struct server *s) {
+        struct grant *g = server_grant(s);
+        struct lease *l = g ? grant_find_lease(g, NULL, true) : NULL;
+
+        if (l && lease_left(l) > 0)
+                return grant_state_name(g);
+        return s->last_error.code != MCPB_NO_ERROR ? "error" : "idle";
 }
 
 const char *server_state(const struct server *s) {
@@ -376,6 +392,8 @@ const char *server_state(const struct server *s) {
                 return "login_pending";
         if (s->open)
                 return "open";
+        if (own_is(s))
+                return own_state(s);
         if (!server_grant(s))
                 return s->last_error.code != MCPB_NO_ERROR && !s->grant ? "error"
                                                                         : "login_required";

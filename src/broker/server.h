@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "broker/kept.h"
+#include "config/own.h"
 #include "oauth/discover.h"
 #include "oauth/select.h"
 
@@ -31,6 +32,9 @@ struct server {
         char *configured_issuer; /* NULL: whatever the server names */
         char *client_id;         /* pre-registered; NULL: by the rules of registration */
         char *metadata_url;      /* our client ID metadata document; NULL */
+        struct own_settings own; /* how it is logged in to without a person */
+        unsigned n_own_failures; /* in a row */
+        uint64_t own_not_before; /* boot clock: no other attempt until then */
         bool no_resource; /* its issuer chokes on the parameter: left out of the requests (A53) */
         unsigned allow;   /* address classes its metadata may lead to; 0: not contacted yet */
         bool open;        /* it asked for no authorization */

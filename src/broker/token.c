@@ -224,7 +224,7 @@ static void note_helper(struct broker_call *c, struct grant *g) {
                 return;
         if (!lease_note_helper(l, c->evidence.anchor_pid, c->evidence.anchor_start_ticks, now))
                 return;
-        if (!g->has_refresh || g->refresh_dead ||
+        if (!grant_can_renew(g) ||
             (g->helped_boot && now - g->helped_boot < HELPER_EVERY_SEC * USEC_PER_SEC))
                 return;
         g->helped_boot = now;
@@ -263,7 +263,7 @@ static bool cannot_replace(const struct broker_call *c, const struct grant *g) {
         bool dead = is_challenged(c, CHALLENGE_TOKEN_DEAD) ||
                     (g->doubted && is_challenged(c, CHALLENGE_LOGIN));
 
-        return dead && (!g->has_refresh || g->refresh_dead);
+        return dead && !grant_can_renew(g);
 }
 
 /* Nothing says so far that the server wants a token at all. */
@@ -480,7 +480,7 @@ void handle_token_reject(struct broker_call *c) {
         }
         /* Without a refresh token there is no other: a peer's word must not end it for all (it may
          * ask for a login). */
-        replaced = g->has_refresh && !g->refresh_dead;
+        replaced = grant_can_renew(g);
         if (replaced)
                 kill_lease(c->server, l);
         else

@@ -11,6 +11,7 @@
 #include "daemon/backend.h"
 #include "daemon/link.h"
 #include "daemon/workers.h"
+#include "identity/env.h"
 #include "loop/loop.h"
 #include "os/alloc.h"
 #include "os/process.h"
@@ -76,6 +77,8 @@ static int parse_config(struct configuration *from, struct config *c, struct err
 
         if (r == 0)
                 r = declared_parse(&c->declared, &from->servers, err);
+        if (r == 0)
+                r = configuration_check_servers(&c->declared, err);
         if (r == 0)
                 r = configuration_read_secrets(from, &c->declared, err);
         return r;
@@ -323,6 +326,7 @@ static void on_broker_ready(int r, const struct error *err, void *userdata) {
 /* --- Its life -------------------------------------------------------------------------------- */
 
 static int make_broker(struct keeper *k, struct error *err) {
+        AUTO_IDENTITY_ENV struct identity_env environment = IDENTITY_ENV_INIT;
         struct broker_options options = {
                 .event = k->event,
                 .workers = workers_ops(),
@@ -332,9 +336,14 @@ static int make_broker(struct keeper *k, struct error *err) {
                 .backend = k->backend,
                 .audit_fd = k->options->audit_fd,
                 .passphrase = k->options->passphrase,
+                .environment = &environment,
         };
         int r = parse_files(k->options->configuration, &options.config, &options.policy, err);
 
+        if (r == 0)
+                r = identity_env_take(environ, &environment);
+        if (r == 0)
+                identity_env_scrub(environ); /* nothing is started from here */
         if (r == 0)
                 log_open("mcp-brokerd[keeper]", options.config->log_level);
         if (r == 0)

@@ -157,10 +157,6 @@ static int check_demands(struct discover *d, struct error *err) {
                                  "The server %s takes only tokens that are bound to a client "
                                  "certificate",
                                  d->server_url);
-        if (d->result.dpop_required)
-                return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
-                                 "This version cannot make DPoP proofs",
-                                 "The server %s takes only DPoP-bound tokens", d->server_url);
         return 0;
 }
 

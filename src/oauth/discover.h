@@ -47,8 +47,8 @@ struct discover_result {
         struct scope_set prm_scopes;
         bool has_prm_scopes;
         struct challenge challenge; /* the one given, or what the probe got */
-        bool dpop_required;         /* also set when this is why it failed */
-        bool mtls_required;
+        bool dpop_required;         /* only tokens that are bound to a key do (A35) */
+        bool mtls_required;         /* also set when this is why it failed */
         unsigned
                 reached; /* address class that the server answered from; 0: no request went there */
         char *warning;   /* for the log, cleaned; NULL: none */

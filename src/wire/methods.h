@@ -18,6 +18,7 @@ enum method_class {
         X(SESSION_OPEN, "session.open", METHOD_OPEN)       \
         X(TOKEN_GET, "token.get", METHOD_USE)              \
         X(TOKEN_REJECT, "token.reject", METHOD_USE)        \
+        X(TOKEN_PROOF, "token.proof", METHOD_USE)          \
         X(AUDIT_RECORD, "audit.record", METHOD_USE)        \
         X(LOGIN_STATUS, "login.status", METHOD_USE)        \
         X(LOGIN_WAIT, "login.wait", METHOD_USE)            \

@@ -349,14 +349,18 @@ def examples_of_man_pages_work(stack):
 def other_displays_of_man_pages_parse(stack):
     for name, page in pages().items():
         for text in literals(page):
-            if text.startswith("{"):
+            if text.startswith("{") and "mcpServers" in json.loads(text):
                 servers_work(stack, text)
+            elif text.startswith("{"):
+                pass  # it is JSON, and that is all it claims to be
             elif text.startswith("[mcp_servers"):
                 toml(text)
             elif text.startswith(("[Rule", "[Policy", "[Network", "[Broker", "[Server]")):
                 file_loads(stack, text)
             elif text.startswith("typedef"):
                 compiles(f"#include <mcpbroker.h>\n{text}")  # a second typedef that differs from the header's is refused
+            elif text.startswith("# "):  # what root would type
+                subprocess.run(["bash", "-n", "-c", text[2:]], check=True)
             else:
                 assert text.startswith(("$ ", "#include", "eval")), f"{name}: who checks this?\n{text}"
 

@@ -265,8 +265,30 @@ static json_t *do_processes(void *userdata) {
         return json_array();
 }
 
+static int do_order(void *userdata, struct order *o, order_done_fn fn, void *arg,
+                    uint64_t *ret_id) {
+        struct world *w = userdata;
+
+        assert_null(w->order_fn);
+        order_move(&w->order, o);
+        w->order_fn = fn;
+        w->order_userdata = arg;
+        *ret_id = ++w->last_id;
+        return 0;
+}
+
+static void do_order_forget(void *userdata, uint64_t id) {
+        struct world *w = userdata;
+
+        assert_non_null(w->order_fn);
+        order_done(&w->order);
+        w->order_fn = NULL;
+}
+
 static const struct broker_workers workers = {
         .fetch = do_fetch,
+        .order = do_order,
+        .order_forget = do_order_forget,
         .fetch_forget = do_fetch_forget,
         .listen = do_listen,
         .page = do_page,
@@ -323,6 +345,7 @@ void world_end(struct world *w) {
         while (w->disk->n_requests > 0)
                 memory_fail(w->disk, 0, -ECANCELED, false);
         w->broker = broker_free(w->broker);
+
         while (w->n_fetches > 0) {
                 struct world_fetch q = take_fetch(w, 0);
 

@@ -60,14 +60,17 @@ struct world {
         struct world_fetch fetches[WORLD_FETCHES];
         size_t n_fetches;
         struct world_listener listener;
-        int listen_result;    /* of the next listeners */
-        unsigned n_listeners; /* opened so far */
-        unsigned n_pages;     /* shown so far */
-        unsigned page_status; /* of the last one */
-        int fetch_result;     /* what fetch() returns; 0: takes it */
-        unsigned n_token;     /* token requests made so far */
-        unsigned n_register;  /* registrations made so far */
-        bool attest_held;     /* the second look at a peer waits for world_attest() */
+        int listen_result;      /* of the next listeners */
+        unsigned n_listeners;   /* opened so far */
+        unsigned n_pages;       /* shown so far */
+        unsigned page_status;   /* of the last one */
+        int fetch_result;       /* what fetch() returns; 0: takes it */
+        unsigned n_token;       /* token requests made so far */
+        unsigned n_register;    /* registrations made so far */
+        bool attest_held;       /* the second look at a peer waits for world_attest() */
+        struct order order;     /* that waits for world_order() */
+        order_done_fn order_fn; /* NULL: none */
+        void *order_userdata;
         attest_done_fn attest;
         void *attest_userdata;
         struct evidence evidence;
@@ -123,6 +126,8 @@ void world_get(struct world *w, const char *scopes, struct answer *ret); /* toke
 /* The same with an answer at the end of world_run(): its result, or NULL with the error in @a. */
 const char *world_token(struct world *w, struct answer *a);
 
+/* The order that waits is carried out: 0 and what was read, or -errno. What follows is run. */
+void world_order(struct world *w, int r, const char *text);
 /* The oldest request that waits, or NULL. */
 struct world_fetch *world_fetch(struct world *w);
 /* Answers request number @i (0: the oldest); "" is no body. */

@@ -264,7 +264,34 @@ static void a_failing_server_ends_it_with_its_reason(void **state) {
         check_failures(table, ARRAY_SIZE(table));
 }
 
-/* A28 A32 A34 A35 A36 A45 */
+/* A35 A201 */
+static void that_a_server_takes_only_bound_tokens_is_found_out(void **state) {
+        static const struct {
+                const char *challenge;
+                const char *prm;
+                bool required;
+        } table[] = {
+                { "DPoP algs=\"ES256\"", PRM, true },
+                { "DPoP algs=\"ES256\", Bearer", PRM, false },
+                { "Bearer", PRM, false },
+                { "Bearer",
+                  "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
+                  "\"],\"dpop_bound_access_tokens_required\":true}",
+                  true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                struct run run = { .sites = { SAYS(SERVER, 401, NULL, table[i].challenge),
+                                              PAGE(PRM_PATH, table[i].prm), PAGE(AS_OAUTH, AS) } };
+                struct discover_params params = { .server_url = SERVER, .probe = true };
+                AUTO_DISCOVER struct discover *d = NULL;
+
+                assert_int_equal(drive(&run, &params, &d, NULL), 0);
+                assert_int_equal(discover_result(d)->dpop_required, table[i].required);
+        }
+}
+
+/* A28 A32 A34 A36 A45 */
 static void unusable_resource_metadata_ends_it_before_any_issuer_is_asked(void **state) {
         static const struct failure table[] = {
                 { { PAGE(PRM_PATH, PRM_OF("https://evil.example.com/mcp")), PAGE(PRM_ROOT, PRM) },
@@ -280,22 +307,10 @@ static void unusable_resource_metadata_ends_it_before_any_issuer_is_asked(void *
                   1 },
                 { { PAGE(PRM_PATH,
                          "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
-                         "\"],\"dpop_bound_access_tokens_required\":true}") },
-                  false,
-                  MCPB_UNSUPPORTED,
-                  "DPoP",
-                  1 },
-                { { PAGE(PRM_PATH,
-                         "{\"resource\":\"" SERVER "\",\"authorization_servers\":[\"" ISSUER
                          "\"],\"tls_client_certificate_bound_access_tokens\":true}") },
                   false,
                   MCPB_UNSUPPORTED,
                   "certificate",
-                  1 },
-                { { SAYS(SERVER, 401, NULL, "DPoP algs=\"ES256\"") },
-                  true,
-                  MCPB_UNSUPPORTED,
-                  "DPoP",
                   1 },
                 { { PAGE(PRM_PATH, "{\"resource\":\"" SERVER
                                    "\",\"authorization_servers\":[\"" ISSUER "?x\"]}") },
@@ -587,6 +602,7 @@ int main(void) {
                 cmocka_unit_test(a_peers_link_counts_only_if_the_server_could_have_said_it),
                 cmocka_unit_test(an_open_answer_to_our_own_request_does_not_undo_a_peers_challenge),
                 cmocka_unit_test(a_failing_server_ends_it_with_its_reason),
+                cmocka_unit_test(that_a_server_takes_only_bound_tokens_is_found_out),
                 cmocka_unit_test(unusable_resource_metadata_ends_it_before_any_issuer_is_asked),
                 cmocka_unit_test(unusable_issuer_metadata_ends_it_without_guessing),
                 cmocka_unit_test(a_link_to_a_forbidden_place_is_not_fetched),

@@ -53,3 +53,20 @@ bool world_serve_one(struct world *w) {
         }
         return true;
 }
+
+void world_order(struct world *w, int r, const char *text) {
+        AUTO_BUF struct buf bytes = BUF_INIT;
+        struct error err = ERROR_INIT;
+        order_done_fn fn = w->order_fn;
+
+        assert_non_null(fn);
+        if (r < 0)
+                (void)error_set(&err, MCPB_IDENTITY_FAILED, -r, NULL, "%s: %s", w->order.path,
+                                strerror(-r));
+        else
+                assert_int_equal(buf_append_str(&bytes, text), 0);
+        order_done(&w->order);
+        w->order_fn = NULL;
+        fn(r, NULL, r < 0 ? NULL : &bytes, r < 0 ? &err : NULL, w->order_userdata);
+        world_run(w);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/own.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/grant.h"
+#include "broker/internal.h"
+#include "broker/lease.h"
+#include "broker/login.h"
+#include "broker/server.h"
+
+#define FINAL_SEC 60
+#define FINAL_MAX_SEC 900
+#define TRANSIENT_MAX_SEC 60
+
+enum present own_present(const struct server *s) {
+        enum present p = PRESENT_BROWSER;
+
+        if (s->own.present && present_from_name(s->own.present, &p) < 0)
+                return PRESENT_BROWSER;
+        return p;
+}
+
+bool own_is(const struct server *s) {
+        return own_present(s) != PRESENT_BROWSER;
+}
+
+struct server *own_of(const struct grant *g) {
+        struct server *s;
+
+        LIST_FOREACH(s, (struct list *)(uintptr_t)&g->servers, struct server, grant_link)
+                if (own_is(s))
+                        return s;
+        return NULL;
+}
+
+/* ---- after a failure ---- */
+
+bool own_holds(const struct server *s, struct error *err) {
+        if (clock_boot_usec() >= s->own_not_before)
+                return false;
+        *err = s->last_error;
+        return true;
+}
+
+void own_failed(struct server *s, bool final) {
+        unsigned n = s->n_own_failures < 10 ? s->n_own_failures++ : 10;
+        uint64_t sec = (final ? FINAL_SEC : 1) * ((uint64_t)1 << n);
+        uint64_t max = final ? FINAL_MAX_SEC : TRANSIENT_MAX_SEC;
+
+        s->own_not_before = clock_boot_usec() + (sec < max ? sec : max) * USEC_PER_SEC;
+}
+
+void own_succeeded(struct server *s) {
+        s->n_own_failures = 0;
+        s->own_not_before = 0;
+}
+
+/* ---- ahead of need ---- */
+
+static void begin(struct server *s) {
+        struct error err = ERROR_INIT;
+        struct login *l = NULL;
+
+        if (s->login || s->removing || own_holds(s, &err))
+                return;
+        if (login_start(s, NULL, NULL, false, &l, &err) < 0)
+                log_failure(LOG_WARNING, &err, s->name);
+}
+
+void own_come_up(struct broker *b) {
+        struct server *s;
+
+        if (b->locked || b->locking || b->stopping)
+                return;
+        LIST_FOREACH(s, &b->all_servers, struct server, list_link) {
+                struct grant *g = server_grant(s);
+                struct lease *l = g ? grant_find_lease(g, NULL, true) : NULL;
+
+                if (own_is(s) && !s->open && !(l && lease_left(l) > 0))
+                        begin(s);
+        }
+}
+
+void own_renew(struct grant *g) {
+        struct server *s = own_of(g);
+
+        if (s)
+                begin(s);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Servers that need no person: what an identity, or a client's own credential, is shown for. They
+ * come up by themselves, and what they have is fetched anew before it ends. A failure is final for
+ * a while: an assertion that was refused is not minted again and again.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/present.h"
+
+struct broker;
+struct grant;
+struct server;
+
+/* PRESENT_BROWSER: a person has to log in. */
+enum present own_present(const struct server *s);
+bool own_is(const struct server *s);
+/* The server by which this grant is fetched without a person; NULL: there is none. */
+struct server *own_of(const struct grant *g);
+
+/* Is it too early to try again? Then @err says why the last attempt failed. */
+bool own_holds(const struct server *s, struct error *err);
+/* @final: the issuer has said no, or what is configured is wrong. */
+void own_failed(struct server *s, bool final);
+void own_succeeded(struct server *s);
+
+/* Begins for each that has no token: after the start, and after each reload. */
+void own_come_up(struct broker *b);
+/* Another token ahead of need. */
+void own_renew(struct grant *g);
