@@ -311,6 +311,44 @@ MCPB_API int mcpb_token_reject(mcpb_client *c, const char *server, const char *a
                                const char *token_id, const mcpb_challenge *challenge,
                                mcpb_error *err) MCPB_CHECK;
 
+/**
+ * struct mcpb_proof_request - for which request a proof is wanted
+ * @size:     sizeof(mcpb_proof_request), as MCPB_PROOF_REQUEST_INIT sets it
+ * @server:   as in the request that got the token
+ * @account:  the same; may be NULL
+ * @token_id: the token that the request will carry
+ * @method:   of HTTP: "POST"
+ * @url:      where the request goes: the server's URL, or one below it
+ * @nonce:    what the server has said last in DPoP-Nonce; NULL: nothing
+ */
+typedef struct mcpb_proof_request {
+        size_t size;
+        const char *server;
+        const char *account;
+        const char *token_id;
+        const char *method;
+        const char *url;
+        const char *nonce;
+} mcpb_proof_request;
+
+#define MCPB_PROOF_REQUEST_INIT \
+        { sizeof(mcpb_proof_request), NULL, NULL, NULL, NULL, NULL, NULL }
+
+/**
+ * mcpb_token_prove() - a proof of possession for a token of the type DPoP (RFC 9449)
+ * @c:       the client
+ * @request: for which request
+ * @ret:     the value of the header field DPoP, to be freed with mcpb_text_free()
+ * @err:     filled on failure; may be NULL
+ *
+ * Such a token is of no use without, and each request needs a proof of its own, repeats included.
+ *
+ * Return: as mcpb_call(). Errors worth telling apart: not_found (that token has ended: get
+ * another), bad_request (the token needs none).
+ */
+MCPB_API int mcpb_token_prove(mcpb_client *c, const mcpb_proof_request *request, char **ret,
+                              mcpb_error *err) MCPB_CHECK;
+
 /* --- many calls at once ----------------------------------------------------------------------- */
 
 /**

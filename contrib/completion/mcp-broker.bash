@@ -24,7 +24,7 @@ _mcp_broker_options() {
                 ;;
         mcp-list) echo "--json --wide -w $common" ;;
         mcp-token)
-                echo "--account= --scope= --min-ttl= --header --header-line --json --env --no-login --browser= --no-browser" \
+                echo "--account= --scope= --min-ttl= --header --header-line --json --env --method= --url= --nonce= --no-login --browser= --no-browser" \
                         "$common"
                 ;;
         esac

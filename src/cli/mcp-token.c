@@ -17,6 +17,11 @@ static const char help_text[] =
         "      --header          a JSON object of headers, for clients that take headers from a "
         "command\n"
         "      --header-line     \"Authorization: Bearer ...\", for curl -H @-\n"
+        "      --method=M        of the one request that is to be made: where the token is bound "
+        "to a\n"
+        "                        key, these two add the proof for it (DPoP)\n"
+        "      --url=U           the same: where that request goes (default: the server)\n"
+        "      --nonce=N         the same: what the server said last in DPoP-Nonce\n"
         "      --json            everything that is known of the token\n"
         "      --env             MCP_TOKEN='...' and MCP_SERVER='...', to be evaluated by a shell\n"
         "      --no-login        fail rather than start a login\n"
@@ -35,6 +40,9 @@ enum {
         OPTION_NO_LOGIN,
         OPTION_BROWSER,
         OPTION_NO_BROWSER,
+        OPTION_METHOD,
+        OPTION_URL,
+        OPTION_NONCE,
         OPTION_FORM
 };
 
@@ -46,6 +54,7 @@ enum {
 struct arguments {
         enum token_form form;
         mcpb_token_request request;
+        mcpb_proof_request proof;
         char *scopes;
         bool no_login;
         struct login_ui ui;
@@ -81,6 +90,15 @@ static int set_option(struct program *p, struct arguments *a, int c) {
         case OPTION_NO_BROWSER:
                 a->ui.no_browser = true;
                 return -1;
+        case OPTION_METHOD:
+                a->proof.method = optarg;
+                return -1;
+        case OPTION_URL:
+                a->proof.url = optarg;
+                return -1;
+        case OPTION_NONCE:
+                a->proof.nonce = optarg;
+                return -1;
         default:
                 if (c < OPTION_FORM)
                         return program_option(p, c, optarg);
@@ -101,6 +119,9 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
                 { "browser", required_argument, NULL, OPTION_BROWSER },
                 { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },
+                { "method", required_argument, NULL, OPTION_METHOD },
+                { "url", required_argument, NULL, OPTION_URL },
+                { "nonce", required_argument, NULL, OPTION_NONCE },
                 { "header", no_argument, NULL, OPTION_FORM + FORM_HEADER },
                 { "header-line", no_argument, NULL, OPTION_FORM + FORM_HEADER_LINE },
                 { "json", no_argument, NULL, OPTION_FORM + FORM_JSON },
@@ -117,6 +138,10 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
         }
         if (optind + 1 != argc)
                 return program_usage(p, "give the name or URL of one server");
+        if ((a->proof.url || a->proof.nonce) && !a->proof.method)
+                return program_usage(p, "--url and --nonce go with --method");
+        if (a->proof.method && a->form != FORM_HEADER && a->form != FORM_HEADER_LINE)
+                return program_usage(p, "--method goes with --header or --header-line");
         a->request.server = argv[optind];
         a->request.scopes = a->scopes;
         if (a->form == FORM_HEADER) {
@@ -130,7 +155,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
         return -1;
 }
 
-static int print_json(const mcpb_token *t, bool header) {
+static int print_json(const mcpb_token *t, bool header, const char *proof) {
         AUTO_JSON json_t *value = NULL;
         AUTO_BUF struct buf text = BUF_INIT;
         AUTO_BUF struct buf authorization = BUF_INIT;
@@ -142,7 +167,9 @@ static int print_json(const mcpb_token *t, bool header) {
                                            "server", t->server);
         } else if (header) {
                 r = buf_printf(&authorization, "%s %s", t->token_type, t->token);
-                value = r == 0 ? json_pack("{s:s}", "Authorization", authorization.data) : NULL;
+                value = r == 0 ? json_pack("{s:s, s:s*}", "Authorization", authorization.data,
+                                           "DPoP", proof)
+                               : NULL;
         } else {
                 value = json_pack("{s:i, s:s, s:s, s:s, s:s?, s:s?, s:s?}", "format", 1, "token",
                                   t->token, "token_type", t->token_type, "token_id", t->token_id,
@@ -162,16 +189,18 @@ static bool shell_safe(const char *text) {
         return !strpbrk(text, "'\n\\");
 }
 
-static int print_token(const struct program *p, const struct arguments *a, const mcpb_token *t) {
+static int print_token(const struct program *p, const struct arguments *a, const mcpb_token *t,
+                       const char *proof) {
         if (a->form == FORM_HEADER || a->form == FORM_JSON)
-                return print_json(t, a->form == FORM_HEADER);
+                return print_json(t, a->form == FORM_HEADER, proof);
         if (t->no_challenge) {
                 (void)fprintf(stderr, "%s: %s asks for no authorization: send no token\n", p->name,
                               a->request.server);
                 return 0;
         }
         if (a->form == FORM_HEADER_LINE)
-                (void)printf("Authorization: %s %s\n", t->token_type, t->token);
+                (void)printf("Authorization: %s %s\n%s%s%s", t->token_type, t->token,
+                             proof ? "DPoP: " : "", proof ? proof : "", proof ? "\n" : "");
         else if (a->form == FORM_PLAIN)
                 (void)printf("%s\n", t->token);
         else if (shell_safe(t->token) && shell_safe(t->url ? t->url : ""))
@@ -210,10 +239,41 @@ static int check_known(mcpb_client *c, const char *server, mcpb_error *err) {
         return 0;
 }
 
+static bool is_bound(const mcpb_token *t) {
+        return !t->no_challenge && streq(t->token_type, "DPoP");
+}
+
+/* A token that is bound to a key goes with a proof for one request, and with nothing else. */
+static int prove(mcpb_client *c, const struct arguments *a, const mcpb_token *t, char **ret,
+                 mcpb_error *err) {
+        mcpb_proof_request q = a->proof;
+
+        if (!is_bound(t) || !q.method)
+                return 0;
+        q.server = a->request.server;
+        q.account = a->request.account;
+        q.token_id = t->token_id;
+        q.url = q.url ? q.url : t->url;
+        return mcpb_token_prove(c, &q, ret, err);
+}
+
+static int print_or_refuse(const struct program *p, const struct arguments *a, const mcpb_token *t,
+                           const char *proof) {
+        bool as_header = a->form == FORM_HEADER || a->form == FORM_HEADER_LINE;
+
+        if (is_bound(t) && as_header && !proof)
+                return program_usage(p,
+                                     "the token of %s is bound to a key, and each request needs a "
+                                     "proof: add --method and --url, or use mcp-connect",
+                                     a->request.server);
+        return print_token(p, a, t, proof);
+}
+
 static int get_token(const struct program *p, const struct arguments *a, bool logged_in) {
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_client *c = NULL;
         mcpb_token *t = NULL;
+        char *proof = NULL;
         int status;
         int r = program_connect(p, &c, &err);
 
@@ -221,15 +281,19 @@ static int get_token(const struct program *p, const struct arguments *a, bool lo
                 r = mcpb_token_get(c, &a->request, &t, &err);
         if (r == 0 && t->no_challenge)
                 r = check_known(c, a->request.server, &err);
+        if (r == 0)
+                r = prove(c, a, t, &proof, &err);
         (void)mcpb_client_free(c);
-        status = r < 0 ? deal_with_error(p, a, &err, logged_in) : print_token(p, a, t);
+        status = r < 0 ? deal_with_error(p, a, &err, logged_in) : print_or_refuse(p, a, t, proof);
         (void)mcpb_token_free(t);
+        (void)mcpb_text_free(proof);
         return status;
 }
 
 int main(int argc, char **argv) {
         struct program p;
-        struct arguments a = { .request = MCPB_TOKEN_REQUEST_INIT };
+        struct arguments a = { .request = MCPB_TOKEN_REQUEST_INIT,
+                               .proof = MCPB_PROOF_REQUEST_INIT };
         int status;
 
         if (process_prepare(NULL) < 0)

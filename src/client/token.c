@@ -114,3 +114,31 @@ int mcpb_token_reject(mcpb_client *c, const char *server, const char *account, c
         params_challenge(&params, challenge);
         return client_call_text(c, "token.reject", params, NULL, err);
 }
+
+int mcpb_token_prove(mcpb_client *c, const mcpb_proof_request *request, char **ret,
+                     mcpb_error *err) {
+        mcpb_proof_request q = MCPB_PROOF_REQUEST_INIT;
+        AUTO_JSON json_t *result = NULL;
+        json_t *params = params_new();
+        const char *proof;
+        int r;
+
+        memcpy(&q, request, request->size < sizeof(q) ? request->size : sizeof(q));
+        params_string(&params, "server", q.server);
+        params_string(&params, "account", q.account);
+        params_string(&params, "token_id", q.token_id);
+        params_string(&params, "method", q.method);
+        params_string(&params, "url", q.url);
+        params_string(&params, "nonce", q.nonce);
+        if (!params)
+                return client_oom(err);
+        r = client_call(c, "token.proof", params, CLIENT_TIMEOUT_MSEC, &result, err);
+        if (r < 0)
+                return r;
+        proof = json_get_string(result, "proof");
+        if (!proof)
+                return client_error(err, MCPB_UNSUPPORTED, EPROTO, NULL,
+                                    "The daemon's answer is no proof");
+        *ret = strdup(proof);
+        return *ret ? 0 : client_oom(err);
+}
