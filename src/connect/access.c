@@ -48,6 +48,7 @@ struct access_ask {
         struct list link;
         struct access *access;
         access_fn fn;
+        access_proof_fn proof_fn; /* in its place, where it is a proof that is asked for */
         void *userdata;
         unsigned long long ticket; /* of the call under way; 0: none */
         char *token_id;
@@ -177,6 +178,7 @@ static void tell(struct access_ask *q, mcpb_token *token, const mcpb_error *err)
                                         .login = l ? l->id : NULL,
                                         .login_url = l ? l->url : NULL };
         access_fn fn = q->fn;
+        access_proof_fn proof_fn = q->proof_fn;
         void *userdata = q->userdata;
         mcpb_error kept = q->held;
 
@@ -185,7 +187,10 @@ static void tell(struct access_ask *q, mcpb_token *token, const mcpb_error *err)
         if (!err && !token)
                 answer.err = &kept;
         (void)ask_free(q);
-        fn(&answer, userdata);
+        if (proof_fn)
+                proof_fn(NULL, answer.err, userdata);
+        else
+                fn(&answer, userdata);
         mcpb_error_done(&kept);
         (void)mcpb_token_free(answer.token);
         if (l)
@@ -503,6 +508,65 @@ int access_get(struct access *a, const struct access_challenge *challenge, acces
                 ask_reject(q);
         else
                 ask_get(q);
+        return 0;
+}
+
+/* ---- proofs ---- */
+
+static void on_proof(int r, const char *result, const mcpb_error *err, void *userdata) {
+        struct access_ask *q = userdata;
+        access_proof_fn fn = q->proof_fn;
+        void *to = q->userdata;
+        AUTO_JSON json_t *value = NULL;
+        const char *proof = NULL;
+
+        q->ticket = 0;
+        if (r == 0 && json_parse(result, strlen(result), RESULT_DEPTH, &value, NULL) == 0)
+                proof = json_get_string(value, "proof");
+        if (r < 0 || !proof) {
+                tell(q, NULL, r < 0 ? err : NULL);
+                return;
+        }
+        (void)ask_free(q);
+        fn(proof, NULL, to);
+}
+
+static void ask_proof(struct access_ask *q, const struct access_proof *what) {
+        struct access *a = q->access;
+        AUTO_JSON json_t *params =
+                json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s*}", "server", a->options.server,
+                          "account", a->options.account, "token_id", what->token_id, "method",
+                          what->method, "url", what->url, "nonce", what->nonce);
+        AUTO_BUF struct buf text = BUF_INIT;
+        mcpb_error err = MCPB_ERROR_INIT;
+        int r = params ? json_write(&text, params) : -ENOMEM;
+
+        unwatch(a);
+        if (r == 0)
+                r = connect_daemon(a, &err);
+        if (r == 0)
+                r = mcpb_submit(a->client, "token.proof", text.data, on_proof, q, &q->ticket, &err);
+        if (a->client)
+                watch(a);
+        if (r < 0)
+                fail_soon(q, &err);
+        mcpb_error_done(&err);
+}
+
+int access_prove(struct access *a, const struct access_proof *what, access_proof_fn fn,
+                 void *userdata, struct access_ask **ret) {
+        struct access_ask *q = calloc(1, sizeof(*q));
+
+        if (!q)
+                return -ENOMEM;
+        list_init(&q->link);
+        q->access = a;
+        q->proof_fn = fn;
+        q->userdata = userdata;
+        q->held = (mcpb_error)MCPB_ERROR_INIT;
+        list_append(&a->asks, &q->link);
+        *ret = q;
+        ask_proof(q, what);
         return 0;
 }
 

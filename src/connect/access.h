@@ -61,6 +61,17 @@ struct access *access_free(struct access *a);
 /* @challenge: NULL for the first time. @fn is called once, from the loop; -ENOMEM. */
 int access_get(struct access *a, const struct access_challenge *challenge, access_fn fn,
                void *userdata, struct access_ask **ret) MUST_CHECK;
+/* A proof for one request that is sent with a token that is bound to a key of the broker's. */
+struct access_proof {
+        const char *token_id;
+        const char *method;
+        const char *url;
+        const char *nonce; /* the server's latest; NULL: it has given none */
+};
+/* One of the two is given. */
+typedef void (*access_proof_fn)(const char *proof, const mcpb_error *err, void *userdata);
+int access_prove(struct access *a, const struct access_proof *what, access_proof_fn fn,
+                 void *userdata, struct access_ask **ret) MUST_CHECK;
 /* @fn is not called any more. Takes NULL; returns NULL. */
 struct access_ask *access_drop(struct access_ask *ask);
 /* Nobody waits for a person any more: all who do are answered now. */

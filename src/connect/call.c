@@ -15,6 +15,8 @@
 
 #define ACCESS_ROUNDS_MAX 2 /* for each of 401 and 403 */
 #define REDIRECTS_MAX 3
+#define NONCES_MAX 2 /* repeats with a nonce that has just been given */
+#define PROOFS_MAX 2 /* tokens that may end just before they are proved */
 #define PAUSES_MAX 3
 #define PAUSE_SEC_MAX 30
 #define SWALLOW_BYTES ((size_t)64 * 1024)
@@ -42,6 +44,7 @@ struct call {
 
         struct access_ask *ask;
         mcpb_token *token;
+        char *proof; /* for the next attempt, where the token is bound to a key; wiped */
         struct http_stream *stream;
         sd_event_source *timer;
         enum next next;
@@ -54,6 +57,8 @@ struct call {
         unsigned n_redirects;
         unsigned n_pauses;
         unsigned n_unreached;
+        unsigned n_nonces;
+        unsigned n_unproved;
         /* the challenge of the last answer */
         int status;
         char **fields;
@@ -65,6 +70,7 @@ static void attempt(struct call *c);
 
 void upstream_done(struct upstream *u) {
         free(u->url);
+        free(u->nonce);
         for (size_t i = 0; i < u->n_headers; i++) {
                 (void)str_wipe_free(u->headers[i].name);
                 (void)str_wipe_free(u->headers[i].value);
@@ -88,6 +94,7 @@ struct call *call_free(struct call *c) {
         (void)http_stream_close(c->stream);
         (void)loop_source_free(c->timer);
         (void)mcpb_token_free(c->token);
+        (void)str_wipe_free(c->proof);
         drop_challenge(c);
         free(c->moved_to);
         free(c);
@@ -144,9 +151,38 @@ static bool speaks_of_scope(const struct call *c) {
         return false;
 }
 
+/* Is the token one that is good for nothing without a proof (DPoP)? */
+static bool is_bound(const struct call *c) {
+        return c->token && !c->token->no_challenge && streq(c->token->token_type, "DPoP");
+}
+
+/* RFC 9449 9: not the token is refused, but the proof that lacked this nonce. */
+static bool wants_nonce(const struct fetch_answer *a) {
+        if (a->status != 401 || !fetch_answer_header(a, "dpop-nonce"))
+                return false;
+        for (size_t i = 0; i < a->n_headers; i++)
+                if (streq(a->headers[i].name, "www-authenticate") &&
+                    strcasestr(a->headers[i].value, "use_dpop_nonce"))
+                        return true;
+        return false;
+}
+
+/* RFC 9449 8.2: also with an answer that is a success. */
+static void note_nonce(struct call *c, const struct fetch_answer *a) {
+        const char *nonce = is_bound(c) ? fetch_answer_header(a, "dpop-nonce") : NULL;
+        char *copy = nonce && strlen(nonce) <= LIMIT_NONCE_BYTES ? strdup(nonce) : NULL;
+
+        if (!copy)
+                return;
+        free(c->upstream->nonce);
+        c->upstream->nonce = copy;
+}
+
 static enum next judge_refusal(struct call *c, const struct fetch_answer *a) {
         unsigned *rounds = a->status == 401 ? &c->n_refused : &c->n_scope;
 
+        if (is_bound(c) && wants_nonce(a))
+                return c->n_nonces++ < NONCES_MAX ? NEXT_AGAIN : NEXT_NOTHING;
         if (c->upstream->own_authorization || copy_challenge(c, a) < 0 ||
             *rounds >= ACCESS_ROUNDS_MAX)
                 return NEXT_NOTHING;
@@ -244,6 +280,7 @@ static void on_stream_head(struct http_stream *s, const struct fetch_answer *a, 
         struct call *c = userdata;
 
         log_debug("HTTP %u", a->status);
+        note_nonce(c, a);
         c->next = judge(c, a);
         if (c->next != NEXT_NOTHING) {
                 if (set_timer(c, SWALLOW_USEC) < 0)
@@ -311,7 +348,8 @@ static int add_token(const struct call *c, struct fetch_request *f) {
         if (!c->token || c->token->no_challenge)
                 return 0;
         r = buf_printf(&value, "%s %s", c->token->token_type, c->token->token);
-        return r < 0 ? r : fetch_request_add_header(f, "Authorization", value.data);
+        r = r < 0 ? r : fetch_request_add_header(f, "Authorization", value.data);
+        return r < 0 || !c->proof ? r : fetch_request_add_header(f, "DPoP", c->proof);
 }
 
 static int send_request(struct call *c) {
@@ -340,6 +378,19 @@ static int send_request(struct call *c) {
         return r;
 }
 
+static void on_proof(const char *proof, const mcpb_error *err, void *userdata);
+
+/* Each proof is for one attempt (A206). */
+static void ask_proof(struct call *c) {
+        struct access_proof what = { .token_id = c->token->token_id,
+                                     .method = c->ops->method,
+                                     .url = target(c),
+                                     .nonce = c->upstream->nonce };
+
+        if (access_prove(c->upstream->access, &what, on_proof, c, &c->ask) < 0)
+                finish(c, CALL_NOT_SENT, "out of memory", NULL);
+}
+
 static void attempt(struct call *c) {
         int r;
 
@@ -347,11 +398,33 @@ static void attempt(struct call *c) {
                 finish(c, CALL_NOT_SENT, "the broker knows no server of that name", NULL);
                 return;
         }
+        if (is_bound(c) && !c->proof) {
+                ask_proof(c);
+                return;
+        }
         c->sent = true;
         r = send_request(c);
+        c->proof = str_wipe_free(c->proof);
         if (r < 0)
                 finish(c, CALL_NOT_SENT,
                        r == -EBUSY ? "too many requests are under way" : strerror(-r), NULL);
+}
+
+/* The token may have ended meanwhile: then there is another. */
+static void on_proof(const char *proof, const mcpb_error *err, void *userdata) {
+        struct call *c = userdata;
+        struct access_answer refusal = { .err = err };
+
+        c->ask = NULL;
+        c->proof = proof ? strdup(proof) : NULL;
+        if (c->proof)
+                attempt(c);
+        else if (proof || !err)
+                finish(c, CALL_NOT_SENT, "out of memory", NULL);
+        else if (streq(err->code, "not_found") && c->n_unproved++ < PROOFS_MAX)
+                ask(c, NULL);
+        else
+                finish(c, CALL_NO_ACCESS, err->message, &refusal);
 }
 
 static void on_access(struct access_answer *a, void *userdata) {

@@ -23,6 +23,7 @@ struct upstream {
         size_t n_headers;
         bool own_authorization; /* it is among these: the broker is not asked */
         uint64_t last_id;       /* of our HTTP requests */
+        char *nonce;            /* the server's latest, for proofs; NULL: none */
 };
 void upstream_done(struct upstream *u);
 
