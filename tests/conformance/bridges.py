@@ -51,6 +51,7 @@ class Connect:
 
     def __init__(self, stack, play, url, context):
         self.broker = Broker(stack, start=False)
+        self.scenario = play["scenario"]
         servers = self.broker.dir / "config/servers.d"
         servers.mkdir(mode=0o700)
         (servers / f"{NAME}.conf").write_text(
@@ -67,15 +68,34 @@ class Connect:
     def declaration(self, url, context):
         """What an administrator would write, of what the suite says that one knows."""
         yield "URL", url
-        if "client_secret" not in context:
+        if "valid_jwt" in context:  # what the platform has put there; the client id is for others
+            yield "Identity", f"file:path={self.secret('identity', context['valid_jwt'])}"
+            yield "Present", "jwt-bearer"
+            return
+        if "client_id" not in context:
             yield "ClientMetadataUrl", CLIENT_METADATA
             return
-        secret = self.broker.dir / "config/client-secret"
-        secret.touch(0o600)
-        secret.write_text(context["client_secret"] + "\n")
         yield "ClientId", context["client_id"]
-        yield "ClientSecretFile", secret
         yield "Issuer", context.get("issuer") or issuer_of(url)
+        if "client_secret" in context:
+            yield "ClientSecretFile", self.secret("client-secret", context["client_secret"])
+        if "private_key_pem" in context:
+            yield "ClientKeyFile", self.secret("client-key", context["private_key_pem"])
+            yield "SigningAlgorithm", context["signing_algorithm"]
+            yield "Present", "private-key-jwt"
+        elif "idp_token_endpoint" in context:
+            yield "Identity", f"file:path={self.secret('id-token', context['idp_id_token'])}"
+            yield "IdpTokenEndpoint", context["idp_token_endpoint"]
+            yield "IdpClientId", context["idp_client_id"]
+            yield "Present", "id-jag"
+        elif self.scenario.startswith("auth/client-credentials-"):
+            yield "Present", "client-credentials"
+
+    def secret(self, name, text):
+        path = self.broker.dir / "config" / name
+        path.touch(0o600)
+        path.write_text(text + "\n")
+        return path
 
     def end(self):
         status = self.broker.stop()
