@@ -174,7 +174,8 @@ void identity_feed_answer(struct identity *i, struct fetch_answer *a, uint64_t n
 
 void identity_feed_bytes(struct identity *i, int r, struct buf *bytes, const struct error *err,
                          uint64_t now_wall) {
-        assert(i->next == IDENTITY_READ || i->next == IDENTITY_RUN);
+        assert(i->next == IDENTITY_READ || i->next == IDENTITY_RUN ||
+               (i->next == IDENTITY_CALL && r < 0));
         i->now_wall = now_wall;
         if (r == -ENOMEM)
                 r = error_oom(&i->err);

@@ -77,7 +77,8 @@ enum identity_next identity_step(struct identity *i, struct identity_step **ret)
 /* Each answers the step that was asked for, and no other. What comes is read, and may be taken
  * away. */
 void identity_feed_answer(struct identity *i, struct fetch_answer *a, uint64_t now_wall);
-/* @r 0 and @bytes, or -errno with @err (may be NULL). */
+/* @r 0 and @bytes, or -errno with @err (may be NULL); the latter also for a CALL of which nothing
+ * came, not even that there is no answer. */
 void identity_feed_bytes(struct identity *i, int r, struct buf *bytes, const struct error *err,
                          uint64_t now_wall);
 void identity_feed_time(struct identity *i, uint64_t now_wall);

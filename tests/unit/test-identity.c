@@ -181,6 +181,20 @@ static void a_file_that_cannot_be_read_fails_at_once_with_its_reason_and_remedy(
         assert_failed(i, "'file', reading /x", "Permission denied");
 }
 
+static void a_call_that_could_not_be_made_fails_like_any_order(void **state) {
+        static const char *const variables[] = { "SPIFFE_ENDPOINT_SOCKET=unix:///run/x", NULL };
+        AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
+        AUTO_IDENTITY struct identity *i = NULL;
+        struct error why = ERROR_INIT;
+
+        env_make(&env, variables);
+        assert_int_equal(identity_start("spiffe", &env, &i, NULL), 0);
+        (void)step_of(i, IDENTITY_CALL);
+        (void)error_set(&why, MCPB_RETRY, EPIPE, NULL, "The process that was asked has died");
+        identity_feed_bytes(i, -EPIPE, NULL, &why, NOW);
+        assert_failed(i, "'spiffe'", "has died");
+}
+
 static void more_bytes_than_were_asked_for_are_refused(void **state) {
         AUTO_IDENTITY struct identity *i = NULL;
         AUTO_BUF struct buf b = BUF_INIT;
@@ -373,6 +387,7 @@ int main(void) {
                 cmocka_unit_test(a_clock_that_jumps_makes_a_token_stale),
                 cmocka_unit_test(
                         a_file_that_cannot_be_read_fails_at_once_with_its_reason_and_remedy),
+                cmocka_unit_test(a_call_that_could_not_be_made_fails_like_any_order),
                 cmocka_unit_test(more_bytes_than_were_asked_for_are_refused),
                 cmocka_unit_test(a_token_lies_in_json_where_the_pointer_says),
                 cmocka_unit_test(a_token_can_be_too_old_before_it_expires),
