@@ -117,6 +117,7 @@ static const char help[] =
         "Usage: mcp-demo-server [OPTION...]\n"
         "An MCP server, its OAuth authorization server, and a control port, all on 127.0.0.1.\n"
         "When ready it prints one line of JSON: {\"mcp\":URL,\"issuer\":URL,\"control\":URL}\n"
+        "(with --idp also \"idp\")\n"
         "\n"
         "Ports (0, the default, lets the system pick):\n"
         "  --port N  --as-port N  --control-port N  --idp-port N\n"
