@@ -98,6 +98,11 @@ static bool is_repeated(const struct identity *i, unsigned status) {
 int identity_judge_answer(struct identity *i, const struct fetch_answer *a, struct error *err) {
         int r;
 
+        /* It was our own process that died, and another takes its place; what is asked here does no
+         * harm if it is asked twice. */
+        if (a->outcome != FETCH_ANSWERED && a->failure == FETCH_FAILURE_WORKER &&
+            identity_repeat(i, 0) == 0)
+                return 0;
         if (a->outcome != FETCH_ANSWERED)
                 return no_answer(i, a, err);
         if (a->status >= 300 && a->status <= 399)

@@ -172,6 +172,12 @@ void identity_feed_answer(struct identity *i, struct fetch_answer *a, uint64_t n
         advance(i, r);
 }
 
+/* A process of ours died over it, and the next one need not. A command is not run twice: who knows
+ * what it does. */
+static bool is_ours(const struct identity *i, const struct error *err) {
+        return err && err->code == MCPB_RETRY && i->next != IDENTITY_RUN;
+}
+
 void identity_feed_bytes(struct identity *i, int r, struct buf *bytes, const struct error *err,
                          uint64_t now_wall) {
         assert(i->next == IDENTITY_READ || i->next == IDENTITY_RUN ||
@@ -179,6 +185,8 @@ void identity_feed_bytes(struct identity *i, int r, struct buf *bytes, const str
         i->now_wall = now_wall;
         if (r == -ENOMEM)
                 r = error_oom(&i->err);
+        else if (r < 0 && is_ours(i, err) && identity_repeat(i, 0) == 0)
+                r = 0;
         else if (r < 0)
                 r = identity_fault(i, &i->err, -r, err && err->hint[0] ? err->hint : i->hint, "%s",
                                    err && err->message[0] ? err->message : strerror(-r));

@@ -545,6 +545,32 @@ static void pauses_grow_and_a_wish_for_longer_is_heeded(void **state) {
         }
 }
 
+static void a_worker_of_ours_that_dies_is_waited_for(void **state) {
+        static const struct fault dead = {
+                FETCH_NO_ANSWER, FETCH_FAILURE_WORKER, 0, "", { NULL }, NULL
+        };
+        AUTO_IDENTITY_ENV struct identity_env env = IDENTITY_ENV_INIT;
+        AUTO_IDENTITY struct identity *i = NULL;
+        AUTO_FREE char *token = token_for(AUDIENCE);
+
+        to_the_request(&providers[0], &env, &i);
+        feed_fault(i, &dead);
+        (void)step_of(i, IDENTITY_WAIT);
+        identity_feed_time(i, NOW);
+        (void)step_of(i, IDENTITY_FETCH);
+        feed_token(i, providers[0].answer, token);
+        assert_got(i, token, (NOW_SEC + 600) * USEC_PER_SEC);
+        i = identity_free(i);
+        identity_env_done(&env);
+        to_the_request(&providers[0], &env, &i);
+        for (int n = 0; n < 3; n++) {
+                feed_fault(i, &dead);
+                identity_feed_time(i, NOW);
+        }
+        feed_fault(i, &dead);
+        assert_failed(i, "'github'", "no answer (worker)");
+}
+
 static void nothing_secret_is_said_again(void **state) {
         AUTO_FREE char *token = token_for(AUDIENCE);
         AUTO_BUF struct buf body = BUF_INIT;
@@ -632,6 +658,7 @@ int main(void) {
                 cmocka_unit_test(every_provider_refuses_the_same_tokens),
                 cmocka_unit_test(a_line_break_never_gets_into_a_token),
                 cmocka_unit_test(pauses_grow_and_a_wish_for_longer_is_heeded),
+                cmocka_unit_test(a_worker_of_ours_that_dies_is_waited_for),
                 cmocka_unit_test(nothing_secret_is_said_again),
                 cmocka_unit_test(no_allocation_that_fails_is_missed),
         };

@@ -190,9 +190,36 @@ static void a_call_that_could_not_be_made_fails_like_any_order(void **state) {
         env_make(&env, variables);
         assert_int_equal(identity_start("spiffe", &env, &i, NULL), 0);
         (void)step_of(i, IDENTITY_CALL);
-        (void)error_set(&why, MCPB_RETRY, EPIPE, NULL, "The process that was asked has died");
-        identity_feed_bytes(i, -EPIPE, NULL, &why, NOW);
-        assert_failed(i, "'spiffe'", "has died");
+        (void)error_set(&why, MCPB_TIMEOUT, ETIMEDOUT, NULL, "It took too long");
+        identity_feed_bytes(i, -ETIMEDOUT, NULL, &why, NOW);
+        assert_failed(i, "'spiffe'", "too long");
+}
+
+static void an_order_whose_process_dies_is_given_again_but_no_command(void **state) {
+        AUTO_IDENTITY struct identity *file = NULL;
+        AUTO_IDENTITY struct identity *command = NULL;
+        AUTO_FREE char *token = token_for(AUDIENCE);
+        struct error why = ERROR_INIT;
+
+        (void)error_set(&why, MCPB_RETRY, EAGAIN, "Try again", "The process has died");
+        assert_int_equal(identity_start("file:/x", NULL, &file, NULL), 0);
+        identity_feed_bytes(file, -EAGAIN, NULL, &why, NOW);
+        (void)step_of(file, IDENTITY_WAIT);
+        identity_feed_time(file, NOW);
+        assert_string_equal(step_of(file, IDENTITY_READ)->order.path, "/x");
+        feed_text(file, token);
+        assert_int_equal(next_of(file), IDENTITY_DONE);
+        file = identity_free(file);
+        assert_int_equal(identity_start("file:/x", NULL, &file, NULL), 0);
+        for (int n = 0; n < 3; n++) {
+                identity_feed_bytes(file, -EAGAIN, NULL, &why, NOW);
+                identity_feed_time(file, NOW);
+        }
+        identity_feed_bytes(file, -EAGAIN, NULL, &why, NOW);
+        assert_failed(file, "'file'", "has died");
+        assert_int_equal(identity_start("exec:/x", NULL, &command, NULL), 0);
+        identity_feed_bytes(command, -EAGAIN, NULL, &why, NOW);
+        assert_failed(command, "'exec'", "has died");
 }
 
 static void more_bytes_than_were_asked_for_are_refused(void **state) {
@@ -388,6 +415,7 @@ int main(void) {
                 cmocka_unit_test(
                         a_file_that_cannot_be_read_fails_at_once_with_its_reason_and_remedy),
                 cmocka_unit_test(a_call_that_could_not_be_made_fails_like_any_order),
+                cmocka_unit_test(an_order_whose_process_dies_is_given_again_but_no_command),
                 cmocka_unit_test(more_bytes_than_were_asked_for_are_refused),
                 cmocka_unit_test(a_token_lies_in_json_where_the_pointer_says),
                 cmocka_unit_test(a_token_can_be_too_old_before_it_expires),
