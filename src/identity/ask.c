@@ -10,6 +10,7 @@
 #define FETCH_MSEC 10000
 #define FETCH_LINK_LOCAL_MSEC 4000
 
+PRINTF_LIKE(2, 0)
 static void say(struct identity *i, const char *fmt, va_list ap) {
         (void)vsnprintf(i->what, sizeof(i->what), fmt, ap);
 }
