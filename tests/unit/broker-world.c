@@ -472,28 +472,31 @@ static void tell(struct world *w, size_t i, struct fetch_answer *a) {
         quiet(w, false);
 }
 
-void world_answer_header(struct world *w, size_t i, unsigned status, const char *name,
-                         const char *value) {
+void world_answer_both(struct world *w, size_t i, unsigned status, const char *name,
+                       const char *value, const char *body) {
         struct fetch_answer a;
 
         quiet(w, true);
         fetch_answer_init(&a);
         a.outcome = FETCH_ANSWERED;
         a.status = status;
-        assert_int_equal(fetch_answer_add_header(&a, name, value), 0);
+        if (name)
+                assert_int_equal(fetch_answer_add_header(&a, name, value), 0);
+        if (body) {
+                assert_int_equal(fetch_answer_add_header(&a, "content-type", "application/json"),
+                                 0);
+                assert_int_equal(buf_append_str(&a.body, body), 0);
+        }
         tell(w, i, &a);
 }
 
-void world_answer(struct world *w, size_t i, unsigned status, const char *body) {
-        struct fetch_answer a;
+void world_answer_header(struct world *w, size_t i, unsigned status, const char *name,
+                         const char *value) {
+        world_answer_both(w, i, status, name, value, NULL);
+}
 
-        quiet(w, true);
-        fetch_answer_init(&a);
-        a.outcome = FETCH_ANSWERED;
-        a.status = status;
-        assert_int_equal(fetch_answer_add_header(&a, "content-type", "application/json"), 0);
-        assert_int_equal(buf_append_str(&a.body, body), 0);
-        tell(w, i, &a);
+void world_answer(struct world *w, size_t i, unsigned status, const char *body) {
+        world_answer_both(w, i, status, NULL, NULL, body);
 }
 
 void world_no_answer(struct world *w, size_t i, enum fetch_outcome outcome) {
@@ -640,9 +643,10 @@ void world_redirect(struct world *w, const char *url, const char *code) {
         assert_non_null(state);
         assert_true(w->listener.id != 0);
         if (code)
-                (void)snprintf(text, sizeof(text), "code=%s&state=%s&iss=%s", code, state,
-                               w->moved ? "https%3A%2F%2Fas2.example.com"
-                                        : "https%3A%2F%2Fas.example.com");
+                (void)snprintf(text, sizeof(text), "code=%s&state=%s%s", code, state,
+                               w->as      ? ""
+                               : w->moved ? "&iss=https%3A%2F%2Fas2.example.com"
+                                          : "&iss=https%3A%2F%2Fas.example.com");
         else
                 (void)snprintf(text, sizeof(text),
                                "error=access_denied&state=%s&iss=https%%3A%%2F%%2Fas.example.com",

@@ -75,6 +75,8 @@ struct world {
         void *attest_userdata;
         struct evidence evidence;
         bool moved;            /* the server names WORLD_ISSUER2 now */
+        const char *prm;       /* what it says instead; NULL: the usual */
+        const char *as;        /* the same of its issuer */
         bool ours;             /* who asks is a program of ours, on the main socket */
         unsigned reached;      /* the address class of all that answers; 0: public */
         bool no_refresh_token; /* the code gives an access token only */
@@ -134,6 +136,8 @@ struct world_fetch *world_fetch(struct world *w);
 void world_answer(struct world *w, size_t i, unsigned status, const char *body);
 void world_answer_header(struct world *w, size_t i, unsigned status, const char *name,
                          const char *value);
+void world_answer_both(struct world *w, size_t i, unsigned status, const char *name,
+                       const char *value, const char *body);
 void world_no_answer(struct world *w, size_t i, enum fetch_outcome outcome);
 /* A token answer: "at", refresh token (NULL: none), lifetime, scope (NULL: not said). */
 void world_tokens(struct world *w, const char *at, const char *rt, unsigned expires_in,

@@ -41,11 +41,14 @@ bool world_serve_one(struct world *w) {
                         "Bearer resource_metadata=\"https://mcp.example.com/.well-known/"
                         "oauth-protected-resource/mcp\"");
         } else if (strstr(url, "oauth-protected-resource")) {
-                world_answer(w, 0, 200, w->moved ? PRM_OF(WORLD_ISSUER2) : PRM_OF(WORLD_ISSUER));
+                world_answer(w, 0, 200,
+                             w->prm     ? w->prm
+                             : w->moved ? PRM_OF(WORLD_ISSUER2)
+                                        : PRM_OF(WORLD_ISSUER));
         } else if (strstr(url, WORLD_ISSUER2 "/.well-known/oauth-authorization-server")) {
                 world_answer(w, 0, 200, AS_OF(WORLD_ISSUER2));
         } else if (strstr(url, "oauth-authorization-server")) {
-                world_answer(w, 0, 200, AS_OF(WORLD_ISSUER));
+                world_answer(w, 0, 200, w->as ? w->as : AS_OF(WORLD_ISSUER));
         } else if (strstr(url, "/register")) {
                 register_client(w);
         } else {
