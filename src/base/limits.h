@@ -63,6 +63,8 @@
 #define LIMIT_SCOPE_BYTES 4096
 #define LIMIT_TOKEN_BYTES (64 * 1024)
 #define LIMIT_NAME_BYTES 64
+#define LIMIT_EXTRA 16 /* what a token endpoint wants beyond the standard */
+#define LIMIT_EXTRA_BYTES 1024
 
 /* Keys, certificates and tokens of our own identity */
 #define LIMIT_DPOP_NONCE_BYTES 2048

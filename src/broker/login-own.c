@@ -23,7 +23,12 @@ static bool is_final(const struct token_fault *fault) {
 /* ---- the token endpoint ---- */
 
 static const char *audience_setting(const struct login *l) {
-        return l->server->own.audience ? l->server->own.audience : "issuer";
+        const struct own_settings *own = &l->server->own;
+        const struct present_profile *profile = own_profile(own);
+
+        if (own->audience)
+                return own->audience;
+        return profile && profile->audience ? profile->audience : "issuer";
 }
 
 static struct present_params params_of(const struct login *l) {
@@ -37,7 +42,8 @@ static struct present_params params_of(const struct login *l) {
                 .audience = l->audience,
                 .resource = l->server->no_resource ? NULL : l->found.resource,
                 .scopes = &l->authorization.scopes,
-                .profile = own->profile ? present_profile_find(own->profile) : NULL,
+                .profile = own_profile(own),
+                .extra = l->extra,
                 .dpop = bound_is(&l->bound),
                 .now_wall = clock_wall_usec(),
         };
@@ -210,8 +216,19 @@ static int choose(struct login *l, struct error *err) {
                                      .jwt = own->identity != NULL,
                                      .spiffe = is_spiffe(own->identity),
                                      .idp = own->idp_token_endpoint != NULL };
-        int r = present_choose(own_present(l->server), &have, &l->found.as, &l->present, err);
+        const struct present_profile *profile = own_profile(own);
+        enum present wanted = own_present(l->server);
+        int r = own_check(own, err);
 
+        if (r < 0)
+                return r;
+        /* Of a profile there is but one way. */
+        if (profile && wanted == PRESENT_AUTO)
+                wanted = profile->how;
+        json_decref(TAKE(l->extra));
+        r = own_extra(own, &l->extra);
+        if (r == 0)
+                r = present_choose(wanted, &have, &l->found.as, &l->present, err);
         return r < 0 ? r : present_audience(audience_setting(l), &l->found.as, &l->audience);
 }
 

@@ -94,6 +94,7 @@ static struct login *free_now(struct login *l) {
         free(l->server_key);
         free(l->registration_key);
         free(l->audience);
+        json_decref(l->extra);
         free(l->redirect_uri);
         free(l->path);
         free(l->new_grant_key);

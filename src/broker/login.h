@@ -74,6 +74,7 @@ struct login {
         enum present present;  /* as it was chosen */
         struct obtain *obtain; /* under way */
         char *audience;
+        json_t *extra;        /* what is sent along; NULL */
         bool refused;         /* the issuer, or the configuration, will say no again */
         struct buf assertion; /* between the identity and the token request */
         char *code;           /* only between the redirect and the answer to the token request */

@@ -8,10 +8,63 @@
 #include "broker/lease.h"
 #include "broker/login.h"
 #include "broker/server.h"
+#include "identity/config.h"
+#include "oauth/present.h"
 
 #define FINAL_SEC 60
 #define FINAL_MAX_SEC 900
 #define TRANSIENT_MAX_SEC 60
+
+/* ---- what is said of it ---- */
+
+const struct present_profile *own_profile(const struct own_settings *o) {
+        return o->profile ? present_profile_find(o->profile) : NULL;
+}
+
+int own_extra(const struct own_settings *o, json_t **ret) {
+        *ret = NULL;
+        /* It is our own text: no other fault than that memory lacks. */
+        if (o->extra && json_parse(o->extra, strlen(o->extra), 2, ret, NULL) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int no_such_profile(const char *name, struct error *err) {
+        AUTO_BUF struct buf names = BUF_INIT;
+        const struct present_profile *p;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && (p = present_profile_at(i)) != NULL; i++)
+                r = buf_printf(&names, "%s%s", i > 0 ? ", " : "", p->name);
+        if (r < 0)
+                return error_oom(err);
+        return error_set(err, MCPB_BAD_CONFIG, EINVAL, "Leave it out for a server of no such kind",
+                         "A profile is one of %s; not '%.64s'", names.data, name);
+}
+
+static int check_identity(const char *text, struct error *err) {
+        AUTO_IDENTITY_CONFIG struct identity_config c = IDENTITY_CONFIG_INIT;
+
+        return identity_config_parse(text, &c, err);
+}
+
+int own_check(const struct own_settings *o, struct error *err) {
+        AUTO_JSON json_t *extra = NULL;
+        int r = 0;
+
+        if (o->profile && !own_profile(o))
+                return no_such_profile(o->profile, err);
+        if (o->audience)
+                r = present_audience_check(o->audience, err);
+        if (r == 0 && o->identity)
+                r = check_identity(o->identity, err);
+        if (r < 0)
+                return r;
+        r = own_extra(o, &extra);
+        return r < 0 ? error_oom(err) : present_extra_check(own_profile(o), extra, err);
+}
+
+/* ---- which one ---- */
 
 enum present own_present(const struct server *s) {
         enum present p = PRESENT_BROWSER;

@@ -8,11 +8,20 @@
 
 #include "base/error.h"
 #include "base/present.h"
+#include "config/own.h"
 
 struct broker;
 struct grant;
+struct present_profile;
 struct server;
 
+/* What the configuration alone cannot judge: the provider, the profile and what is sent along.
+ * BAD_CONFIG. */
+int own_check(const struct own_settings *o, struct error *err) MUST_CHECK;
+/* NULL: there is none, or none of that name. */
+const struct present_profile *own_profile(const struct own_settings *o);
+/* What is sent along: a new object; NULL: nothing. */
+int own_extra(const struct own_settings *o, json_t **ret) MUST_CHECK;
 /* PRESENT_BROWSER: a person has to log in. */
 enum present own_present(const struct server *s);
 bool own_is(const struct server *s);

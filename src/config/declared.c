@@ -6,7 +6,6 @@
 
 #include "base/limits.h"
 #include "base/name.h"
-#include "base/present.h"
 #include "base/url.h"
 #include "config/config.h"
 #include "os/io.h"
@@ -193,19 +192,40 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(keys) <= 32, "reading.seen is a mask of 32 bits");
 
-static int on_own(struct reading *rd, const struct conf_item *item, struct error *err) {
-        char **to = own_settings_member(&rd->s.own, item->key);
+/* In the words of the file, and where in it. */
+static int refuse(const struct conf_item *at, int r, const struct error *why, struct error *err) {
+        return r == -ENOMEM ? error_oom(err) : conf_error(at, err, why->hint, "%s", why->message);
+}
+
+static int set_own(struct reading *rd, const struct conf_item *item, struct error *err) {
+        static const char extra[] = "Extra.";
+        enum own_setting which = own_settings_find(item->key);
+        char **to;
         int r;
 
-        if (!to)
-                return conf_error(item, err, HINT_MAN, "there is no key %s= in [Server]",
-                                  item->key);
+        if (strncmp(item->key, extra, strlen(extra)) == 0)
+                return own_settings_add_extra(&rd->s.own.extra, item->key + strlen(extra),
+                                              item->value, OWN_WORDS_FILE, err);
+        if (which == OWN_SETTINGS_COUNT)
+                return error_set(err, MCPB_BAD_CONFIG, EINVAL, HINT_MAN,
+                                 "there is no key %s= in [Server]", item->key);
+        to = own_settings_at(&rd->s.own, which);
         if (*to)
-                return conf_error(item, err, NULL, "%s= stands twice in this file", item->key);
-        r = own_settings_check(item, err);
-        if (r == 0 && !rd->s.own_line)
-                rd->s.own_line = item->line;
+                return error_set(err, MCPB_BAD_CONFIG, EINVAL, NULL,
+                                 "%s= stands twice in this file", item->key);
+        r = own_settings_check(which, item->value, OWN_WORDS_FILE, err);
         return r < 0 ? r : set_text(to, item, err);
+}
+
+static int on_own(struct reading *rd, const struct conf_item *item, struct error *err) {
+        struct error why = ERROR_INIT;
+        int r = set_own(rd, item, &why);
+
+        if (r < 0)
+                return refuse(item, r, &why, err);
+        if (!rd->s.own_line)
+                rd->s.own_line = item->line;
+        return 0;
 }
 
 static int on_item(const struct conf_item *item, void *userdata, struct error *err) {
@@ -248,61 +268,16 @@ static int fault(const struct reading *rd, unsigned line, struct error *err, con
         return conf_error(&at, err, hint, "%s", what);
 }
 
-/* What has to be there for a way of presenting. */
-#define NEED_CLIENT 1u
-#define NEED_SECRET 2u
-#define NEED_KEY 4u
-#define NEED_IDENTITY 8u
-#define NEED_IDP 16u
-
-static const unsigned needs[PRESENT_COUNT] = {
-        [PRESENT_CLIENT_CREDENTIALS] = NEED_CLIENT | NEED_SECRET,
-        [PRESENT_PRIVATE_KEY_JWT] = NEED_CLIENT | NEED_KEY,
-        [PRESENT_CLIENT_ASSERTION] = NEED_IDENTITY,
-        [PRESENT_JWT_SPIFFE] = NEED_IDENTITY,
-        [PRESENT_JWT_BEARER] = NEED_IDENTITY,
-        [PRESENT_TOKEN_EXCHANGE] = NEED_IDENTITY,
-        [PRESENT_ID_JAG] = NEED_CLIENT | NEED_IDENTITY | NEED_IDP,
-        [PRESENT_MTLS] = NEED_CLIENT | NEED_IDENTITY,
-        [PRESENT_ATTESTATION] = NEED_CLIENT | NEED_IDENTITY,
-};
-
-static const char *missing(const struct declared_server *s, unsigned need) {
-        if ((need & NEED_CLIENT) && !s->client_id)
-                return "ClientId=";
-        if ((need & NEED_SECRET) && (!s->secret_file || s->secret_is_key))
-                return "ClientSecretFile=";
-        if ((need & NEED_KEY) && (!s->secret_file || !s->secret_is_key))
-                return "ClientKeyFile=";
-        if ((need & NEED_IDENTITY) && !s->own.identity)
-                return "Identity=";
-        if ((need & NEED_IDP) && !s->own.idp_token_endpoint)
-                return "IdpTokenEndpoint=";
-        return NULL;
-}
-
-/* An identity is there to be presented; a client with a key alone may also be one of a person's. */
 static int check_own(struct reading *rd, struct error *err) {
         struct declared_server *s = &rd->s;
-        const struct conf_item at = { .file = rd->path,
-                                      .line = rd->s.own_line,
-                                      .section = "Server" };
-        enum present p = PRESENT_BROWSER;
-        const char *lacks;
+        const struct conf_item at = { .file = rd->path, .line = s->own_line, .section = "Server" };
+        const struct own_client client = { .id = s->client_id != NULL,
+                                           .secret = s->secret_file && !s->secret_is_key,
+                                           .key = s->secret_file && s->secret_is_key };
+        struct error why = ERROR_INIT;
+        int r = own_settings_judge(&s->own, &client, OWN_WORDS_FILE, &why);
 
-        if (s->own.identity && !s->own.present) {
-                s->own.present = strdup(present_name(PRESENT_AUTO));
-                if (!s->own.present)
-                        return error_oom(err);
-        }
-        if (s->own.present && present_from_name(s->own.present, &p) < 0)
-                return fault(rd, rd->s.own_line, err, HINT_MAN, "Present= is not known");
-        if (p == PRESENT_BROWSER && (s->own.identity || s->own.idp_token_endpoint))
-                return fault(rd, rd->s.own_line, err, "Leave out Present=browser, or Identity=",
-                             "where a person logs in, there is no identity to be presented");
-        lacks = missing(s, needs[p]);
-        return lacks ? conf_error(&at, err, HINT_MAN, "Present=%s needs %s", s->own.present, lacks)
-                     : 0;
+        return r < 0 ? refuse(&at, r, &why, err) : 0;
 }
 
 /* What one key says of another. */

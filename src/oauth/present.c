@@ -257,9 +257,10 @@ static bool is_ours(const char *name) {
         return false;
 }
 
-static int check_extra(const struct present_params *p, struct error *err) {
-        const char *const *wanted = p->profile ? p->profile->wanted : NULL;
-        json_t *extra = (json_t *)(uintptr_t)p->extra;
+int present_extra_check(const struct present_profile *profile, const json_t *given,
+                        struct error *err) {
+        const char *const *wanted = profile ? profile->wanted : NULL;
+        json_t *extra = (json_t *)(uintptr_t)given;
         const char *name;
         json_t *value;
 
@@ -276,7 +277,7 @@ static int check_extra(const struct present_params *p, struct error *err) {
                 if (!text || !*text)
                         return error_set(err, MCPB_BAD_CONFIG, ENOKEY,
                                          "Whoever set the trust up there knows it",
-                                         "Profile=%s needs Extra.%s=", p->profile->name, wanted[i]);
+                                         "Profile=%s needs Extra.%s=", profile->name, wanted[i]);
         }
         return 0;
 }
@@ -321,7 +322,7 @@ static int check_params(const struct present_params *p, struct error *err) {
                                  p->as->issuer);
         r = as_metadata_check(p->as, AS_USE_TOKEN, err);
         if (r == 0)
-                r = check_extra(p, err);
+                r = present_extra_check(p->profile, p->extra, err);
         return r < 0 ? r : check_age(p, err);
 }
 

@@ -31,6 +31,11 @@ int present_audience_check(const char *setting, struct error *err) MUST_CHECK;
  * metadata has no token endpoint, -EINVAL: such a setting was not checked. */
 int present_audience(const char *setting, const struct as_metadata *as, char **ret) MUST_CHECK;
 
+/* What is sent along: nothing that the standard has, and all that the profile wants. Both may be
+ * NULL. BAD_CONFIG. */
+int present_extra_check(const struct present_profile *profile, const json_t *extra,
+                        struct error *err) MUST_CHECK;
+
 struct present_params {
         enum present how; /* chosen: neither browser nor auto */
         const struct as_metadata *as;

@@ -35,6 +35,10 @@ static int setup_identity(void **state) {
         return set_up(state, by_identity);
 }
 
+static int setup_nothing(void **state) {
+        return set_up(state, none);
+}
+
 /* What the server and the issuer say to discovery; the next request is for a token. */
 static void serve_up_to_token(struct world *w) {
         world_run(w);
@@ -341,7 +345,83 @@ static void a_server_that_goes_meanwhile_ends_it(void **state) {
         assert_refused(&a, MCPB_LOGIN_CANCELLED);
 }
 
+/* ---- in other words ---- */
+
+#define BY_PROFILE(more) "[Server]\nURL=" WORLD_SERVER "\nIdentity=file:path=/run/id/token\n" more
+
+static const char *const by_openrouter[] = {
+        FILE_A, BY_PROFILE("Profile=openrouter\nExtra.federation_policy_id=fp-1\n"), NULL
+};
+static const char *const by_entra[] = { FILE_A,
+                                        BY_PROFILE("Issuer=" WORLD_ISSUER
+                                                   "\nClientId=robot\nPresent=client-assertion\n"
+                                                   "Profile=entra\nExtra.x-tenant=t\n"),
+                                        NULL };
+
+/* The profile says by which grant, whatever the metadata offers, and what it is to be given. */
+static void a_profile_is_told_what_it_wants_besides(void **state) {
+        struct world *w = *state;
+        AUTO_FREE char *token = token_for(WORLD_ISSUER);
+
+        w->servers = by_openrouter;
+        world_reload(w);
+        serve_up_to_order(w);
+        world_order(w, 0, token);
+        assert_form(w, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+        assert_form(w, "subject_token", token);
+        assert_form(w, "federation_policy_id", "fp-1");
+        world_tokens(w, "at1", NULL, 600, NULL);
+        world_run(w);
+        assert_server_state(w, "ready");
+}
+
+static void a_profile_says_for_whom_the_identity_is(void **state) {
+        struct world *w = *state;
+        AUTO_FREE char *token = token_for("api://AzureADTokenExchange");
+
+        w->servers = by_entra;
+        world_reload(w);
+        serve_up_to_order(w);
+        world_order(w, 0, token);
+        assert_form(w, "client_assertion", token);
+        assert_form(w, "x-tenant", "t");
+}
+
+/* No identity is got for what cannot become a request. */
+static void what_cannot_be_said_is_said_so_before_anything_is_shown(void **state) {
+        static const struct {
+                const char *const servers[3];
+                const char *fault;
+        } table[] = {
+                { { FILE_A, BY_PROFILE("Profile=nobody\n"), NULL }, "not 'nobody'" },
+                { { FILE_A, BY_PROFILE("Profile=openrouter\n"), NULL },
+                  "needs Extra.federation_policy_id=" },
+                { { FILE_A, BY_PROFILE("Extra.client_secret=x\n"), NULL },
+                  "Extra.client_secret= cannot be set" },
+                { { FILE_A, "[Server]\nURL=" WORLD_SERVER "\nIdentity=nobody\n", NULL },
+                  "'nobody' names no identity provider" },
+        };
+        struct world *w = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_REPLY struct answer a = { 0 };
+
+                w->servers = table[i].servers;
+                world_reload(w);
+                world_get(w, NULL, &a);
+                world_run(w);
+                world_serve(w);
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                assert_null(w->order_fn);
+                assert_int_equal(a.err.code, MCPB_BAD_CONFIG);
+                if (!strstr(a.err.message, table[i].fault))
+                        fail_msg("%zu: %s", i, a.err.message);
+        }
+}
+
 #define SECRET_TEST(f) cmocka_unit_test_setup_teardown(f, setup_secret, world_teardown)
+#define NOTHING_TEST(f) cmocka_unit_test_setup_teardown(f, setup_nothing, world_teardown)
 #define IDENTITY_TEST(f) cmocka_unit_test_setup_teardown(f, setup_identity, world_teardown)
 
 int main(void) {
@@ -362,6 +442,9 @@ int main(void) {
                 IDENTITY_TEST(an_identity_for_somebody_else_goes_nowhere),
                 IDENTITY_TEST(a_file_that_is_not_there_is_named),
                 IDENTITY_TEST(a_server_that_goes_meanwhile_ends_it),
+                NOTHING_TEST(a_profile_is_told_what_it_wants_besides),
+                NOTHING_TEST(a_profile_says_for_whom_the_identity_is),
+                NOTHING_TEST(what_cannot_be_said_is_said_so_before_anything_is_shown),
         };
 
         return cmocka_run_group_tests_name("broker-own", tests, NULL, NULL);

@@ -123,6 +123,11 @@ static void what_is_wrong_is_refused_with_file_and_line(void **state) {
                   6, "Present=id-jag needs IdpTokenEndpoint=" },
                 { "[Server]\nURL=https://a.example/\nPresent=browser\nIdentity=k8s\n", 3,
                   "no identity to be presented" },
+                { "[Server]\nExtra=x\n", 2, "no key Extra=" },
+                { "[Server]\nExtra.=x\n", 2, "Extra.NAME= takes a name of 1 to 64" },
+                { "[Server]\nExtra.a=\n", 2, "Extra.a= takes 1 to 1024 bytes" },
+                { "[Server]\nExtra.a=1\nExtra.b=1\nExtra.a=1\n", 4, "Extra.a= is given twice" },
+                { "[Server]\nURL=https://a.example/\nExtra.a=1\n", 3, "nothing is sent along" },
                 { "[Server]\nURL=https://a.example/\nIssuer=https://i.example\nClientId=x\n"
                   "ClientKeyFile=/k\nClientSecretFile=/s\n",
                   6, "exclude each other" },
@@ -190,6 +195,27 @@ static void what_needs_no_person_is_read(void **state) {
                 fail_msg("%s", err.message);
         assert_string_equal(d.items[0].own.identity, "file:path=/t");
         assert_string_equal(d.items[0].own.present, "auto"); /* it is there to be presented */
+        assert_null(d.items[0].own.extra);
+}
+
+/* One text for the same, so that two can be compared. */
+static void what_is_sent_along_is_read_and_bounded(void **state) {
+        AUTO_DECLARED struct declared d = DECLARED_INIT;
+        AUTO_BUF struct buf text = BUF_INIT;
+        struct error err = ERROR_INIT;
+
+        assert_int_equal(buf_append_str(&text, "[Server]\nURL=https://a.example/\nIdentity=k8s\n"),
+                         0);
+        for (unsigned i = LIMIT_EXTRA; i > 0; i--)
+                assert_int_equal(buf_printf(&text, "Extra.n%02u=v \"%u\"\n", i, i), 0);
+        if (parse_one(&d, text.data, &err) < 0)
+                fail_msg("%s", err.message);
+        assert_ptr_equal(strstr(d.items[0].own.extra, "{\"n01\":\"v \\\"1\\\"\",\"n02\":"),
+                         d.items[0].own.extra);
+        declared_done(&d);
+        assert_int_equal(buf_append_str(&text, "Extra.more=1\n"), 0);
+        assert_int_equal(parse_one(&d, text.data, &err), -EINVAL);
+        assert_non_null(strstr(err.message, ":20: Extra.NAME= can be given 16 times"));
 }
 
 static void a_file_name_that_is_no_name_needs_one(void **state) {
@@ -415,6 +441,7 @@ int main(void) {
                 cmocka_unit_test(a_url_is_enough_and_the_file_gives_the_name),
                 cmocka_unit_test(what_is_wrong_is_refused_with_file_and_line),
                 cmocka_unit_test(what_needs_no_person_is_read),
+                cmocka_unit_test(what_is_sent_along_is_read_and_bounded),
                 cmocka_unit_test(a_file_name_that_is_no_name_needs_one),
                 cmocka_unit_test(a_later_file_of_the_same_name_counts_and_an_empty_one_takes_back),
                 cmocka_unit_test(two_files_must_not_speak_of_one_server),
