@@ -341,12 +341,12 @@ class Rpc:
         line = self.file.readline()
         return json.loads(line) if line else None
 
-    def send(self, method, **params):
+    def send(self, method, /, **params):
         self.last += 1
         self.socket.sendall(json.dumps({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params}).encode() + b"\n")
         return self.last
 
-    def call(self, method, **params):
+    def call(self, method, /, **params):
         """The result; an error is raised with its code."""
         self.send(method, **params)
         answer = self.read()
