@@ -14,6 +14,7 @@
 #include "broker/own.h"
 #include "broker/release.h"
 #include "config/config.h"
+#include "oauth/par.h"
 #include "oauth/select.h"
 
 /* --- Discovery ------------------------------------------------------------------------------- */
@@ -190,6 +191,7 @@ void login_register_anew(struct login *l) {
         authorization_done(&l->authorization);
         l->must_register = true;
         l->opener_chosen = false;
+        l->tell_opener = true; /* it will be another address than they were told */
         login_set_state(l, LOGIN_REGISTERING);
         if (!l->timer && login_arm_expiry(l) < 0) {
                 login_end(l, -ENOMEM, NULL, "registering anew");
@@ -266,7 +268,7 @@ static void on_listening(int r, uint16_t port, const char *reason, void *userdat
         if (l->restored) {
                 login_set_state(l, LOGIN_WAITING);
                 log_info("The login for %s that was under way goes on", l->server->name);
-                login_tell_url(l);
+                login_tell_good_url(l);
                 return;
         }
         r = buf_printf(&uri, "http://%s:%u%s", l->other_redirect ? "localhost" : "127.0.0.1",
@@ -447,6 +449,7 @@ static void restore_owners(struct login *l, const json_t *array) {
 
 static json_t *login_value(struct login *l) {
         json_t *authorization = NULL;
+        json_t *value;
         json_t *as = NULL;
 
         if (authorization_to_json(&l->authorization, &authorization) < 0)
@@ -455,14 +458,18 @@ static json_t *login_value(struct login *l) {
                 json_decref(authorization);
                 return NULL;
         }
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o, s:b}",
-                         "server", l->server_key, "path", l->path, "registration_key",
-                         l->registration_key, "issuer", l->found.issuer, "resource",
-                         l->found.resource, "prm_url", l->found.prm_url, "authorization",
-                         authorization, "as", as, "port", (int)l->port, "created",
-                         (json_int_t)(l->created_wall / USEC_PER_SEC), "expires",
-                         (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners", owners_value(l),
-                         "dpop", l->found.dpop_required);
+        value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o, s:b}",
+                          "server", l->server_key, "path", l->path, "registration_key",
+                          l->registration_key, "issuer", l->found.issuer, "resource",
+                          l->found.resource, "prm_url", l->found.prm_url, "authorization",
+                          authorization, "as", as, "port", (int)l->port, "created",
+                          (json_int_t)(l->created_wall / USEC_PER_SEC), "expires",
+                          (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners", owners_value(l),
+                          "dpop", l->found.dpop_required);
+        if (value && bound_to_json(&l->bound, l->broker->shield, value) == 0)
+                return value;
+        json_decref(value);
+        return NULL;
 }
 
 static void on_login_saved(int r, const struct store_item *item, const struct error *err,
@@ -481,13 +488,12 @@ static void on_login_saved(int r, const struct store_item *item, const struct er
 
 static int begin_authorization(struct login *l, struct error *err) {
         AUTO_SCOPES struct scope_set scopes = SCOPE_SET_INIT;
-        AUTO_BUF struct buf url = BUF_INIT;
         uint64_t now = clock_wall_usec();
         int r = login_choose_scopes(l, &scopes);
 
         if (r < 0)
                 return error_oom(err);
-        r = authorization_begin(
+        return authorization_begin(
                 &l->authorization,
                 &(struct authorization_params){
                         .as = &l->found.as,
@@ -502,8 +508,12 @@ static int begin_authorization(struct login *l, struct error *err) {
                                 l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 1,
                 },
                 err);
-        if (r == 0)
-                r = authorization_url(&url, &l->authorization, &l->found.as, err);
+}
+
+int login_make_url(struct login *l, struct error *err) {
+        AUTO_BUF struct buf url = BUF_INIT;
+        int r = authorization_url(&url, &l->authorization, &l->found.as, err);
+
         if (r < 0)
                 return r;
         (void)str_wipe_free(l->url);
@@ -523,14 +533,29 @@ static void put_login(struct login *l) {
         login_storing(l, r);
 }
 
+void login_save(struct login *l) {
+        struct error err = ERROR_INIT;
+        int r = login_make_url(l, &err);
+
+        if (r < 0) {
+                login_end(l, r, &err, "the authorization request");
+                return;
+        }
+        if (l->state == LOGIN_PUSHING)
+                login_set_state(l, LOGIN_SAVING);
+        put_login(l);
+}
+
 static void save_login(struct login *l) {
         struct error err = ERROR_INIT;
         int r = begin_authorization(l, &err);
 
         if (r < 0)
                 login_end(l, r, &err, "the authorization request");
+        else if (par_wanted(&l->found.as))
+                login_push(l);
         else
-                put_login(l);
+                login_save(l);
 }
 
 /* --- After a restart ------------------------------------------------------------------------- */
@@ -584,12 +609,13 @@ static int restore_members(struct login *l, const json_t *value) {
         r = authorization_from_json(&l->authorization, json_object_get(value, "authorization"));
         if (r == 0)
                 r = as_metadata_from_json(&l->found.as, json_object_get(value, "as"));
+        if (r == 0)
+                r = bound_from_json(&l->bound, l->broker->shield, value);
         return r;
 }
 
 int login_restore(struct broker *b, const struct store_item *item, struct error *err) {
         struct login *l = NULL;
-        AUTO_BUF struct buf url = BUF_INIT;
         int r = login_new(b, item->key, &l);
 
         if (r < 0)
@@ -601,11 +627,9 @@ int login_restore(struct broker *b, const struct store_item *item, struct error 
                         r = -ESTALE;
         }
         if (r == 0)
-                r = authorization_url(&url, &l->authorization, &l->found.as, err);
-        if (r == 0) {
-                l->url = buf_steal(&url);
-                r = l->url ? login_arm_expiry(l) : -ENOMEM;
-        }
+                r = login_make_url(l, err);
+        if (r == 0)
+                r = login_arm_expiry(l);
         if (r == 0)
                 r = later_get(b, STORE_REGISTRATION, l->registration_key, on_restored_registration,
                               l);

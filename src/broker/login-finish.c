@@ -383,6 +383,7 @@ static void on_record_gone(int r, const struct store_item *item, const struct er
 }
 
 static void close_record(struct login *l) {
+        login_stop_fetching(l); /* another URL is not needed any more */
         login_set_state(l, LOGIN_CLOSING);
         login_storing(l, later_remove(l->broker, STORE_LOGIN, l->id, on_record_gone, l));
 }

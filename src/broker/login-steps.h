@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steps of a login, shared by the files that carry them out: login.c (who waits, the methods),
- * login-begin.c (from the URL to the browser), login-finish.c (from the redirect to the grant).
+ * login-begin.c (from the URL to the browser), login-push.c (what is pushed), login-finish.c (from
+ * the redirect to the grant).
  */
 #pragma once
 
@@ -31,6 +32,18 @@ void login_operation_end(struct login *l);
 void login_superseded(struct login *l);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
 void login_register(struct login *l);
+/* The request goes to the issuer, then login_save() (login-push.c). */
+void login_push(struct login *l);
+/* For a login that waits: then login_tell_url(). */
+void login_push_again(struct login *l);
+/* Too late to tell it to anybody. */
+bool login_url_is_stale(const struct login *l);
+/* From the authorization request. */
+int login_make_url(struct login *l, struct error *err) MUST_CHECK;
+/* The URL, and the record: then the login waits for its browser. */
+void login_save(struct login *l);
+/* No answer to a request is waited for any more. */
+void login_stop_fetching(struct login *l);
 /* Without a person: gets an identity and shows it (login-own.c). */
 void login_present(struct login *l);
 /* What the login asks for. @ret must be empty. */

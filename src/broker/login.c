@@ -23,17 +23,12 @@
 #define KEEP_FINISHED_SEC 120 /* so that login.status can still say what became of it */
 
 static const char *const state_names[LOGIN_STATE_COUNT] = {
-        [LOGIN_DISCOVERING] = "discovering",
-        [LOGIN_LOOKING] = "looking",
-        [LOGIN_LISTENING] = "listening",
-        [LOGIN_REGISTERING] = "registering",
-        [LOGIN_SAVING] = "saving",
-        [LOGIN_WAITING] = "waiting",
-        [LOGIN_PRESENTING] = "presenting",
-        [LOGIN_CLOSING] = "closing",
-        [LOGIN_REDEEMING] = "redeeming",
-        [LOGIN_STORING] = "storing",
-        [LOGIN_DONE] = "done",
+        [LOGIN_DISCOVERING] = "discovering", [LOGIN_LOOKING] = "looking",
+        [LOGIN_LISTENING] = "listening",     [LOGIN_REGISTERING] = "registering",
+        [LOGIN_PUSHING] = "pushing",         [LOGIN_SAVING] = "saving",
+        [LOGIN_WAITING] = "waiting",         [LOGIN_PRESENTING] = "presenting",
+        [LOGIN_CLOSING] = "closing",         [LOGIN_REDEEMING] = "redeeming",
+        [LOGIN_STORING] = "storing",         [LOGIN_DONE] = "done",
         [LOGIN_FAILED] = "failed",
 };
 
@@ -44,7 +39,8 @@ static const unsigned state_allowed[LOGIN_STATE_COUNT] = {
         [LOGIN_LISTENING] =
                 TO(LOGIN_REGISTERING) | TO(LOGIN_SAVING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
         [LOGIN_REGISTERING] = TO(LOGIN_SAVING) | TO(LOGIN_FAILED),
-        [LOGIN_SAVING] = TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
+        [LOGIN_PUSHING] = TO(LOGIN_SAVING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
+        [LOGIN_SAVING] = TO(LOGIN_PUSHING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
         [LOGIN_WAITING] = TO(LOGIN_CLOSING) | TO(LOGIN_FAILED),
         [LOGIN_CLOSING] = TO(LOGIN_REDEEMING) | TO(LOGIN_FAILED),
         [LOGIN_REDEEMING] = TO(LOGIN_STORING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
@@ -65,12 +61,16 @@ const char *login_state_name(const struct login *l) {
         return l->state == LOGIN_WAITING ? "waiting" : "working";
 }
 
+void login_stop_fetching(struct login *l) {
+        if (l->fetching)
+                l->broker->workers->fetch_forget(l->broker->wud, l->fetch_id);
+        l->fetching = false;
+}
+
 static void release_resources(struct login *l) {
         struct broker *b = l->broker;
 
-        if (l->fetching)
-                b->workers->fetch_forget(b->wud, l->fetch_id);
-        l->fetching = false;
+        login_stop_fetching(l);
         if (l->listening)
                 b->workers->unlisten(b->wud, l->listener);
         l->listening = false;
@@ -177,7 +177,7 @@ static json_t *status_of(const struct login *l, bool opener) {
         if (!value)
                 return NULL;
         if ((l->server && json_object_set_new(value, "server", json_string(l->server->name)) < 0) ||
-            (l->url && l->state == LOGIN_WAITING &&
+            (l->url && l->state == LOGIN_WAITING && (opener || !login_url_is_stale(l)) &&
              json_object_set_new(value, "url", json_string(l->url)) < 0) ||
             (l->state == LOGIN_DONE && l->server &&
              json_object_set_new(value, "scopes",
@@ -212,9 +212,16 @@ void login_tell_url(struct login *l) {
                 list_remove(&c->link);
                 answer_url(l, c);
         }
-        /* It is another address than they were told: the issuer had forgotten our client. */
-        if (l->n_registered > 0)
+        if (l->tell_opener)
                 choose_opener(l);
+        l->tell_opener = false;
+}
+
+void login_tell_good_url(struct login *l) {
+        if (login_url_is_stale(l))
+                login_push_again(l);
+        else
+                login_tell_url(l);
 }
 
 /* The server has a token now, and no person was needed for it. */
@@ -318,8 +325,10 @@ void login_call_left(struct broker_call *c) {
         bool was_opener = c->opener;
 
         (void)call_free(c);
-        if (l && was_opener && l->state == LOGIN_WAITING)
-                choose_opener(l);
+        if (l && was_opener && l->state == LOGIN_WAITING) {
+                l->tell_opener = true;
+                login_tell_good_url(l);
+        }
 }
 
 /* --- Starting -------------------------------------------------------------------------------- */
@@ -460,10 +469,9 @@ static void wait_for_url(struct login *l, struct broker_call *c) {
         if (!owns(l, c) && l->n_owners < LOGIN_OWNERS_MAX)
                 l->owners[l->n_owners++] =
                         (struct login_owner){ c->evidence.pid, c->evidence.start_ticks };
+        list_append(&l->url_waiters, &c->link);
         if (l->state == LOGIN_WAITING)
-                answer_url(l, c);
-        else
-                list_append(&l->url_waiters, &c->link);
+                login_tell_good_url(l);
 }
 
 void login_for_call(struct broker_call *c) {

@@ -24,6 +24,7 @@ enum login_state {
         LOGIN_LOOKING,     /* for a registration, in the store */
         LOGIN_LISTENING,   /* opening the redirect listener */
         LOGIN_REGISTERING,
+        LOGIN_PUSHING,    /* the authorization request, to the issuer */
         LOGIN_SAVING,     /* registration and login become durable */
         LOGIN_WAITING,    /* for the person */
         LOGIN_PRESENTING, /* without a person: getting an identity, and a token for it */
@@ -68,8 +69,9 @@ struct login {
         uint16_t port;
         struct authorization authorization;
         char *url;
-        struct bound bound; /* what the tokens will be bound to; empty: nothing */
-        bool nonce_tried;   /* the one repeat with a nonce that the issuer gave */
+        struct bound bound;    /* what the tokens will be bound to; empty: nothing */
+        bool nonce_tried;      /* the one repeat with a nonce that the issuer gave */
+        bool push_nonce_tried; /* the same where the request is pushed */
         /* Without a person: */
         enum present present;  /* as it was chosen */
         struct obtain *obtain; /* under way */
@@ -89,6 +91,7 @@ struct login {
         bool replacing;     /* its grant is in state REPLACING for it */
         uint64_t generation;
         bool opener_chosen;
+        bool tell_opener; /* whoever waits first is to open the URL as soon as there is one */
         struct login_owner
                 owners[LOGIN_OWNERS_MAX]; /* who were told the URL: they may complete it */
         unsigned n_owners;
@@ -121,7 +124,10 @@ const char *login_state_name(const struct login *l); /* "waiting", "done", "fail
 bool login_is_over(const struct login *l);
 
 void login_set_state(struct login *l, enum login_state state);
+/* The URL is there: whoever asked for it gets it. */
 void login_tell_url(struct login *l);
+/* The same, but where its time is over another is got first. */
+void login_tell_good_url(struct login *l);
 void login_finished(struct login *l);
 /* First thing in a callback of the store: is the login over? If it is freed as well, it is gone
  * now. */

@@ -2,7 +2,8 @@
 /*
  * Pushed authorization requests (RFC 9126): what the browser would carry goes to the issuer
  * directly, with the client's own proof; the browser brings a reference to it, good for once and
- * not for long. Used where it is offered, and never given up for the other way where it fails.
+ * not for long. Used where it is offered. Where it is only offered and fails, nothing is lost with
+ * the other way: what the browser carries is checked all the same (state, PKCE, iss).
  */
 #pragma once
 

@@ -50,6 +50,33 @@ def a_link_in_the_resource_parameter_works_as_well(stack):
     walk(stack, "--shapes", "article-resource")
 
 
+# A108
+def a_request_is_pushed_where_that_is_offered(stack):
+    for which in ("offered", "required"):
+        demo, _, _ = walk(stack, f"--par={which}")
+        assert demo.count("par") == 1
+        assert [name for name, _ in demo.requests("authorize")[0]["query"]] == ["client_id", "request_uri"]
+
+
+# A108 A211
+def a_pushed_request_binds_the_code_to_a_key(stack):
+    demo = Demo(stack, "--auto-consent", "--par=required", "--dpop=required")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    assert "dpop" in {name.lower() for name in demo.requests("par")[0]["headers"]}
+    assert broker.servers()[0]["state"] == "ready"
+
+
+# A108
+def a_push_that_fails_ends_the_login_only_where_it_is_required(stack):
+    demo = Demo(stack, "--auto-consent", "--par=required", "--fault", "status:par=500")
+    refused = Broker(stack).add(demo.mcp, check=None)
+    assert refused.returncode != 0 and "pushed authorization request" in refused.stderr, refused
+    assert demo.count("authorize") == 0
+    demo, _, _ = walk(stack, "--par=offered", "--fault", "status:par=500")
+    assert demo.count("par") == 1
+
+
 # A55
 def an_issuer_with_a_path_is_found(stack):
     walk(stack, "--issuer-path", "/tenant1")

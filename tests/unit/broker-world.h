@@ -77,6 +77,7 @@ struct world {
         bool moved;            /* the server names WORLD_ISSUER2 now */
         const char *prm;       /* what it says instead; NULL: the usual */
         const char *as;        /* the same of its issuer */
+        const char *as_more;   /* members that its issuer's metadata have besides; NULL: none */
         bool ours;             /* who asks is a program of ours, on the main socket */
         unsigned reached;      /* the address class of all that answers; 0: public */
         bool no_refresh_token; /* the code gives an access token only */

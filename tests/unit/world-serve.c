@@ -29,6 +29,25 @@ static void register_client(struct world *w) {
         world_answer(w, 0, 201, body);
 }
 
+/* A document with members that a test wants in it. */
+static void document(struct world *w, const char *text, const char *more) {
+        AUTO_JSON json_t *json = NULL;
+        AUTO_JSON json_t *members = NULL;
+        char *body;
+
+        if (!more) {
+                world_answer(w, 0, 200, text);
+                return;
+        }
+        json = json_loads(text, 0, NULL);
+        members = json_loads(more, 0, NULL);
+        assert_int_equal(json_object_update(json, members), 0);
+        body = json_dumps(json, JSON_COMPACT);
+        assert_non_null(body);
+        world_answer(w, 0, 200, body);
+        free(body);
+}
+
 bool world_serve_one(struct world *w) {
         const struct world_fetch *q = world_fetch(w);
         const char *url = q ? q->request.url : "";
@@ -46,9 +65,9 @@ bool world_serve_one(struct world *w) {
                              : w->moved ? PRM_OF(WORLD_ISSUER2)
                                         : PRM_OF(WORLD_ISSUER));
         } else if (strstr(url, WORLD_ISSUER2 "/.well-known/oauth-authorization-server")) {
-                world_answer(w, 0, 200, AS_OF(WORLD_ISSUER2));
+                document(w, AS_OF(WORLD_ISSUER2), w->as_more);
         } else if (strstr(url, "oauth-authorization-server")) {
-                world_answer(w, 0, 200, w->as ? w->as : AS_OF(WORLD_ISSUER));
+                document(w, w->as ? w->as : AS_OF(WORLD_ISSUER), w->as_more);
         } else if (strstr(url, "/register")) {
                 register_client(w);
         } else {
