@@ -415,7 +415,7 @@ int login_choose_scopes(struct login *l, struct scope_set *ret) {
                              .challenge = &l->found.challenge,
                              .prm = l->found.has_prm_scopes ? &l->found.prm_scopes : NULL,
                              .user = l->scopes.n > 0 ? &l->scopes : &s->user_scopes,
-                             .as = l->found.as.has_scopes ? &l->found.as.scopes_supported : NULL,
+                             .as = own_issuer_scopes(s, &l->found.as),
                      });
 }
 

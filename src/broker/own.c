@@ -87,6 +87,10 @@ struct server *own_of(const struct grant *g) {
         return NULL;
 }
 
+const struct scope_set *own_issuer_scopes(const struct server *s, const struct as_metadata *as) {
+        return as->has_scopes && !own_is(s) ? &as->scopes_supported : NULL;
+}
+
 /* ---- after a failure ---- */
 
 bool own_holds(const struct server *s, struct error *err) {

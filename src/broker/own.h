@@ -10,9 +10,11 @@
 #include "base/present.h"
 #include "config/own.h"
 
+struct as_metadata;
 struct broker;
 struct grant;
 struct present_profile;
+struct scope_set;
 struct server;
 
 /* What the configuration alone cannot judge: the provider, the profile and what is sent along.
@@ -27,6 +29,10 @@ enum present own_present(const struct server *s);
 bool own_is(const struct server *s);
 /* The server by which this grant is fetched without a person; NULL: there is none. */
 struct server *own_of(const struct grant *g);
+
+/* The issuer's list of scopes where a login may want more than the server asks for; NULL: nobody
+ * who can always ask again needs offline_access, and a strict issuer refuses it (A151). */
+const struct scope_set *own_issuer_scopes(const struct server *s, const struct as_metadata *as);
 
 /* Is it too early to try again? Then @err says why the last attempt failed. */
 bool own_holds(const struct server *s, struct error *err);

@@ -7,6 +7,7 @@
 #include "broker/internal.h"
 #include "broker/lease.h"
 #include "broker/login.h"
+#include "broker/own.h"
 #include "broker/recheck.h"
 #include "broker/release.h"
 #include "broker/server.h"
@@ -112,11 +113,10 @@ static void ask_for_more(struct broker_call *c, struct grant *g, const struct sc
                          const struct error *why) {
         struct error err = ERROR_INIT;
         int r = scope_select_step_up(
-                &c->step_up,
-                &(struct scope_step_up){ .requested = &c->server->last_requested,
-                                         .granted = &g->scopes,
-                                         .more = more,
-                                         .as = g->as.has_scopes ? &g->as.scopes_supported : NULL });
+                &c->step_up, &(struct scope_step_up){ .requested = &c->server->last_requested,
+                                                      .granted = &g->scopes,
+                                                      .more = more,
+                                                      .as = own_issuer_scopes(c->server, &g->as) });
 
         r = r < 0 ? error_oom(&err) : count_step_up(c, &err);
         if (r < 0)

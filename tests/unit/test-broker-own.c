@@ -88,6 +88,24 @@ static void it_comes_up_by_itself(void **state) {
         assert_token(&a, "at2");
 }
 
+/* A151: a refresh token would be dropped, and a client that may not have one is refused. */
+static void no_refresh_token_is_asked_for(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        w->as_more = "{\"scopes_supported\":[\"read\",\"write\",\"offline_access\"]}";
+        serve_up_to_token(w);
+        assert_form(w, "scope", "read write");
+        world_tokens(w, "at1", NULL, 600, NULL);
+        world_run(w);
+        world_get(w, "admin", &a);
+        serve_up_to_token(w);
+        assert_form(w, "scope", "admin read write");
+        world_tokens(w, "at2", NULL, 600, NULL);
+        world_run(w);
+        assert_token(&a, "at2");
+}
+
 static void who_asks_meanwhile_waits_and_needs_no_browser(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer a = { 0 };
@@ -427,6 +445,7 @@ static void what_cannot_be_said_is_said_so_before_anything_is_shown(void **state
 int main(void) {
         const struct CMUnitTest tests[] = {
                 SECRET_TEST(it_comes_up_by_itself),
+                SECRET_TEST(no_refresh_token_is_asked_for),
                 SECRET_TEST(who_asks_meanwhile_waits_and_needs_no_browser),
                 SECRET_TEST(what_is_in_use_is_fetched_ahead_of_its_end),
                 SECRET_TEST(what_nobody_uses_is_left_to_end),
