@@ -62,7 +62,7 @@ _mcp_broker_values() {
 _mcp_broker_operands() {
         case $1 in
         mcp-add) compgen -W "$(_mcp_broker_servers urls)" -- "$2" ;;
-        mcp-brokerctl) compgen -W "status stop reload lock unlock" -- "$2" ;;
+        mcp-brokerctl) compgen -W "status doctor stop reload lock unlock" -- "$2" ;;
         mcp-brokerd) compgen -c -- "$2" ;;
         *) compgen -W "$(_mcp_broker_servers '')" -- "$2" ;;
         esac

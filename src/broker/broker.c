@@ -18,6 +18,7 @@
 #include "broker/server.h"
 #include "config/config.h"
 #include "crypto/shield.h"
+#include "identity/detect.h"
 #include "loop/loop.h"
 #include "policy/policy.h"
 #include "store/store.h"
@@ -49,6 +50,7 @@ int broker_new(const struct broker_options *o, struct broker **ret, struct error
                 b->identity_env = *o->environment;
                 *o->environment = IDENTITY_ENV_INIT;
         }
+        b->traces = json_incref(o->traces);
         list_init(&b->all_servers);
         list_init(&b->all_grants);
         list_init(&b->all_logins);
@@ -144,6 +146,7 @@ struct broker *broker_free(struct broker *b) {
         (void)policy_free(b->policy);
         if (b->config)
                 identity_env_done(&b->identity_env);
+        json_decref(b->traces);
         config_done(b->config);
         free(b->config);
         (void)strmap_free(b->servers);
@@ -419,6 +422,13 @@ static json_t *audit_status(const struct broker *b) {
                          (json_int_t)audit_dropped(b->audit));
 }
 
+/* NULL: out of memory. */
+static json_t *suggested_identities(const struct broker *b) {
+        json_t *list = NULL;
+
+        return identity_detect(&b->identity_env, b->traces, &list) < 0 ? NULL : list;
+}
+
 void handle_broker_status(struct broker_call *c) {
         struct broker *b = c->broker;
         json_t *counts =
@@ -428,11 +438,12 @@ void handle_broker_status(struct broker_call *c) {
                           (int)b->n_operations, "released", (json_int_t)b->n_released, "denied",
                           (json_int_t)b->n_denied, "refreshes", (json_int_t)b->n_refreshes);
         json_t *result = json_pack(
-                "{s:i, s:s, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:s}", "format", 1, "version",
+                "{s:i, s:s, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "format", 1, "version",
                 PACKAGE_VERSION, "locked", b->locked, "stopping", b->stopping, "uptime",
                 (json_int_t)((clock_boot_usec() - b->started_boot) / USEC_PER_SEC), "counts",
                 counts, "store", custody_status(b->custody), "audit", audit_status(b), "processes",
-                b->workers->processes(b->wud), "policy", policy_id(b->policy));
+                b->workers->processes(b->wud), "policy", policy_id(b->policy), "identities",
+                suggested_identities(b));
 
         call_reply(c, result);
 }

@@ -30,6 +30,7 @@ struct broker_options {
         struct policy *policy;            /* owned */
         struct config *config;            /* owned */
         struct identity_env *environment; /* the daemon's own; taken over, NULL: empty */
+        json_t *traces; /* of where we run (identity/detect.h); borrowed, NULL: none */
 };
 
 int broker_new(const struct broker_options *o, struct broker **ret, struct error *err) MUST_CHECK;

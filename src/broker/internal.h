@@ -30,6 +30,7 @@ struct broker {
         struct policy *policy;
         struct config *config;
         struct identity_env identity_env; /* the daemon's own environment, as it was at the start */
+        json_t *traces;                   /* and what lay on the machine then */
         struct shield *shield;            /* under which tokens rest in memory */
 
         struct strmap *servers;        /* key -> struct server */

@@ -6,15 +6,16 @@
 #include "program/program.h"
 
 static const char help_text[] =
-        "Usage: mcp-brokerctl [OPTION]... status|stop|reload|lock|unlock\n"
+        "Usage: mcp-brokerctl [OPTION]... status|doctor|stop|reload|lock|unlock\n"
         "\n"
         "  status   how the daemon stands: processes and what confines them, store, audit, counts\n"
+        "  doctor   which identities the surroundings of the daemon offer, and what they lack\n"
         "  stop     end it when what is under way is done\n"
         "  reload   read configuration and policy again (as SIGHUP does)\n"
         "  lock     forget all secrets until unlock\n"
         "  unlock   open the store again; makes it where there is none yet\n"
         "\n"
-        "      --json                 status as JSON\n"
+        "      --json                 status or doctor as JSON\n"
         "      --passphrase-file=F    the passphrase is the first line of F (- for standard "
         "input)\n" COMMON_HELP "\n"
         "Exit status: 0 done, 2 bad usage, 3 no daemon, 5 denied, 8 locked or wrong passphrase, 10 "
@@ -51,7 +52,8 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                         return r;
         }
         if (optind + 1 != argc)
-                return program_usage(p, "give one command: status, stop, reload, lock or unlock");
+                return program_usage(
+                        p, "give one command: status, doctor, stop, reload, lock or unlock");
         a->command = argv[optind];
         return -1;
 }
@@ -142,6 +144,58 @@ static int print_status(const char *text) {
         return 0;
 }
 
+/* --- doctor ---------------------------------------------------------------------------------- */
+
+static const char *member(const json_t *item, const char *name) {
+        const char *text = json_get_string(item, name);
+
+        return text ? text : "?";
+}
+
+static void print_identity(const json_t *item) {
+        const json_t *missing = json_object_get(item, "missing");
+        const json_t *what;
+        size_t i;
+
+        (void)printf("  %-20s %s (%s)\n", member(item, "provider"), member(item, "platform"),
+                     member(item, "because"));
+        json_array_foreach(missing, i, what)
+                (void)printf("%s%s", i == 0 ? "                       missing: " : ", ",
+                             json_string_value(what) ? json_string_value(what) : "?");
+        if (i > 0)
+                (void)printf("\n                       %s\n", member(item, "remedy"));
+}
+
+static int print_doctor(const char *text, bool as_json) {
+        AUTO_JSON json_t *status = NULL;
+        AUTO_JSON json_t *shown = NULL;
+        AUTO_BUF struct buf b = BUF_INIT;
+        const json_t *item;
+        json_t *list;
+        size_t i;
+
+        if (json_parse(text, strlen(text), 16, &status, NULL) < 0)
+                return 1;
+        list = json_object_get(status, "identities");
+        if (as_json) {
+                shown = json_pack("{s:i, s:O?}", "format", 1, "identities", list);
+                if (!shown || json_write(&b, shown) < 0)
+                        return 1;
+                (void)printf("%s\n", b.data);
+                return 0;
+        }
+        if (json_array_size(list) == 0) {
+                (void)printf("Nothing here offers an identity; a command or a file can "
+                             "(mcp-broker-identities(5)).\n");
+                return 0;
+        }
+        (void)printf("Identities that are offered here; each is used where configuration names "
+                     "it:\n");
+        json_array_foreach(list, i, item)
+                print_identity(item);
+        return 0;
+}
+
 static int run_status(const struct program *p, const struct arguments *a) {
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_client *c = NULL;
@@ -154,7 +208,9 @@ static int run_status(const struct program *p, const struct arguments *a) {
         (void)mcpb_client_free(c);
         if (r < 0)
                 return program_fail(p, &err);
-        if (a->json)
+        if (streq(a->command, "doctor"))
+                status = print_doctor(text, a->json);
+        else if (a->json)
                 (void)printf("%s\n", text);
         else
                 status = print_status(text);
@@ -184,7 +240,7 @@ int main(int argc, char **argv) {
         status = parse_arguments(&p, &a, argc, argv);
         if (status >= 0)
                 return status;
-        if (streq(a.command, "status"))
+        if (streq(a.command, "status") || streq(a.command, "doctor"))
                 return run_status(&p, &a);
         if (streq(a.command, "lock"))
                 return program_lock(&p, true, NULL);
@@ -196,6 +252,6 @@ int main(int argc, char **argv) {
                 return run_simple(&p, mcpb_broker_stop);
         if (streq(a.command, "reload"))
                 return run_simple(&p, mcpb_broker_reload);
-        return program_usage(&p, "'%s' is no command: status, stop, reload, lock or unlock",
+        return program_usage(&p, "'%s' is no command: status, doctor, stop, reload, lock or unlock",
                              a.command);
 }

@@ -10,6 +10,7 @@
 #include "crypto/init.h"
 #include "daemon/backend.h"
 #include "daemon/link.h"
+#include "daemon/traces.h"
 #include "daemon/workers.h"
 #include "identity/env.h"
 #include "loop/loop.h"
@@ -327,6 +328,7 @@ static void on_broker_ready(int r, const struct error *err, void *userdata) {
 
 static int make_broker(struct keeper *k, struct error *err) {
         AUTO_IDENTITY_ENV struct identity_env environment = IDENTITY_ENV_INIT;
+        AUTO_JSON json_t *traces = NULL;
         struct broker_options options = {
                 .event = k->event,
                 .workers = workers_ops(),
@@ -344,6 +346,9 @@ static int make_broker(struct keeper *k, struct error *err) {
                 r = identity_env_take(environ, &environment);
         if (r == 0)
                 identity_env_scrub(environ); /* nothing is started from here */
+        if (r == 0)
+                r = traces_read("", &traces);
+        options.traces = traces;
         if (r == 0)
                 log_open("mcp-brokerd[keeper]", options.config->log_level);
         if (r == 0)

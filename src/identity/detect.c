@@ -104,13 +104,19 @@ static const struct platform {
         { "SPIFFE", "spiffe:x509", { VARIABLE("SPIFFE_CREDENTIAL_FOLDER") }, { { NULL } }, NULL },
 };
 
-static const char *const traces_looked_for[] = {
-        K8S_TOKEN,        K8S_OWN_TOKEN,           HIMDS,
-        DMI "sys_vendor", DMI "chassis_asset_tag", DMI "product_name",
+static const struct {
+        const char *path;
+        bool content;
+} traces_looked_for[] = {
+        { K8S_TOKEN, false },       { K8S_OWN_TOKEN, false },          { HIMDS, false },
+        { DMI "sys_vendor", true }, { DMI "chassis_asset_tag", true }, { DMI "product_name", true },
 };
 
-const char *identity_trace(size_t index) {
-        return index < ARRAY_SIZE(traces_looked_for) ? traces_looked_for[index] : NULL;
+const char *identity_trace(size_t index, bool *ret_content) {
+        if (index >= ARRAY_SIZE(traces_looked_for))
+                return NULL;
+        *ret_content = traces_looked_for[index].content;
+        return traces_looked_for[index].path;
 }
 
 static bool is_there(const struct identity_env *env, const json_t *traces, const struct sign *s) {

@@ -8,12 +8,11 @@
 #include "identity/env.h"
 
 /*
- * The files whose presence, or beginning, says where we are; NULL behind the last. Whoever may read
- * them makes an object of those that are there: the path, and the first 128 bytes at most as a
- * string, without blanks at the end (what is no UTF-8 and what cannot be read: "").
+ * The files whose presence, or content, says where we are; NULL behind the last. Whoever may look
+ * at them makes an object of those that are there: the path, and the first line, if *@ret_content
+ * says so, else "". Of the others nothing is read: some hold tokens.
  */
-const char *identity_trace(size_t index);
-#define IDENTITY_TRACE_BYTES 128
+const char *identity_trace(size_t index, bool *ret_content);
 
 /*
  * An array of objects, a line of advice each: "platform", "provider" as Identity= has it, "because"

@@ -22,7 +22,7 @@ TABLE = ("NAME  URL  STATE\nwork  https://mcp.example.com/mcp  ready\nme@home (m
          "bad  https://h/$(touch${IFS}pwned)  ready\n-  https://third.example.com/a&b  ready\n")
 # What stands in no list of the daemon's, as the programs' own help names it.
 VALUES = {
-    "mcp-brokerctl ": {"status", "stop", "reload", "lock", "unlock"},
+    "mcp-brokerctl ": {"status", "doctor", "stop", "reload", "lock", "unlock"},
     "mcp-brokerd --key-slot=": {"file", "passphrase"},
     "mcp-connect --protocol=": {"auto", "legacy-first", "modern-first"},
     "mcp-connect --transport=": {"auto", "http-first", "http-only", "sse-first", "sse-only"},
