@@ -42,6 +42,7 @@ def proofs(demo):
     return [r["headers"]["dpop"] for r in demo.requests("mcp") if "authorization" in r["headers"]]
 
 
+# A204 A206 A207 A210
 def every_request_of_a_bridge_carries_a_proof_of_its_own(stack):
     demo, broker = signed_in(stack, "--stream", "--require-session")
     host = bridge(stack, broker)
@@ -56,6 +57,7 @@ def every_request_of_a_bridge_carries_a_proof_of_its_own(stack):
     assert demo.count("authorize") == 1
 
 
+# A212 A213
 def nonces_that_change_cost_a_repeat_and_no_login(stack):
     demo, broker = signed_in(stack, "--dpop-nonce")
     host = bridge(stack, broker)
@@ -67,6 +69,7 @@ def nonces_that_change_cost_a_repeat_and_no_login(stack):
     assert demo.count("authorize") == 1 and demo.count("refresh") == 0
 
 
+# A214
 def a_refresh_and_a_restart_keep_the_key(stack):
     demo, broker = signed_in(stack, "--dpop-nonce")
     host = bridge(stack, broker)
@@ -121,6 +124,7 @@ def without_a_method_it_is_said_what_is_missing(stack):
         broker.run("mcp-token", *options, "demo", check=2)
 
 
+# A202 S1 S4
 def proofs_are_in_the_audit_trail_and_the_key_is_nowhere(stack):
     _, broker = signed_in(stack)
     assert called(bridge(stack, broker))

@@ -115,6 +115,63 @@ def swallow(what):
         pass
 
 
+class Scribe(Host):
+    """Keeps every line that the bridge writes to it."""
+
+    def __init__(self, *args, **kwargs):
+        self.lines = []
+        super().__init__(*args, **kwargs)
+
+    def take(self, message):
+        self.lines.append(json.dumps(message))
+        super().take(message)
+
+
+# A1 A7 A166 A167 A169 A173
+def a_token_goes_into_one_field_of_each_request_and_nowhere_else(stack):
+    demo = Demo(stack, "--auto-consent", "--stream", "--require-session")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    extensions = {"extensions": {"io.example/x": {"a": [1]}}}
+    host = Scribe([program("mcp-connect"), demo.mcp], {**broker.env, **broker.person()}, modern=False, capabilities=extensions)
+    host.open()
+    assert host.request("tools/call", {"name": "generate_summary", "arguments": SUMMARY,
+                                       "_meta": {"authorization": "Bearer planted", "headers": {"Authorization": "Bearer planted"}}})["content"]
+    host.close()
+    assert not host.faults, host.faults
+    seen = [r for r in demo.requests("mcp") if r["headers"].get("user-agent", "").startswith("mcp-broker")]
+    first = next(i for i, r in enumerate(seen) if "authorization" in r["headers"])
+    assert {r["method"] for r in seen[first:]} == {"POST", "GET", "DELETE"}, seen
+    token = seen[first]["headers"]["authorization"]
+    assert all(r["headers"]["authorization"] == token for r in seen[first:]) and token.startswith("Bearer "), seen
+    secrets = demo.secrets()
+    for secret in secrets["access_tokens"] + secrets["refresh_tokens"] + secrets["codes"]:
+        assert not any(secret in r["target"] or secret in (r["body"] or "") for r in seen), "in a URL or body"
+        assert not any(secret in line for line in host.lines), "on the host's side"
+    begun = [json.loads(r["body"]) for r in seen if '"initialize"' in (r["body"] or "")][-1]
+    assert begun["params"]["capabilities"] == extensions, begun
+
+
+# A171
+def a_server_that_refuses_every_token_is_asked_a_bounded_number_of_times(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp)
+    host = bridge(stack, broker, demo.mcp)
+    host.open()
+    demo.fault("reject-token")
+    before = demo.count("mcp")
+    try:
+        called(host)
+    except Refused as e:
+        assert e.error["code"] == -32000, e.error
+    else:
+        raise AssertionError("it was answered")
+    bodies = [r["body"] for r in demo.requests("mcp")[before:] if "generate_summary" in (r["body"] or "")]
+    assert 2 <= len(bodies) <= 3 and len(set(bodies)) == 1, bodies
+    assert demo.count("authorize") <= 2
+
+
 def a_token_that_is_refused_early_is_replaced(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -128,6 +185,7 @@ def a_token_that_is_refused_early_is_replaced(stack):
     assert demo.count("authorize") == 1
 
 
+# A172
 def ten_bridges_at_once_refresh_an_expired_token_once(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -342,6 +400,8 @@ if __name__ == "__main__":
         a_request_that_waits_for_a_login_in_vain_is_answered_with_its_address,
         the_end_of_input_ends_a_bridge_that_waits_for_a_login,
         the_end_of_input_ends_a_bridge_that_waits_for_the_daemon,
+        a_token_goes_into_one_field_of_each_request_and_nowhere_else,
+        a_server_that_refuses_every_token_is_asked_a_bounded_number_of_times,
         a_token_that_is_refused_early_is_replaced,
         ten_bridges_at_once_refresh_an_expired_token_once,
         a_request_that_takes_too_long_is_answered_and_the_server_told,

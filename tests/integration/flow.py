@@ -294,7 +294,7 @@ def two_accounts_of_one_server_are_kept_apart(stack):
     assert one != two
 
 
-# A230 S5
+# A230 S5 A168
 def two_servers_of_one_issuer_get_two_tokens(stack):
     demo = Demo(stack, "--auto-consent", "--second-resource")
     broker = Broker(stack)

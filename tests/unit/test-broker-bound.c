@@ -90,7 +90,7 @@ static void prove(struct world *w, const char *url, const char *nonce, struct an
                   a);
 }
 
-/* A203 A208 A210 */
+/* A203 A208 */
 static void requests_for_tokens_carry_a_proof_of_one_key(void **state) {
         struct world *w = *state;
         AUTO_FREE char *first = NULL;
@@ -176,7 +176,7 @@ static void a_token_that_is_bound_to_nothing_will_not_do(void **state) {
                                "bound to no key"));
 }
 
-/* A217 S4 */
+/* A205 A217 S4 */
 static void a_proof_is_for_one_request_and_recorded(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer a = { 0 };

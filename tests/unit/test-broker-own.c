@@ -39,6 +39,19 @@ static int setup_nothing(void **state) {
         return set_up(state, none);
 }
 
+static int setup_jag(void **state) {
+        static const char *const by_jag[] = {
+                FILE_A,
+                "[Server]\nURL=" WORLD_SERVER "\nIssuer=" WORLD_ISSUER
+                "\nClientId=robot\nClientSecretFile=/run/secret\nPresent=id-jag\n"
+                "Identity=file:path=/run/id/token\nIdpClientId=us-there\n"
+                "IdpTokenEndpoint=https://idp.example.com/exchange\n",
+                NULL
+        };
+
+        return set_up(state, by_jag);
+}
+
 /* What the server and the issuer say to discovery; the next request is for a token. */
 static void serve_up_to_token(struct world *w) {
         world_run(w);
@@ -55,6 +68,7 @@ static void come_up(struct world *w, const char *token) {
         assert_int_equal(w->n_fetches, 0);
 }
 
+/* A180 A181 A182 A183 */
 static void it_comes_up_by_itself(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer a = { 0 };
@@ -154,6 +168,7 @@ static void a_restart_finds_what_there_was(void **state) {
 }
 
 /* One presentation, one attempt: a "no" is no invitation to try something else. */
+/* A198 A199 */
 static void what_was_refused_is_left_alone_for_a_while(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer a = { 0 };
@@ -298,6 +313,7 @@ static void serve_up_to_order(struct world *w) {
         assert_string_equal(w->order.path, "/run/id/token");
 }
 
+/* A174 A195 A197 */
 static void an_identity_is_got_and_shown_once(void **state) {
         struct world *w = *state;
         AUTO_FREE char *token = token_for(WORLD_ISSUER);
@@ -324,6 +340,7 @@ static void an_identity_is_got_and_shown_once(void **state) {
         assert_token(&a, "at2");
 }
 
+/* A196 */
 static void an_identity_for_somebody_else_goes_nowhere(void **state) {
         struct world *w = *state;
         AUTO_FREE char *token = token_for("https://other.example.com");
@@ -438,6 +455,42 @@ static void what_cannot_be_said_is_said_so_before_anything_is_shown(void **state
         }
 }
 
+/* A184 A185 A186 A187 A188 A190 A194 */
+static void a_login_at_an_identity_provider_is_made_into_an_assertion(void **state) {
+        struct world *w = *state;
+        AUTO_FREE char *id_token = token_for("us-there");
+        AUTO_FREE char *jag = token_for(WORLD_ISSUER);
+        AUTO_BUF struct buf body = BUF_INIT;
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_get(w, NULL, &a);
+        serve_up_to_order(w);
+        world_order(w, 0, id_token);
+        assert_string_equal(world_fetch(w)->request.url, "https://idp.example.com/exchange");
+        assert_form(w, "requested_token_type", "urn:ietf:params:oauth:token-type:id-jag");
+        assert_form(w, "subject_token", id_token);
+        assert_form(w, "audience", WORLD_ISSUER);
+        assert_form(w, "resource", WORLD_SERVER);
+        assert_form(w, "client_id", "us-there");
+        assert_int_equal(buf_printf(&body,
+                                    "{\"access_token\":\"%s\",\"token_type\":\"N_A\","
+                                    "\"issued_token_type\":"
+                                    "\"urn:ietf:params:oauth:token-type:id-jag\"}",
+                                    jag),
+                         0);
+        world_answer(w, 0, 200, body.data);
+        world_run(w);
+        assert_string_equal(world_fetch(w)->request.url, WORLD_ISSUER "/token");
+        assert_form(w, "grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        assert_form(w, "assertion", jag);
+        assert_form(w, "subject_token", NULL);
+        world_tokens(w, "at1", NULL, 600, NULL);
+        world_run(w);
+        assert_token(&a, "at1");
+        assert_int_equal(w->n_listeners, 0);
+}
+
+#define JAG_TEST(f) cmocka_unit_test_setup_teardown(f, setup_jag, world_teardown)
 #define SECRET_TEST(f) cmocka_unit_test_setup_teardown(f, setup_secret, world_teardown)
 #define NOTHING_TEST(f) cmocka_unit_test_setup_teardown(f, setup_nothing, world_teardown)
 #define IDENTITY_TEST(f) cmocka_unit_test_setup_teardown(f, setup_identity, world_teardown)
@@ -457,6 +510,7 @@ int main(void) {
                 SECRET_TEST(tokens_that_have_ended_when_they_come_are_not_asked_for_for_ever),
                 SECRET_TEST(what_a_machine_has_goes_with_its_declaration),
                 SECRET_TEST(a_person_and_a_machine_have_not_one_grant),
+                JAG_TEST(a_login_at_an_identity_provider_is_made_into_an_assertion),
                 IDENTITY_TEST(an_identity_is_got_and_shown_once),
                 IDENTITY_TEST(an_identity_for_somebody_else_goes_nowhere),
                 IDENTITY_TEST(a_file_that_is_not_there_is_named),
