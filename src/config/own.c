@@ -174,7 +174,10 @@ static bool is_extra_name(const char *name) {
 
 /* The same for the same names and texts, in whatever order they were given. */
 static char *extra_text(const json_t *object) {
-        return json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+        AUTO_BUF struct buf b = BUF_INIT;
+
+        /* Not json_dumps(): what it gives is jansson's to free, which may not be free(). */
+        return json_write_canonical(&b, object) < 0 ? NULL : buf_steal(&b);
 }
 
 static int check_extra(const json_t *all, const char *name, const char *value, enum own_words words,

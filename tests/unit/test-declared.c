@@ -218,6 +218,23 @@ static void what_is_sent_along_is_read_and_bounded(void **state) {
         assert_non_null(strstr(err.message, ":20: Extra.NAME= can be given 16 times"));
 }
 
+/* As in the daemon, where jansson's memory is not that of malloc(). */
+static void what_is_sent_along_is_no_memory_of_jansson(void **state) {
+        static const char text[] = "[Server]\nURL=https://a.example/\nIdentity=k8s\nExtra.a=1\n"
+                                   "Extra.b=2\n";
+        AUTO_DECLARED struct declared d = DECLARED_INIT;
+        json_malloc_t old_malloc;
+        json_free_t old_free;
+        int r;
+
+        json_get_alloc_funcs(&old_malloc, &old_free);
+        json_use_wiping_allocator();
+        r = parse_one(&d, text, NULL);
+        json_set_alloc_funcs(old_malloc, old_free);
+        assert_int_equal(r, 0);
+        assert_string_equal(d.items[0].own.extra, "{\"a\":\"1\",\"b\":\"2\"}");
+}
+
 static void a_file_name_that_is_no_name_needs_one(void **state) {
         AUTO_DECLARED struct declared d = DECLARED_INIT;
         struct error err = ERROR_INIT;
@@ -442,6 +459,7 @@ int main(void) {
                 cmocka_unit_test(what_is_wrong_is_refused_with_file_and_line),
                 cmocka_unit_test(what_needs_no_person_is_read),
                 cmocka_unit_test(what_is_sent_along_is_read_and_bounded),
+                cmocka_unit_test(what_is_sent_along_is_no_memory_of_jansson),
                 cmocka_unit_test(a_file_name_that_is_no_name_needs_one),
                 cmocka_unit_test(a_later_file_of_the_same_name_counts_and_an_empty_one_takes_back),
                 cmocka_unit_test(two_files_must_not_speak_of_one_server),
