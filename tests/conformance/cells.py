@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files `cells` and `later`, and what the suites themselves list."""
+"""The file `cells`, and what the suites themselves list."""
 import fnmatch
 import re
 import subprocess
@@ -47,10 +47,6 @@ def read_cells():
     if empty:
         raise ValueError(f"cells: no checks for {empty}")
     return sorted(cells, key=lambda cell: TAGS.index(cell.tag))
-
-
-def read_later():
-    return dict(line.split("\t", 1) for _, line in read_lines("later"))
 
 
 def chosen(cells, patterns):

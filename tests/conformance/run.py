@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 from bridges import KINDS  # noqa: E402
-from cells import TAGS, WIRES, chosen, listed, read_cells, read_later  # noqa: E402
+from cells import TAGS, WIRES, chosen, listed, read_cells  # noqa: E402
 from driver import start_time  # noqa: E402
 from harness import BUILD, Tap, program  # noqa: E402
 
@@ -42,7 +42,6 @@ def options():
     parser.add_argument("--best", action="store_true", help="mcp-remote with all of its options that help")
     parser.add_argument("--host", choices=("wire", "legacy", "modern"), default="wire", help="the host's era: that of the wire, or this")
     parser.add_argument("--person", type=float, default=0, metavar="SECONDS", help="the person at the browser takes so long")
-    parser.add_argument("--later", action="store_true", help="also what the file `later` puts off")
     parser.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for each cell")
     parser.add_argument("--report", metavar="FILE", help="write what became of each cell, as JSON")
     parser.add_argument("--no-selftest", action="store_true", help="do not try first whether bad bridges are found out")
@@ -148,12 +147,11 @@ def missing():
     return [str(path) for path in paths if not path.exists()]
 
 
-def all_scenarios_are_cells(tap, cells, later):
+def all_scenarios_are_cells(tap, cells):
     ours = {cell.name for cell in cells}
     theirs = listed(str(NODE), suite_of("25"), "25") | listed(str(NODE), suite_of("stable"), "stable")
-    strangers = sorted(set(later) - {cell.scenario for cell in cells})
-    tap.ok(ours == theirs and not strangers, "every scenario of the suites is a cell or put off with a reason",
-           f"the file lacks {sorted(theirs - ours)}; in no suite are {sorted(ours - theirs) + strangers}")
+    tap.ok(ours == theirs, "every scenario of the suites is a cell",
+           f"the file lacks {sorted(theirs - ours)}; in no suite are {sorted(ours - theirs)}")
 
 
 FAULTS = {
@@ -179,11 +177,11 @@ def bad_bridges_are_found_out(tap, arguments, cells):
             tap.ok(bool(outcome.problems) == (fault != "honest"), FAULTS[fault], "\n".join(outcome.problems))
 
 
-def table(outcomes, cells, later):
+def table(outcomes, cells):
     said = {outcome.cell.name: outcome for outcome in outcomes}
     names = {cell.name for cell in cells}
     met = {outcome.cell.scenario for outcome in outcomes}
-    rows = [s for s in dict.fromkeys(cell.scenario for cell in cells) if s in met or s in later]
+    rows = [s for s in dict.fromkeys(cell.scenario for cell in cells) if s in met]
     width = max(map(len, rows))
     lines = [f"{'':{width}}" + "".join(f"{tag:>14}" for tag in TAGS)]
     for scenario in rows:
@@ -194,7 +192,7 @@ def table(outcomes, cells, later):
                 word = "pass" if not outcome.problems else "FAIL*" if outcome.suite_is_content else "FAIL"
                 word = f"{word:5} {outcome.seconds:5.1f} s"
             elif f"{tag}:{scenario}" in names:
-                word = "later" if scenario in later else "not run"
+                word = "not run"
             else:
                 word = ""
             line += f"{word:>14}"
@@ -213,7 +211,7 @@ def report(path, outcomes):
 
 def main():
     arguments = options()
-    cells, later, tap = read_cells(), read_later(), Tap()
+    cells, tap = read_cells(), Tap()
     lacking = missing()
     if lacking:
         tap.skip("the conformance suites", f"not installed: {' '.join(lacking)} (contrib/check conformance installs them)")
@@ -225,10 +223,10 @@ def main():
         return 1
     everything = not arguments.cells
     if everything:
-        all_scenarios_are_cells(tap, cells, later)
+        all_scenarios_are_cells(tap, cells)
     if everything and not arguments.no_selftest:
         bad_bridges_are_found_out(tap, arguments, cells)
-    wanted = [c for c in chosen(cells, arguments.cells) if arguments.later or c.scenario not in later]
+    wanted = chosen(cells, arguments.cells)
     if not wanted:
         print("Bail out! No cell is meant")
         return 1
@@ -237,7 +235,7 @@ def main():
         for outcome in pool.map(play.run, wanted):
             outcomes.append(outcome)
             tap.ok(not outcome.problems, outcome.cell.name, "\n".join([*outcome.problems, f"see {outcome.results}"]))
-    for line in table(outcomes, cells, later):
+    for line in table(outcomes, cells):
         print(f"# {line}")
     if arguments.report:
         report(arguments.report, outcomes)
