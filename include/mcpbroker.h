@@ -521,6 +521,20 @@ MCPB_API int mcpb_login_from_error(const mcpb_error *err, mcpb_login **ret) MCPB
  * @no_resource:         not 0: leave the parameter resource (RFC 8707) out of what the
  *                       authorization server is asked, for one that chokes on it. Tokens may
  *                       then be good for other servers too
+ * @present:             how tokens are got without a person: "client-credentials", "jwt-bearer",
+ *                       ...; NULL: "auto" with an identity, else a person logs in
+ * @identity:            the provider of the identity that is shown, with its options; NULL: none
+ * @audience:            for whom the identity's token is: "issuer", "token-endpoint" or
+ *                       "literal:..."; NULL: the issuer, or what the profile says
+ * @profile:             of an authorization server that wants the same in other words; NULL: none
+ * @client_key:          the private key of @client_id, PEM or a JWK, in place of @client_secret: a
+ *                       secret; NULL: none
+ * @client_key_id:       the "kid" under which the authorization server knows it; NULL: none
+ * @signing_alg:         "ES256", ...; NULL: by the key
+ * @idp_token_endpoint:  of the identity provider, with "id-jag"; NULL: none
+ * @idp_client_id:       as what client we are known there; NULL: none
+ * @extra:               what is sent along to the token endpoint, as "NAME=VALUE"; each name once
+ * @n_extra:             how many
  */
 typedef struct mcpb_server_request {
         size_t size;
@@ -534,20 +548,37 @@ typedef struct mcpb_server_request {
         const char *client_metadata_url;
         int login;
         long no_resource;
+        const char *present;
+        const char *identity;
+        const char *audience;
+        const char *profile;
+        const char *client_key;
+        const char *client_key_id;
+        const char *signing_alg;
+        const char *idp_token_endpoint;
+        const char *idp_client_id;
+        const char *const *extra;
+        size_t n_extra;
 } mcpb_server_request;
 
-#define MCPB_SERVER_REQUEST_INIT \
-        { sizeof(mcpb_server_request), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+#define MCPB_SERVER_REQUEST_INIT                                                                   \
+        {                                                                                          \
+                sizeof(mcpb_server_request), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, \
+                        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0              \
+        }
 
 /**
  * mcpb_server_add() - add a server
  * @c:          the client
- * @request:    which; borrowed, the copy of the secret is wiped
+ * @request:    which; borrowed, the copies of secret and key are wiped
  * @ret_server: what was added, as the text of a JSON object; free with mcpb_text_free(). NULL: not
  *              wanted
  * @ret_login:  the login that was started, or NULL if none was; free with mcpb_login_free(). NULL:
  *              not wanted
  * @err:        filled on failure; may be NULL
+ *
+ * Where no person is needed the call ends when the token is there, with @ret_login "done", or with
+ * the reason why it is not: identity_failed, issuer_error and others; the server stays added.
  *
  * Return: as mcpb_call(). Codes of note: exists, address_refused, server_unreachable,
  * registration_required, unsupported.

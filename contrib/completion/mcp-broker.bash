@@ -8,7 +8,8 @@ _mcp_broker_options() {
 
         case $1 in
         mcp-add)
-                echo "--name= --account= --scope= --client-id= --client-secret-file= --issuer= --client-metadata-url=" \
+                echo "--name= --account= --scope= --client-id= --client-secret-file= --client-key-file= --client-key-id= --signing-alg=" \
+                        "--issuer= --client-metadata-url= --identity= --present= --audience= --profile= --extra= --idp-token-endpoint= --idp-client-id=" \
                         "--no-resource --no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
                         "-q -d -D -x -X $common"
                 ;;
@@ -52,6 +53,12 @@ _mcp_broker_values() {
         --key-slot) compgen -W "file passphrase" -- "$2" ;;
         --transport) compgen -W "auto http-first http-only sse-first sse-only" -- "$2" ;;
         --protocol) compgen -W "auto legacy-first modern-first" -- "$2" ;;
+        --present)
+                compgen -W "browser auto client-credentials private-key-jwt client-assertion jwt-spiffe jwt-bearer token-exchange id-jag mtls" -- "$2"
+                ;;
+        --audience) compgen -W "issuer token-endpoint" -- "$2" ;;
+        --profile) compgen -W "anthropic openai openrouter google-sts hydra entra" -- "$2" ;;
+        --signing-alg) compgen -W "ES256 ES384 RS256 PS256 EdDSA" -- "$2" ;;
         --browser) compgen -c -- "$2" ;;
         --*-file | --socket | -a) compgen -f -- "$2" ;;
         --*-dir) compgen -d -- "$2" ;;

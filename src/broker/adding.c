@@ -9,19 +9,32 @@
 #include "broker/internal.h"
 #include "broker/later.h"
 #include "broker/login-steps.h"
+#include "broker/own.h"
 #include "broker/server.h"
 #include "crypto/hash.h"
+#include "identity/config.h"
 #include "oauth/registration.h"
 
 #define HINT_FORGET "Forget it first with: mcp-add -d %s"
 
-enum choice { CHOICE_ISSUER, CHOICE_CLIENT_ID, CHOICE_METADATA_URL, CHOICE_COUNT };
+enum choice {
+        CHOICE_ISSUER,
+        CHOICE_CLIENT_ID,
+        CHOICE_METADATA_URL,
+        CHOICE_OWN, /* and those behind it: how it is logged in to without a person */
+        CHOICE_COUNT = CHOICE_OWN + OWN_SETTINGS_COUNT,
+};
 
-static const char *const choice_names[CHOICE_COUNT] = {
+static const char *const choice_names[CHOICE_OWN] = {
         [CHOICE_ISSUER] = "issuer",
         [CHOICE_CLIENT_ID] = "client id",
         [CHOICE_METADATA_URL] = "client metadata URL",
 };
+
+static const char *choice_name(int c) {
+        return c < CHOICE_OWN ? choice_names[c]
+                              : own_settings_param((enum own_setting)(c - CHOICE_OWN));
+}
 
 struct adding {
         struct broker *broker;
@@ -72,13 +85,14 @@ static void adding_free(struct adding *a) {
 }
 
 static char **choice_of(struct server *s, enum choice c) {
-        char **const members[CHOICE_COUNT] = {
+        char **const members[CHOICE_OWN] = {
                 [CHOICE_ISSUER] = &s->configured_issuer,
                 [CHOICE_CLIENT_ID] = &s->client_id,
                 [CHOICE_METADATA_URL] = &s->metadata_url,
         };
 
-        return members[c];
+        return c < CHOICE_OWN ? members[c]
+                              : own_settings_at(&s->own, (enum own_setting)(c - CHOICE_OWN));
 }
 
 /* Once: the server has what was asked for. Twice: it is as it was. */
@@ -104,6 +118,41 @@ static void adding_swap(struct adding *a, struct server *s) {
                 a->scopes = kept;
         }
         a->applied = !a->applied;
+}
+
+/* What the server would then be told of how to log in without a person. */
+static int own_of_both(const struct adding *a, struct server *s, struct own_settings *ret) {
+        int r = s ? own_settings_copy(ret, &s->own) : 0;
+
+        for (int i = CHOICE_OWN; i < CHOICE_COUNT && r == 0; i++) {
+                char **to = own_settings_at(ret, (enum own_setting)(i - CHOICE_OWN));
+
+                if (!a->given[i])
+                        continue;
+                free(*to);
+                *to = strdup(a->texts[i]);
+                r = *to ? 0 : -ENOMEM;
+        }
+        return r;
+}
+
+/* By the same rules as a file of servers.d. @s is NULL for a new one. What follows from what is
+ * given, and was not said, goes to *@ret_present. */
+static int judge_own(const struct adding *a, struct server *s, const struct own_client *client,
+                     char **ret_present, struct error *err) {
+        struct own_settings own = { 0 };
+        bool said;
+        int r = own_of_both(a, s, &own);
+
+        said = own.present != NULL;
+        if (r == 0 && own_settings_any(&own))
+                r = own_settings_judge(&own, client, OWN_WORDS_OPTION, err);
+        else if (r < 0)
+                (void)error_oom(err);
+        if (r == 0 && !said && ret_present)
+                *ret_present = TAKE(own.present);
+        own_settings_done(&own);
+        return r;
 }
 
 static struct broker_call *adding_call(struct adding *a) {
@@ -211,6 +260,27 @@ static bool same_secret(const char *a, const char *b) {
         return a && b ? strlen(a) == strlen(b) && secret_equal(a, b, strlen(a)) : a == b;
 }
 
+static bool same_credentials(const struct registration *a, const struct registration *b) {
+        return same_secret(a->client_secret, b->client_secret) &&
+               same_secret(a->client_key, b->client_key) && streq_null(a->key_id, b->key_id) &&
+               streq_null(a->signing_alg, b->signing_alg);
+}
+
+static bool has_credentials(const struct registration *r) {
+        return r->client_secret || r->client_key;
+}
+
+/* Is there what the way of presenting needs? Known only when it is known what the store has. */
+static int judge_credentials(const struct adding *a, const struct registration *reg,
+                             struct error *err) {
+        const struct own_client client = { .id = true,
+                                           .secret = reg->client_secret != NULL,
+                                           .key = reg->client_key != NULL };
+        struct server *s = adding_server(a);
+
+        return s ? judge_own(a, s, &client, NULL, err) : 0;
+}
+
 /* Is @item, what is there, to be left as it is? With another secret those who use it would be cut
  * off, and no person was asked: -EEXIST. */
 static int leave_credentials(const struct adding *a, const struct store_item *item, const char *key,
@@ -220,13 +290,16 @@ static int leave_credentials(const struct adding *a, const struct store_item *it
 
         if (!item || registration_from_json(&stored, item->value) < 0)
                 return 0;
-        *ret = same_secret(stored.client_secret, a->registration.client_secret) ||
-               (user && !a->registration.client_secret);
-        if (*ret || !user)
+        *ret = same_credentials(&stored, &a->registration) ||
+               (user && !has_credentials(&a->registration));
+        if (*ret)
+                return judge_credentials(a, &stored, err);
+        if (!user)
                 return 0;
         (void)error_set(err, MCPB_EXISTS, EEXIST, NULL,
-                        "%s uses the client %s with another secret already", user->name,
-                        a->registration.client_id);
+                        "%s uses the client %s with another secret%s already", user->name,
+                        a->registration.client_id,
+                        stored.client_key || a->registration.client_key ? " or key" : "");
         (void)snprintf(err->hint, sizeof(err->hint), HINT_FORGET, user->name);
         return -EEXIST;
 }
@@ -248,6 +321,8 @@ static void on_credentials_looked_up(int r, const struct store_item *item, const
                 r = buf_printf(&key, "%s\n%s", a->registration.issuer, a->registration.client_id);
         if (r == 0)
                 r = leave_credentials(a, item, key.data, &leave, &problem);
+        if (r == 0 && !leave)
+                r = judge_credentials(a, &a->registration, &problem);
         if (r == 0 && leave) {
                 save_server(a);
                 return;
@@ -284,8 +359,10 @@ struct add_params {
         const char *account;
         const char *client_id;
         const char *client_secret;
+        const char *client_key;
         const char *issuer;
         const char *metadata_url;
+        struct own_settings own;
         struct scope_set scopes;
         bool has_scopes;
         bool no_resource;
@@ -304,6 +381,48 @@ static int check_issuer(const char *issuer, struct error *err) {
         return r < 0 ? error_set(err, why.code, -r, why.hint, "%s", why.message) : 0;
 }
 
+/* Who may run mcp-add must not thereby have the daemon run a program for them, which is not bound
+ * by what they are confined to. */
+static int refuse_command(const char *identity, struct error *err) {
+        AUTO_IDENTITY_CONFIG struct identity_config c = IDENTITY_CONFIG_INIT;
+        int r = identity_config_parse(identity, &c, err);
+
+        if (r < 0 || !streq(c.provider, "exec"))
+                return r;
+        return error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                         "Declare the server in a file; see mcp-broker-servers(5)",
+                         "A program that the daemon is to start is named in a file only");
+}
+
+static int check_own(const struct add_params *p, struct error *err) {
+        int r = own_check(&p->own, err);
+
+        if (r == 0 && p->own.identity)
+                r = refuse_command(p->own.identity, err);
+        /* It was not read in a file: whoever gave it can mend it. */
+        if (r < 0 && err->code == MCPB_BAD_CONFIG)
+                err->code = MCPB_BAD_PARAMS;
+        return r;
+}
+
+static int check_credentials(const struct add_params *p, struct error *err) {
+        bool any = p->client_secret || p->client_key;
+
+        if (p->client_id && !p->issuer)
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                                 "Add --issuer: credentials belong to one issuer",
+                                 "A client id was given without its issuer");
+        if (p->client_secret && p->client_key)
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL,
+                                 "A client proves itself in one way: leave one of them out",
+                                 "A client secret and a client key were given");
+        if ((any || p->own.key_id || p->own.signing_alg) && !p->client_id)
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL, "Add --client-id",
+                                 "A client %s was given without a client id",
+                                 p->client_secret ? "secret" : "key");
+        return 0;
+}
+
 static int check_add(const struct add_params *p, struct error *err) {
         int r = url_check_allowed(p->url, "server URL", err);
 
@@ -315,14 +434,44 @@ static int check_add(const struct add_params *p, struct error *err) {
                 r = check_issuer(p->issuer, err);
         if (r == 0 && p->metadata_url)
                 r = client_metadata_url_check(p->metadata_url, err);
-        if (r == 0 && p->client_id && !p->issuer)
-                r = error_set(err, MCPB_BAD_PARAMS, EINVAL,
-                              "Add --issuer: credentials belong to one issuer",
-                              "A client id was given without its issuer");
-        if (r == 0 && p->client_secret && !p->client_id)
-                r = error_set(err, MCPB_BAD_PARAMS, EINVAL, "Add --client-id",
-                              "A client secret was given without a client id");
+        if (r == 0)
+                r = check_credentials(p, err);
+        return r < 0 ? r : check_own(p, err);
+}
+
+static int parse_extra(struct broker_call *c, struct add_params *p, struct error *err) {
+        json_t *given = json_object_get(c->params, own_settings_param(OWN_extra));
+        const char *name;
+        json_t *value;
+        int r = 0;
+
+        json_object_foreach(given, name, value) {
+                if (r == 0)
+                        r = own_settings_add_extra(&p->own.extra, name, json_string_value(value),
+                                                   OWN_WORDS_OPTION, err);
+        }
         return r;
+}
+
+static int parse_own(struct broker_call *c, struct add_params *p, struct error *err) {
+        for (int i = 0; i < OWN_SETTINGS_COUNT; i++) {
+                enum own_setting which = (enum own_setting)i;
+                const char *text = NULL;
+                char **to = own_settings_at(&p->own, which);
+                int r;
+
+                if (which == OWN_extra)
+                        continue;
+                r = call_string(c, own_settings_param(which), false, &text, err);
+                if (r == 0 && text)
+                        r = own_settings_check(which, text, OWN_WORDS_OPTION, err);
+                if (r < 0)
+                        return r;
+                *to = text ? strdup(text) : NULL;
+                if (text && !*to)
+                        return error_oom(err);
+        }
+        return parse_extra(c, p, err);
 }
 
 static int parse_add(struct broker_call *c, struct add_params *p, struct error *err) {
@@ -337,6 +486,8 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
         if (r == 0)
                 r = call_string(c, "client_secret", false, &p->client_secret, err);
         if (r == 0)
+                r = call_string(c, "client_key", false, &p->client_key, err);
+        if (r == 0)
                 r = call_string(c, "issuer", false, &p->issuer, err);
         if (r == 0)
                 r = call_string(c, "client_metadata_url", false, &p->metadata_url, err);
@@ -346,17 +497,22 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
                 r = call_bool(c, "no_resource", false, &p->no_resource, err);
         if (r == 0)
                 r = call_bool(c, "login", false, &p->login, err);
+        if (r == 0)
+                r = parse_own(c, p, err);
         p->account = p->account ? p->account : "";
         return r < 0 ? r : check_add(p, err);
 }
 
 static int copy_choices(struct adding *a, const struct add_params *p) {
-        const char *const asked[CHOICE_COUNT] = {
+        const char *asked[CHOICE_COUNT] = {
                 [CHOICE_ISSUER] = p->issuer,
                 [CHOICE_CLIENT_ID] = p->client_id,
                 [CHOICE_METADATA_URL] = p->metadata_url,
         };
 
+        for (int i = CHOICE_OWN; i < CHOICE_COUNT; i++)
+                asked[i] = *own_settings_at((struct own_settings *)(uintptr_t)&p->own,
+                                            (enum own_setting)(i - CHOICE_OWN));
         for (int i = 0; i < CHOICE_COUNT; i++) {
                 a->given[i] = asked[i] != NULL;
                 if (!asked[i])
@@ -392,7 +548,7 @@ static int check_known(struct server *s, const struct adding *a, struct error *e
                         is = s->issuer;
                 if (!a->given[i] || (is ? streq(a->texts[i], is) : !in_use))
                         continue;
-                return refuse_change(s, choice_names[i], is ? is : "none", a->texts[i], err);
+                return refuse_change(s, choice_name(i), is ? is : "none", a->texts[i], err);
         }
         if (a->has_no_resource && !s->no_resource && in_use)
                 return refuse_change(s, "use of the parameter resource", "sent", "left out", err);
@@ -412,6 +568,27 @@ static int check_declared(const struct server *s, struct adding *a, struct error
         a->scopes = SCOPE_SET_INIT;
         a->has_scopes = false;
         return 0;
+}
+
+/* What is not said, but follows, is remembered as if it had been. */
+static int complete_own(struct adding *a, struct server *s, const struct add_params *p,
+                        struct error *err) {
+        /* What the store has of the client's is judged when it is known. */
+        const struct own_client client = { .id = p->client_id || (s && s->client_id),
+                                           .secret = true,
+                                           .key = true };
+        char **present = &a->texts[CHOICE_OWN + OWN_present];
+        bool any = false;
+        int r;
+
+        for (int i = CHOICE_OWN; i < CHOICE_COUNT; i++)
+                any = any || a->given[i];
+        if (!any)
+                return 0;
+        r = judge_own(a, s, &client, a->given[CHOICE_OWN + OWN_present] ? NULL : present, err);
+        if (r == 0 && *present)
+                a->given[CHOICE_OWN + OWN_present] = true;
+        return r;
 }
 
 static int find_or_make(struct broker *b, const struct add_params *p, struct adding *a,
@@ -437,6 +614,9 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
                 if (r < 0)
                         return r;
         }
+        r = complete_own(a, s, p, err);
+        if (r < 0)
+                return r;
         if (s && s->changing && adding_changes(a))
                 return error_set(err, MCPB_BUSY, EBUSY, "Try again in a moment",
                                  "%s is just being changed", s->name);
@@ -458,6 +638,11 @@ static int find_or_make(struct broker *b, const struct add_params *p, struct add
         return 0;
 }
 
+static int set_text(char **to, const char *text) {
+        *to = text ? strdup(text) : NULL;
+        return text && !*to ? -ENOMEM : 0;
+}
+
 static int credentials_of(const struct add_params *p, struct adding *a) {
         if (!p->client_id)
                 return 0;
@@ -466,12 +651,12 @@ static int credentials_of(const struct add_params *p, struct adding *a) {
         a->registration.auth = CLIENT_AUTH_ANY;
         a->registration.issuer = strdup(p->issuer);
         a->registration.client_id = strdup(p->client_id);
-        if (p->client_secret)
-                a->registration.client_secret = strdup(p->client_secret);
-        if (!a->registration.issuer || !a->registration.client_id ||
-            (p->client_secret && !a->registration.client_secret))
+        if (set_text(&a->registration.client_secret, p->client_secret) < 0 ||
+            set_text(&a->registration.client_key, p->client_key) < 0 ||
+            set_text(&a->registration.key_id, p->own.key_id) < 0 ||
+            set_text(&a->registration.signing_alg, p->own.signing_alg) < 0)
                 return -ENOMEM;
-        return 0;
+        return a->registration.issuer && a->registration.client_id ? 0 : -ENOMEM;
 }
 
 void handle_server_add(struct broker_call *c) {
@@ -493,6 +678,7 @@ void handle_server_add(struct broker_call *c) {
         if (r == 0)
                 r = find_or_make(c->broker, &p, a, &err);
         scope_set_done(&p.scopes);
+        own_settings_done(&p.own);
         if (r < 0) {
                 (void)error_fallback(&err, r, "adding a server");
                 if (a)

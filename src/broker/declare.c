@@ -267,6 +267,7 @@ static void undeclare(struct server *s) {
         if (g && !g->own) {
                 log_notice("%s is declared no more; it stays, as there is a login", s->name);
                 s->of_declaration = false;
+                own_settings_done(&s->own); /* the login is a person's */
                 if (rename_server(s, s->name) < 0)
                         log_warning("%s has no name until the next start", s->url);
                 kept_save_soon(&s->record);

@@ -180,6 +180,15 @@ static int add_last_error(const struct server *s, json_t *value) {
                           (json_int_t)(s->last_error_wall / USEC_PER_SEC)));
 }
 
+/* Beside the others, for there an "audience" or a "profile" may come to be something else. */
+static int add_own(const struct server *s, json_t *value) {
+        json_t *own = json_object();
+
+        if (!own || json_object_set_new(value, "own", own) < 0)
+                return -ENOMEM;
+        return own_settings_to_json(&s->own, own);
+}
+
 json_t *server_to_json(const struct server *s) {
         AUTO_JSON json_t *value = NULL;
 
@@ -199,7 +208,7 @@ json_t *server_to_json(const struct server *s) {
                     json_object_set_new(value, string_members[i].name, json_string(text)) < 0)
                         return NULL;
         }
-        if (add_last_error(s, value) < 0)
+        if (add_last_error(s, value) < 0 || (own_settings_any(&s->own) && add_own(s, value) < 0))
                 return NULL;
         return TAKE(value);
 }
@@ -228,7 +237,8 @@ static int load_members(struct server *s, const json_t *value) {
                                 0, json_get_string(e, "hint"), "%s", json_get_string(e, "message"));
                 s->last_error_wall = (uint64_t)json_get_int(e, "time", 0) * USEC_PER_SEC;
         }
-        if (scope_set_from_json(&s->user_scopes, json_object_get(value, "scopes"), NULL) < 0 ||
+        if (own_settings_from_json(&s->own, json_object_get(value, "own")) < 0 ||
+            scope_set_from_json(&s->user_scopes, json_object_get(value, "scopes"), NULL) < 0 ||
             scope_set_from_json(&s->last_requested, json_object_get(value, "last_requested"),
                                 NULL) < 0)
                 return -ENOMEM;
@@ -416,7 +426,8 @@ json_t *server_describe(const struct server *s) {
             (s->grant && grant_describe(s->grant, value) < 0) ||
             (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0) ||
             (s->declared_in &&
-             json_object_set_new(value, "declared", json_string(s->declared_in)) < 0))
+             json_object_set_new(value, "declared", json_string(s->declared_in)) < 0) ||
+            own_settings_to_json(&s->own, value) < 0)
                 return NULL;
         if (add_last_error(s, value) < 0)
                 return NULL;

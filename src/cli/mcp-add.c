@@ -2,6 +2,7 @@
 /*
  * mcp-add: makes the broker know an MCP server, and logs in. See mcp-add(1).
  */
+#include "base/limits.h"
 #include "cli/loginwait.h"
 #include "os/process.h"
 #include "program/program.h"
@@ -18,11 +19,28 @@ static const char help_text[] =
         "asks for)\n"
         "      --client-id=ID        a client that was registered by hand; needs --issuer\n"
         "      --client-secret-file=F  its secret, on the first line of F (- for standard input)\n"
+        "      --client-key-file=F   its private key, in place of a secret (- for standard input)\n"
+        "      --client-key-id=K     what the authorization server calls that key\n"
+        "      --signing-alg=A       ES256, ES384, RS256, PS256, EdDSA (default: by the key)\n"
         "      --issuer=I            the authorization server that must be used\n"
         "      --client-metadata-url=U  our client ID metadata document\n"
         "      --no-resource         do not name the server (resource) to an authorization server "
         "that chokes on it\n"
         "      --no-login            add only\n"
+        "Without a person:\n"
+        "      --identity=P          the provider of the identity to be shown, and its options\n"
+        "      --present=W           how: client-credentials, private-key-jwt, client-assertion, "
+        "jwt-spiffe,\n"
+        "                            jwt-bearer, token-exchange, id-jag, mtls, auto, browser\n"
+        "      --audience=A          for whom it is: issuer, token-endpoint or literal:TEXT\n"
+        "      --profile=P           of an authorization server that wants the same in other "
+        "words: "
+        "anthropic,\n"
+        "                            openai, openrouter, google-sts, hydra, entra\n"
+        "      --extra=NAME=VALUE    what it wants besides (may be repeated)\n"
+        "      --idp-token-endpoint=U  with --present=id-jag: of the identity provider\n"
+        "      --idp-client-id=ID    and as what client we are known there\n"
+        "\n"
         "      --browser=CMD         the browser to start (default: $BROWSER, then xdg-open)\n"
         "      --no-browser          print the address only\n"
         "  -q, --quiet               print the address and errors only\n"
@@ -44,6 +62,16 @@ enum {
         OPTION_SCOPE,
         OPTION_CLIENT_ID,
         OPTION_SECRET_FILE,
+        OPTION_KEY_FILE,
+        OPTION_KEY_ID,
+        OPTION_SIGNING_ALG,
+        OPTION_IDENTITY,
+        OPTION_PRESENT,
+        OPTION_AUDIENCE,
+        OPTION_PROFILE,
+        OPTION_EXTRA,
+        OPTION_IDP_TOKEN_ENDPOINT,
+        OPTION_IDP_CLIENT_ID,
         OPTION_ISSUER,
         OPTION_METADATA_URL,
         OPTION_NO_RESOURCE,
@@ -58,6 +86,8 @@ struct arguments {
         mcpb_server_request request;
         char *scopes;
         const char *secret_file;
+        const char *key_file;
+        const char *extra[LIMIT_EXTRA];
         const char *remove;
         const char *logout;
         bool remove_all;
@@ -66,6 +96,16 @@ struct arguments {
         bool json;
         struct login_ui ui;
 };
+
+static int add_extra(const struct program *p, struct arguments *a, const char *text) {
+        if (a->request.n_extra == ARRAY_SIZE(a->extra))
+                return program_usage(p, "--extra can be given %zu times", ARRAY_SIZE(a->extra));
+        if (*text == '=' || !strchr(text, '='))
+                return program_usage(p, "--extra takes NAME=VALUE, not '%s'", text);
+        a->extra[a->request.n_extra++] = text;
+        a->request.extra = a->extra;
+        return -1;
+}
 
 static int set_option(struct program *p, struct arguments *a, int c) {
         const struct {
@@ -76,6 +116,15 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 { OPTION_ACCOUNT, &a->request.account },
                 { OPTION_CLIENT_ID, &a->request.client_id },
                 { OPTION_SECRET_FILE, &a->secret_file },
+                { OPTION_KEY_FILE, &a->key_file },
+                { OPTION_KEY_ID, &a->request.client_key_id },
+                { OPTION_SIGNING_ALG, &a->request.signing_alg },
+                { OPTION_IDENTITY, &a->request.identity },
+                { OPTION_PRESENT, &a->request.present },
+                { OPTION_AUDIENCE, &a->request.audience },
+                { OPTION_PROFILE, &a->request.profile },
+                { OPTION_IDP_TOKEN_ENDPOINT, &a->request.idp_token_endpoint },
+                { OPTION_IDP_CLIENT_ID, &a->request.idp_client_id },
                 { OPTION_ISSUER, &a->request.issuer },
                 { OPTION_METADATA_URL, &a->request.client_metadata_url },
                 { OPTION_BROWSER, &a->ui.browser },
@@ -110,6 +159,8 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 a->scopes = scopes_join(a->scopes, optarg);
                 return a->scopes ? -1 : 1;
         }
+        if (c == OPTION_EXTRA)
+                return add_extra(p, a, optarg);
         if (c == OPTION_NO_RESOURCE) {
                 a->request.no_resource = 1;
                 return -1;
@@ -124,6 +175,8 @@ static int set_option(struct program *p, struct arguments *a, int c) {
 static int check_arguments(struct program *p, struct arguments *a, int argc, char **argv) {
         int modes = (a->remove != NULL) + (a->logout != NULL) + a->remove_all + a->lock + a->unlock;
 
+        if (a->secret_file && a->key_file)
+                return program_usage(p, "choose one of --client-secret-file and --client-key-file");
         if (modes > 1)
                 return program_usage(p, "choose one of -d, -D, --logout, -x and -X");
         if (modes == 1)
@@ -147,6 +200,16 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "scope", required_argument, NULL, OPTION_SCOPE },
                 { "client-id", required_argument, NULL, OPTION_CLIENT_ID },
                 { "client-secret-file", required_argument, NULL, OPTION_SECRET_FILE },
+                { "client-key-file", required_argument, NULL, OPTION_KEY_FILE },
+                { "client-key-id", required_argument, NULL, OPTION_KEY_ID },
+                { "signing-alg", required_argument, NULL, OPTION_SIGNING_ALG },
+                { "identity", required_argument, NULL, OPTION_IDENTITY },
+                { "present", required_argument, NULL, OPTION_PRESENT },
+                { "audience", required_argument, NULL, OPTION_AUDIENCE },
+                { "profile", required_argument, NULL, OPTION_PROFILE },
+                { "extra", required_argument, NULL, OPTION_EXTRA },
+                { "idp-token-endpoint", required_argument, NULL, OPTION_IDP_TOKEN_ENDPOINT },
+                { "idp-client-id", required_argument, NULL, OPTION_IDP_CLIENT_ID },
                 { "issuer", required_argument, NULL, OPTION_ISSUER },
                 { "client-metadata-url", required_argument, NULL, OPTION_METADATA_URL },
                 { "no-resource", no_argument, NULL, OPTION_NO_RESOURCE },
@@ -186,21 +249,28 @@ static void say_added(const struct arguments *a, const char *server) {
                       name ? name : a->request.url);
 }
 
+/* Of the client: its secret or its key. 0, or the exit status. */
+static int read_credential(const struct program *p, struct arguments *a, char **ret) {
+        if (a->secret_file)
+                a->request.client_secret = *ret = read_secret_file(p, a->secret_file);
+        else if (a->key_file)
+                a->request.client_key = *ret = read_key_file(p, a->key_file);
+        else
+                return 0;
+        return *ret ? 0 : EXIT_USAGE;
+}
+
 static int add(const struct program *p, struct arguments *a) {
-        AUTO_WIPE_STR char *secret = NULL;
+        AUTO_WIPE_STR char *credential = NULL;
         mcpb_error err = MCPB_ERROR_INIT;
         mcpb_client *c = NULL;
         mcpb_login *login = NULL;
         char *server = NULL;
-        int status = 0;
+        int status = read_credential(p, a, &credential);
         int r;
 
-        if (a->secret_file) {
-                secret = read_secret_file(p, a->secret_file);
-                if (!secret)
-                        return EXIT_USAGE;
-                a->request.client_secret = secret;
-        }
+        if (status != 0)
+                return status;
         r = program_connect(p, &c, &err);
         if (r == 0)
                 r = mcpb_server_add(c, &a->request, &server, &login, &err);

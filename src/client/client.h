@@ -202,6 +202,8 @@ int client_call_text(mcpb_client *c, const char *method, json_t *params, char **
 json_t *params_new(void);
 void params_string(json_t **params, const char *key, const char *value); /* NULL: left out */
 void params_words(json_t **params, const char *key, const char *words);  /* NULL: left out */
+/* An object of "NAME=VALUE"; none: left out. -EINVAL: not of that form, or a name stands twice. */
+int params_pairs(json_t **params, const char *key, const char *const *pairs, size_t n) MUST_CHECK;
 void params_number(json_t **params, const char *key, long value);        /* 0: left out */
 void params_true(json_t **params, const char *key, bool value);          /* false: left out */
 void params_challenge(json_t **params, const mcpb_challenge *challenge); /* NULL: left out */

@@ -38,6 +38,27 @@ void params_words(json_t **params, const char *key, const char *words) {
         put(params, key, array);
 }
 
+int params_pairs(json_t **params, const char *key, const char *const *pairs, size_t n) {
+        json_t *object;
+
+        if (n == 0)
+                return 0;
+        object = json_object();
+        for (size_t i = 0; object && i < n; i++) {
+                size_t len = strcspn(pairs[i], "=");
+                AUTO_FREE char *name = strndup(pairs[i], len);
+
+                if (name && (len == 0 || !pairs[i][len] || json_object_get(object, name))) {
+                        json_decref(object);
+                        return -EINVAL;
+                }
+                if (!name || json_object_set_new(object, name, json_string(pairs[i] + len + 1)) < 0)
+                        json_decref(TAKE(object));
+        }
+        put(params, key, object);
+        return 0;
+}
+
 void params_number(json_t **params, const char *key, long value) {
         if (value != 0)
                 put(params, key, json_integer(value));

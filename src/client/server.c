@@ -43,6 +43,18 @@ static int read_added(const json_t *result, char **ret_server, mcpb_login **ret_
         return 0;
 }
 
+static void put_own(json_t **params, const mcpb_server_request *q) {
+        params_string(params, "present", q->present);
+        params_string(params, "identity", q->identity);
+        params_string(params, "audience", q->audience);
+        params_string(params, "profile", q->profile);
+        params_string(params, "client_key", q->client_key);
+        params_string(params, "client_key_id", q->client_key_id);
+        params_string(params, "signing_alg", q->signing_alg);
+        params_string(params, "idp_token_endpoint", q->idp_token_endpoint);
+        params_string(params, "idp_client_id", q->idp_client_id);
+}
+
 int mcpb_server_add(mcpb_client *c, const mcpb_server_request *request, char **ret_server,
                     mcpb_login **ret_login, mcpb_error *err) {
         mcpb_server_request q = MCPB_SERVER_REQUEST_INIT;
@@ -62,11 +74,21 @@ int mcpb_server_add(mcpb_client *c, const mcpb_server_request *request, char **r
         params_string(&params, "client_metadata_url", q.client_metadata_url);
         params_true(&params, "no_resource", q.no_resource != 0);
         params_true(&params, "login", q.login);
+        put_own(&params, &q);
+        r = params_pairs(&params, "extra", q.extra, q.n_extra);
         if (!params)
                 return client_oom(err);
+        if (r < 0) {
+                json_wipe_string(params, "client_secret");
+                json_wipe_string(params, "client_key");
+                json_decref(params);
+                return client_error(err, MCPB_BAD_PARAMS, EINVAL, NULL,
+                                    "What is sent along is NAME=VALUE, and each name stands once");
+        }
         kept = json_incref(params);
         r = client_call(c, "server.add", params, CLIENT_TIMEOUT_MSEC, &result, err);
         json_wipe_string(kept, "client_secret");
+        json_wipe_string(kept, "client_key");
         if (r < 0)
                 return r;
         return read_added(result, ret_server, ret_login) < 0 ? client_oom(err) : 0;

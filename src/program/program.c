@@ -8,6 +8,8 @@
 #include <termios.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
+#include "os/io.h"
 
 #define SECRET_MAX 4096
 
@@ -109,15 +111,39 @@ char *read_passphrase(const struct program *p, const char *prompt) {
         return line;
 }
 
+/* "-" is standard input, which stays open: @ret_opened is what is to be closed. */
+static int open_secret(const struct program *p, const char *path, int *ret_opened) {
+        if (streq(path, "-"))
+                return STDIN_FILENO;
+        *ret_opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (*ret_opened < 0)
+                (void)fprintf(stderr, "%s: %s: %s\n", p->name, path, strerror(errno));
+        return *ret_opened;
+}
+
+char *read_key_file(const struct program *p, const char *path) {
+        AUTO_CLOSE int opened = -1;
+        AUTO_BUF struct buf data = BUF_INIT;
+        int fd = open_secret(p, path, &opened);
+        int r;
+
+        if (fd < 0)
+                return NULL;
+        r = io_read_full(fd, LIMIT_TOKEN_BYTES, &data);
+        if (r == 0 && data.len > 0 && !memchr(data.data, 0, data.len))
+                return buf_steal(&data);
+        (void)fprintf(stderr, "%s: %s: %s\n", p->name, path,
+                      r < 0 ? strerror(-r) : "holds no private key (PEM, or a JWK)");
+        return NULL;
+}
+
 char *read_secret_file(const struct program *p, const char *path) {
-        AUTO_CLOSE int opened = streq(path, "-") ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        int fd = streq(path, "-") ? STDIN_FILENO : opened;
+        AUTO_CLOSE int opened = -1;
+        int fd = open_secret(p, path, &opened);
         char *line;
 
-        if (fd < 0) {
-                (void)fprintf(stderr, "%s: %s: %s\n", p->name, path, strerror(errno));
+        if (fd < 0)
                 return NULL;
-        }
         line = read_line(fd);
         if (line && line[0])
                 return line;

@@ -52,6 +52,8 @@ char *scopes_join(char *joined, const char *scope) MUST_CHECK;
 char *read_passphrase(const struct program *p, const char *prompt) MUST_CHECK;
 /* The first line of a file ("-": standard input); NULL with a message. str_wipe_free() it. */
 char *read_secret_file(const struct program *p, const char *path) MUST_CHECK;
+/* The same of a private key: all of the file. */
+char *read_key_file(const struct program *p, const char *path) MUST_CHECK;
 
 /* Locks, or unlocks: without a passphrase first, then with the one that is asked for. Returns the
  * exit status. */

@@ -8,6 +8,7 @@ enum param_type {
         PARAM_TEXT,   /* not empty, no control characters */
         PARAM_SECRET, /* not empty; never repeated in an error */
         PARAM_SCOPES, /* array of scope tokens */
+        PARAM_TEXTS,  /* object of texts; what names it may have is judged elsewhere */
         PARAM_NUMBER, /* 0 and above */
         PARAM_TRUE,
         PARAM_BOOL,
@@ -22,7 +23,7 @@ struct param {
         size_t max; /* bytes, or the number itself */
 };
 
-#define PARAMS_MAX 10
+#define PARAMS_MAX 21
 #define ID_BYTES 256 /* of our own making: nonce, token_id, login */
 
 static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
@@ -66,7 +67,17 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                 { "client_secret", PARAM_SECRET, false, LIMIT_TOKEN_BYTES },
                                 { "client_metadata_url", PARAM_TEXT, false, URL_MAX },
                                 { "no_resource", PARAM_TRUE, false, 0 },
-                                { "login", PARAM_BOOL, false, 0 } },
+                                { "login", PARAM_BOOL, false, 0 },
+                                { "present", PARAM_TEXT, false, LIMIT_NAME_BYTES },
+                                { "identity", PARAM_TEXT, false, URL_MAX },
+                                { "audience", PARAM_TEXT, false, URL_MAX },
+                                { "profile", PARAM_TEXT, false, LIMIT_NAME_BYTES },
+                                { "client_key", PARAM_SECRET, false, LIMIT_TOKEN_BYTES },
+                                { "client_key_id", PARAM_TEXT, false, URL_MAX },
+                                { "signing_alg", PARAM_TEXT, false, LIMIT_NAME_BYTES },
+                                { "idp_token_endpoint", PARAM_TEXT, false, URL_MAX },
+                                { "idp_client_id", PARAM_TEXT, false, URL_MAX },
+                                { "extra", PARAM_TEXTS, false, LIMIT_EXTRA } },
         [METHOD_SERVER_SHOW] = { { "server", PARAM_TEXT, true, URL_MAX },
                                  { "account", PARAM_TEXT, false, LIMIT_NAME_BYTES } },
         [METHOD_SERVER_REMOVE] = { { "server", PARAM_TEXT, false, URL_MAX },
@@ -130,6 +141,24 @@ static int check_scopes(const struct param *p, const json_t *value, struct error
         return 0;
 }
 
+static int check_texts(const struct param *p, const json_t *value, struct error *err) {
+        const struct param text = { p->name, PARAM_TEXT, true, LIMIT_EXTRA_BYTES };
+        const char *name;
+        json_t *item;
+
+        if (!json_is_object(value))
+                return refuse(err, p, "must be an object of strings");
+        if (json_object_size(value) > p->max)
+                return refuse(err, p, "has too many members");
+        json_object_foreach((json_t *)(uintptr_t)value, name, item) {
+                int r = check_string(&text, item, err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int check_challenge(const struct param *p, const json_t *value, struct error *err) {
         json_int_t status = json_get_int(value, "status", 0);
         const json_t *fields = json_object_get(value, "fields");
@@ -166,6 +195,8 @@ static int check_one(const struct param *p, const json_t *value, struct error *e
                 return check_string(p, value, err);
         case PARAM_SCOPES:
                 return check_scopes(p, value, err);
+        case PARAM_TEXTS:
+                return check_texts(p, value, err);
         case PARAM_NUMBER:
                 return check_number(p, value, err);
         case PARAM_TRUE:

@@ -23,6 +23,11 @@ TABLE = ("NAME  URL  STATE\nwork  https://mcp.example.com/mcp  ready\nme@home (m
 # What stands in no list of the daemon's, as the programs' own help names it.
 VALUES = {
     "mcp-brokerctl ": {"status", "doctor", "stop", "reload", "lock", "unlock"},
+    "mcp-add --audience=": {"issuer", "token-endpoint"},
+    "mcp-add --present=": {"browser", "auto", "client-credentials", "private-key-jwt", "client-assertion", "jwt-spiffe", "jwt-bearer",
+                           "token-exchange", "id-jag", "mtls"},
+    "mcp-add --profile=": {"anthropic", "openai", "openrouter", "google-sts", "hydra", "entra"},
+    "mcp-add --signing-alg=": {"ES256", "ES384", "RS256", "PS256", "EdDSA"},
     "mcp-brokerd --key-slot=": {"file", "passphrase"},
     "mcp-connect --protocol=": {"auto", "legacy-first", "modern-first"},
     "mcp-connect --transport=": {"auto", "http-first", "http-only", "sse-first", "sse-only"},

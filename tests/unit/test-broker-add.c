@@ -167,6 +167,35 @@ static void before_the_first_login_what_was_left_out_may_be_given(void **state) 
         assert_record(w, STORE_SERVER, KEY_SERVER, "client_id", "me");
 }
 
+static json_t *client_with_key(const char *key, const char *key_id) {
+        return json_pack("{s:s, s:s, s:s, s:s*, s:s}", "issuer", WORLD_ISSUER, "client_id", "me",
+                         "client_key", key, "client_key_id", key_id, "signing_alg", "ES256");
+}
+
+/* A key is the client's like a secret: sealed with the registration, never shown, and not replaced
+ * where another lives by it. */
+static void a_key_of_a_client_is_kept_like_a_secret(void **state) {
+        struct world *w = *state;
+        AUTO_JSON json_t *server = NULL;
+        AUTO_FREE char *shown = NULL;
+
+        assert_added(w, WORLD_SERVER, client_with_key("-----pem-----", "k1"));
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_key", "-----pem-----");
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "key_id", "k1");
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "signing_alg", "ES256");
+        server = world_server(w);
+        shown = json_dumps(server, 0);
+        assert_null(strstr(shown, "pem"));
+        assert_string_equal(json_get_string(server, "client_key_id"), "k1");
+        assert_added(w, OTHER_SERVER, client_with_key("-----pem-----", "k1"));
+        assert_exists(w, OTHER_SERVER, client_with_key("-----other-----", "k1"), "secret or key");
+        assert_exists(w, OTHER_SERVER, client("me", "secret"), "another secret or key");
+        assert_exists(w, "https://third.example.com/mcp", client_with_key("-----pem-----", "k2"),
+                      "another secret or key");
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_key", "-----pem-----");
+        assert_record(w, STORE_REGISTRATION, KEY_ME, "client_secret", NULL);
+}
+
 static json_t *without_resource(void) {
         return json_pack("{s:b}", "no_resource", 1);
 }
@@ -312,6 +341,7 @@ int main(void) {
                 E(an_add_that_says_what_is_there_changes_nothing_and_is_fine),
                 E(what_asks_a_person_all_the_same_may_be_added),
                 E(before_the_first_login_what_was_left_out_may_be_given),
+                E(a_key_of_a_client_is_kept_like_a_secret),
                 E(an_issuer_that_chokes_on_resource_never_sees_it),
                 E(a_login_is_not_loosened_by_another_add),
                 E(who_forgets_a_server_may_add_it_with_other_credentials),

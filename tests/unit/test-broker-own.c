@@ -490,8 +490,211 @@ static void a_login_at_an_identity_provider_is_made_into_an_assertion(void **sta
         assert_int_equal(w->n_listeners, 0);
 }
 
-#define JAG_TEST(f) cmocka_unit_test_setup_teardown(f, setup_jag, world_teardown)
+/* ---- added, not declared ---- */
+
+/* Adds the world's server, and logs in. */
+static void add(struct world *w, json_t *more, struct answer *a) {
+        AUTO_JSON json_t *owned = more;
+        json_t *params = json_pack("{s:s, s:b}", "url", WORLD_SERVER, "login", 1);
+
+        assert_int_equal(json_object_update(params, owned), 0);
+        world_ask(w, METHOD_SERVER_ADD, params, a);
+}
+
+static json_t *robot(const char *more, const char *value) {
+        return json_pack("{s:s, s:s, s:s, s:s*}", "issuer", WORLD_ISSUER, "client_id", "robot",
+                         "present", "client-credentials", more, value);
+}
+
+static json_t *federated(void) {
+        return json_pack("{s:s, s:s, s:{s:s}}", "identity", "file:path=/run/id/token", "profile",
+                         "openrouter", "extra", "federation_policy_id", "fp-1");
+}
+
+/* The answer is the token's, or the reason: nobody has to be waited for. */
+static void what_is_added_so_has_a_token_when_the_answer_comes(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        AUTO_REPLY struct answer b = { 0 };
+        json_t *server;
+
+        add(w, robot("client_secret", "s3cret"), &a);
+        serve_up_to_token(w);
+        assert_form(w, "grant_type", "client_credentials");
+        assert_int_equal(a.n_told, 0);
+        world_tokens(w, "at1", NULL, 600, NULL);
+        world_run(w);
+        if (!a.result)
+                fail_msg("%s", a.err.message);
+        assert_string_equal(json_get_string(json_object_get(a.result, "login"), "state"), "done");
+        server = json_object_get(a.result, "server");
+        assert_string_equal(json_get_string(server, "state"), "ready");
+        assert_string_equal(json_get_string(server, "present"), "client-credentials");
+        assert_null(json_object_get(server, "declared"));
+        assert_int_equal(w->n_listeners, 0);
+        assert_string_equal(world_token(w, &b), "at1");
+}
+
+/* Also when nobody adds it again: the record says all. */
+static void what_was_added_so_comes_up_by_itself_ever_after(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+        AUTO_JSON json_t *server = NULL;
+
+        add(w, federated(), &a);
+        for (int round = 0; round < 2; round++) {
+                AUTO_FREE char *token = token_for(WORLD_ISSUER);
+
+                serve_up_to_order(w);
+                world_order(w, 0, token);
+                assert_form(w, "subject_token", token);
+                assert_form(w, "federation_policy_id", "fp-1");
+                world_tokens(w, "at", NULL, 60, NULL);
+                world_run(w);
+                assert_server_state(w, "ready");
+                world_advance(w, 100 * USEC_PER_SEC);
+                world_crash(w);
+        }
+        server = world_server(w);
+        assert_string_equal(json_get_string(server, "identity"), "file:path=/run/id/token");
+        assert_string_equal(json_get_string(server, "present"), "auto");
+        assert_string_equal(json_get_string(server, "profile"), "openrouter");
+        assert_string_equal(
+                json_get_string(json_object_get(server, "extra"), "federation_policy_id"), "fp-1");
+}
+
+static void why_there_is_no_token_is_the_answer(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        for (int round = 0; round < 2; round++) {
+                /* Whoever asks for it has it tried again, at once, and with what is right now. */
+                add(w, robot("client_secret", round == 0 ? "wrong" : "s3cret"), &a);
+                serve_up_to_token(w);
+                if (round > 0)
+                        break;
+                world_answer(w, 0, 401, "{\"error\":\"invalid_client\"}");
+                world_run(w);
+                assert_non_null(strstr(a.err.message, "invalid_client"));
+                answer_done(&a);
+                assert_server_state(w, "error");
+        }
+        world_tokens(w, "at1", NULL, 600, NULL);
+        world_run(w);
+        assert_non_null(a.result);
+        assert_server_state(w, "ready");
+}
+
+/* By what a file would be judged by, in words of options; and nothing is left behind. */
+static void what_is_added_so_is_judged_as_if_it_were_declared(void **state) {
+        const struct {
+                json_t *what;
+                const char *fault;
+        } table[] = {
+                { json_pack("{s:s}", "present", "bearer"), "--present is one of browser, auto" },
+                { json_pack("{s:s}", "present", "jwt-bearer"),
+                  "--present=jwt-bearer needs --identity" },
+                { json_pack("{s:s}", "present", "client-credentials"), "needs --client-id" },
+                { robot("extra_of_none", NULL), "needs --client-secret-file" },
+                { robot("client_key", "{}"), "needs --client-secret-file" },
+                { json_pack("{s:s, s:s}", "present", "browser", "identity", "k8s"),
+                  "no identity to be presented" },
+                { json_pack("{s:{s:s}}", "extra", "a", "b"), "nothing is sent along" },
+                { json_pack("{s:s, s:{s:s}}", "identity", "k8s", "extra", "a b", "c"),
+                  "--extra NAME= takes a name" },
+                { json_pack("{s:s, s:{s:s}}", "identity", "k8s", "extra", "code", "c"),
+                  "cannot be set" },
+                { json_pack("{s:s, s:s}", "identity", "k8s", "audience", "me"),
+                  "--audience is issuer, token-endpoint or" },
+                { json_pack("{s:s, s:s}", "identity", "k8s", "idp_token_endpoint", "http://a.b/"),
+                  "--idp-token-endpoint" },
+                { json_pack("{s:s, s:s}", "identity", "k8s", "profile", "none"), "not 'none'" },
+                { json_pack("{s:s, s:s}", "identity", "k8s", "profile", "openai"),
+                  "needs Extra.identity_provider_id=" },
+                { json_pack("{s:s}", "identity", "k9s"), "'k9s' names no identity provider" },
+                { json_pack("{s:s}", "client_key", "{}"), "key was given without a client id" },
+                { json_pack("{s:s}", "signing_alg", "ES256"), "key was given without a client id" },
+                { json_pack("{s:s, s:s, s:s, s:s}", "issuer", WORLD_ISSUER, "client_id", "robot",
+                            "client_key", "{}", "client_secret", "x"),
+                  "A client secret and a client key" },
+                /* What mcp-add is run by may be confined, and the daemon is not by that. */
+                { json_pack("{s:s}", "identity", "exec:/usr/bin/id-token"), "in a file only" },
+        };
+        struct world *w = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_REPLY struct answer a = { 0 };
+
+                add(w, table[i].what, &a);
+                world_run(w);
+                assert_int_equal(a.n_told, 1);
+                if (!strstr(a.err.message, table[i].fault))
+                        fail_msg("%zu: %s", i, a.result ? "was taken" : a.err.message);
+                assert_refused(&a, MCPB_BAD_PARAMS);
+                world_get(w, NULL, &a);
+                world_run(w);
+                assert_refused(&a, MCPB_NOT_FOUND);
+                assert_int_equal(w->n_fetches, 0);
+        }
+}
+
+/* Nobody is asked here, so nobody is made somebody else. */
+static void what_logs_in_so_is_not_changed_by_another_add(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        add(w, robot("client_secret", "s3cret"), &a);
+        come_up(w, "at1");
+        answer_done(&a);
+        add(w, json_pack("{s:s}", "present", "auto"), &a);
+        world_run(w);
+        assert_non_null(strstr(a.err.message, "another present: client-credentials, not auto"));
+        assert_refused(&a, MCPB_EXISTS);
+        add(w, json_pack("{s:s, s:s}", "identity", "k8s", "present", "client-credentials"), &a);
+        world_run(w);
+        assert_non_null(strstr(a.err.message, "another identity: none, not k8s"));
+        assert_refused(&a, MCPB_EXISTS);
+        /* The same again is a login again; the secret may be left out. */
+        add(w, robot("client_secret", NULL), &a);
+        come_up(w, "at2");
+        assert_non_null(a.result);
+        answer_done(&a);
+        add(w, json_object(), &a);
+        come_up(w, "at3");
+        assert_non_null(a.result);
+}
+
+/* What a person was granted is not turned into the machine's. */
+static void a_persons_login_is_not_made_a_machines(void **state) {
+        struct world *w = *state;
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_login(w, NULL);
+        add(w, json_pack("{s:s}", "identity", "k8s"), &a);
+        world_run(w);
+        assert_non_null(strstr(a.err.message, "another present: none, not auto"));
+        assert_refused(&a, MCPB_EXISTS);
+        assert_lease(w, "at1");
+}
+
+/* The login that stays is a person's, so the server is one. */
+static void a_persons_login_outlives_a_declaration_of_a_machine(void **state) {
+        struct world *w = *state;
+
+        w->servers = by_person;
+        world_reload(w);
+        world_login(w, NULL);
+        w->servers = by_identity;
+        world_reload(w);
+        world_run(w);
+        w->servers = none;
+        world_reload(w);
+        world_run(w);
+        assert_lease(w, "at1");
+}
+
 #define SECRET_TEST(f) cmocka_unit_test_setup_teardown(f, setup_secret, world_teardown)
+#define JAG_TEST(f) cmocka_unit_test_setup_teardown(f, setup_jag, world_teardown)
 #define NOTHING_TEST(f) cmocka_unit_test_setup_teardown(f, setup_nothing, world_teardown)
 #define IDENTITY_TEST(f) cmocka_unit_test_setup_teardown(f, setup_identity, world_teardown)
 
@@ -515,6 +718,13 @@ int main(void) {
                 IDENTITY_TEST(an_identity_for_somebody_else_goes_nowhere),
                 IDENTITY_TEST(a_file_that_is_not_there_is_named),
                 IDENTITY_TEST(a_server_that_goes_meanwhile_ends_it),
+                NOTHING_TEST(what_is_added_so_has_a_token_when_the_answer_comes),
+                NOTHING_TEST(what_was_added_so_comes_up_by_itself_ever_after),
+                NOTHING_TEST(why_there_is_no_token_is_the_answer),
+                NOTHING_TEST(what_is_added_so_is_judged_as_if_it_were_declared),
+                NOTHING_TEST(what_logs_in_so_is_not_changed_by_another_add),
+                NOTHING_TEST(a_persons_login_is_not_made_a_machines),
+                NOTHING_TEST(a_persons_login_outlives_a_declaration_of_a_machine),
                 NOTHING_TEST(a_profile_is_told_what_it_wants_besides),
                 NOTHING_TEST(a_profile_says_for_whom_the_identity_is),
                 NOTHING_TEST(what_cannot_be_said_is_said_so_before_anything_is_shown),

@@ -211,6 +211,13 @@ static void script_all_methods(struct fake *f) {
                   "{\"server\":{\"name\":\"x\"},\"login\":{\"login\":\"L\",\"url\":\"u\","
                   "\"opener\":true}}" },
                 { "server.add", "{\"url\":\"https://y\"}", "{\"server\":{\"name\":\"y\"}}" },
+                { "server.add",
+                  "{\"url\":\"https://z\",\"present\":\"auto\",\"identity\":\"k8s\","
+                  "\"audience\":\"issuer\",\"profile\":\"hydra\",\"client_key\":\"pem\","
+                  "\"client_key_id\":\"k\",\"signing_alg\":\"ES256\","
+                  "\"idp_token_endpoint\":\"https://i/t\",\"idp_client_id\":\"b\","
+                  "\"extra\":{\"a\":\"1\",\"b\":\"x=y\"}}",
+                  "{\"server\":{\"name\":\"z\"},\"login\":{\"login\":\"L\",\"state\":\"done\"}}" },
                 { "server.list", "{}", "{\"servers\":[]}" },
                 { "server.show", "{\"server\":\"x\"}", "{\"name\":\"x\"}" },
                 { "server.remove", "{\"server\":\"x\"}", "{\"removed\":[\"x\"]}" },
@@ -275,6 +282,36 @@ static void check_logins(mcpb_client *c) {
         assert_int_equal(mcpb_login_cancel(c, "L", NULL), 0);
 }
 
+static void check_own(mcpb_client *c) {
+        static const char *const bad[][2] = { { "a=1", "a=2" }, { "a=1", "b" }, { "=1", "b=2" } };
+        static const char *const extra[] = { "a=1", "b=x=y" };
+        mcpb_server_request q = MCPB_SERVER_REQUEST_INIT;
+        mcpb_error err = MCPB_ERROR_INIT;
+        mcpb_login *l = NULL;
+
+        q.url = "https://z";
+        q.present = "auto";
+        q.identity = "k8s";
+        q.audience = "issuer";
+        q.profile = "hydra";
+        q.client_key = "pem";
+        q.client_key_id = "k";
+        q.signing_alg = "ES256";
+        q.idp_token_endpoint = "https://i/t";
+        q.idp_client_id = "b";
+        q.n_extra = 2;
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                q.extra = bad[i];
+                assert_int_equal(mcpb_server_add(c, &q, NULL, NULL, &err), -EINVAL);
+                assert_string_equal(err.code, "bad_params");
+        }
+        q.extra = extra;
+        assert_int_equal(mcpb_server_add(c, &q, NULL, &l, &err), 0);
+        assert_string_equal(l->state, "done");
+        (void)mcpb_login_free(l);
+        mcpb_error_done(&err);
+}
+
 static void each_typed_call_sends_what_the_protocol_says(void **state) {
         mcpb_server_request q = MCPB_SERVER_REQUEST_INIT;
         mcpb_login *l = NULL;
@@ -297,9 +334,11 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         _Static_assert(offsetof(mcpb_server_request, no_resource) % sizeof(void *) == 0,
                        "lies in what was padding");
         q.no_resource = 1;
+        q.present = "browser";
         q.size = offsetof(mcpb_server_request, no_resource);
         check_text(mcpb_server_add(c, &q, &text, &l, NULL), &text, "{\"name\":\"y\"}");
         assert_null(l);
+        check_own(c);
         check_text(mcpb_server_list(c, &text, NULL), &text, "{\"servers\":[]}");
         check_text(mcpb_server_show(c, "x", &text, NULL), &text, "{\"name\":\"x\"}");
         check_text(mcpb_server_remove(c, "x", &text, NULL), &text, "{\"removed\":[\"x\"]}");

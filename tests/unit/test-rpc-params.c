@@ -29,6 +29,9 @@ static void good_parameters_pass(void **state) {
                 { METHOD_SERVER_ADD,
                   "{\"url\":\"https://x\",\"login\":true,\"client_secret\":\"s\"}" },
                 { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"no_resource\":true}" },
+                { METHOD_SERVER_ADD,
+                  "{\"url\":\"https://x\",\"identity\":\"k8s\",\"extra\":{\"a\":\"b\"},"
+                  "\"client_key\":\"-----BEGIN\\nx\\n\"}" },
                 { METHOD_SERVER_LIST, "{}" },
                 { METHOD_SERVER_REMOVE, "{\"server\":\"x\"}" },
                 { METHOD_SERVER_REMOVE, "{\"all\":true}" },
@@ -81,6 +84,11 @@ static void bad_parameters_are_named(void **state) {
                 { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"login\":\"yes\"}", "login" },
                 { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"no_resource\":false}",
                   "no_resource" },
+                { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"identity\":\"a\\nb\"}", "identity" },
+                { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"extra\":\"a=b\"}", "extra" },
+                { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"extra\":{\"a\":1}}", "extra" },
+                { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"extra\":{\"a\":\"\"}}", "extra" },
+                { METHOD_SERVER_ADD, "{\"url\":\"https://x\",\"extra\":{\"a\":\"\\n\"}}", "extra" },
                 { METHOD_SERVER_LIST, "{\"name\":\"x\"}", "name" },
                 { METHOD_SERVER_REMOVE, "{}", "all" },
                 { METHOD_SERVER_REMOVE, "{\"server\":\"x\",\"all\":true}", "all" },
@@ -117,6 +125,30 @@ static void every_text_has_a_bound(void **state) {
         }
 }
 
+static int check_extra(size_t n, size_t len) {
+        AUTO_JSON json_t *params = json_pack("{s:s, s:{}}", "url", "https://x", "extra");
+        json_t *extra = json_object_get(params, "extra");
+        char text[LIMIT_EXTRA_BYTES + 2] = "";
+        struct error err = ERROR_INIT;
+
+        for (size_t i = 0; i < len; i++)
+                text[i] = 'x';
+        for (size_t i = 0; i < n; i++) {
+                char name[32];
+
+                (void)snprintf(name, sizeof(name), "n%zu", i);
+                assert_int_equal(json_object_set_new(extra, name, json_string(text)), 0);
+        }
+        return params_check(METHOD_SERVER_ADD, params, &err);
+}
+
+/* S9 */
+static void what_is_sent_along_has_bounds(void **state) {
+        assert_int_equal(check_extra(LIMIT_EXTRA, LIMIT_EXTRA_BYTES), 0);
+        assert_int_equal(check_extra(LIMIT_EXTRA + 1, 1), -EINVAL);
+        assert_int_equal(check_extra(1, LIMIT_EXTRA_BYTES + 1), -EINVAL);
+}
+
 /* S1 */
 static void a_refused_secret_is_not_repeated(void **state) {
         struct error err = ERROR_INIT;
@@ -126,6 +158,10 @@ static void a_refused_secret_is_not_repeated(void **state) {
         assert_null(strstr(err.message, "hunter2"));
         assert_int_equal(check(METHOD_BROKER_LOCK, "{\"passphrase\":\"hunter2\"}", &err), -EINVAL);
         assert_null(strstr(err.message, "hunter2"));
+        assert_int_equal(check(METHOD_SERVER_ADD,
+                               "{\"url\":\"https://x\",\"client_key\":[\"hunter2\"]}", &err),
+                         -EINVAL);
+        assert_null(strstr(err.message, "hunter2"));
 }
 
 int main(void) {
@@ -133,6 +169,7 @@ int main(void) {
                 cmocka_unit_test(good_parameters_pass),
                 cmocka_unit_test(bad_parameters_are_named),
                 cmocka_unit_test(every_text_has_a_bound),
+                cmocka_unit_test(what_is_sent_along_has_bounds),
                 cmocka_unit_test(a_refused_secret_is_not_repeated),
         };
 
