@@ -6,13 +6,18 @@
 //
 // A resource whose path ends in /jwt gets access tokens in JWT form, any other opaque ones. On stdout one line:
 //   {"issuer": URL, "introspection": {"endpoint", "client_id", "client_secret"}}
+// EXTENSIONS, JSON, makes it also one for those without a person, which wants nonces in proofs of possession: {"clients": [metadata],
+// "methods": [those of client authentication], "algorithms": [those of their assertions], "cluster": {"issuer", "jwks", "subjects":
+// [who may]}, "pushed": true if authorization requests must be, absent if they cannot}; "clients" and "algorithms" must be there.
 // GET /control/journal tells what happened, without secrets; GET /control/refresh-tokens has every refresh token that was given
-// out, to look for where none should be; POST /control/ttl?seconds=N sets the life of the access tokens from now on.
+// out, to look for where none should be; POST /control/ttl?seconds=N sets the life of the access tokens from now on, and
+// POST /control/clock?seconds=N how far this clock is ahead of everybody's.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import express from 'express';
 import Provider, { errors } from 'oidc-provider';
 import { announce, endWithParent, escapeHtml, Journal, listen } from './common.mjs';
+import { trustCluster, withoutClient } from './workloads.mjs';
 
 const RESOURCE_SCOPES = 'tools:read tools:call';
 
@@ -21,7 +26,12 @@ const { values: options } = parseArgs({
 });
 const journal = new Journal();
 const refreshTokens = new Set();
+const extensions = JSON.parse(process.env.EXTENSIONS ?? 'null');
 let accessTokenSeconds = Number(options.ttl);
+let aheadSeconds = 0;
+
+const rightNow = Date.now;
+Date.now = () => rightNow() + aheadSeconds * 1000;
 
 const random = () => randomBytes(32).toString('base64url');
 const signingKey = (type, parameters, alg) => ({
@@ -47,9 +57,17 @@ function resourceServer(ctx, resource) {
         };
 }
 
+const forThoseWithoutAPerson = {
+        clientCredentials: { enabled: true },
+        dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+        pushedAuthorizationRequests: { enabled: !!extensions?.pushed, requirePushedAuthorizationRequests: !!extensions?.pushed },
+};
+
 function configuration(introspector) {
         return {
-                clients: [introspector],
+                clients: [introspector, ...(extensions?.clients ?? [])],
+                ...(extensions?.methods && { clientAuthMethods: extensions.methods }),
+                ...(extensions && { enabledJWA: { clientAuthSigningAlgValues: extensions.algorithms } }),
                 clockTolerance: 0,
                 cookies: { keys: [random()] },
                 jwks: {
@@ -70,6 +88,7 @@ function configuration(introspector) {
                 },
                 ttl: {
                         AccessToken: (ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
+                        ClientCredentials: (ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
                         Grant: 86400,
                         IdToken: 600,
                         Interaction: 600,
@@ -78,6 +97,7 @@ function configuration(introspector) {
                 },
                 clientBasedCORS: () => false,
                 features: {
+                        ...(extensions && forThoseWithoutAPerson),
                         devInteractions: { enabled: false },
                         registration: { enabled: true },
                         revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
@@ -95,6 +115,9 @@ function configuration(introspector) {
         };
 }
 
+const howTheClientShowedItself = ({ params, ctx }) =>
+        (params?.client_assertion && 'assertion') || (params?.client_secret && 'body') || (ctx.headers.authorization && 'header') || undefined;
+
 // What came to the endpoints, and what became of it: names and counts, never a token, a code or a secret.
 async function record(ctx, next) {
         await next();
@@ -104,23 +127,30 @@ async function record(ctx, next) {
                 status: ctx.status,
                 error: ctx.body?.error,
                 description: ctx.body?.error_description,
+                detail: ctx.state.detail,
                 client: oidc.client?.clientId,
                 auth: oidc.client?.clientAuthMethod,
+                shown: howTheClientShowedItself(oidc),
+                proof: 'dpop' in ctx.headers || undefined,
                 grant_type: oidc.params?.grant_type,
                 resource: oidc.params?.resource,
                 scope: oidc.params?.scope,
                 prompt: oidc.params?.prompt,
+                redirect_uri: oidc.params?.redirect_uri,
                 hint: oidc.params?.token_type_hint,
         });
 }
 
-function recordTokens(provider) {
+function recordEvents(provider) {
         provider.on('refresh_token.saved', (token) => {
                 refreshTokens.add(token.jti);
                 journal.add('refresh_token.saved');
         });
         provider.on('refresh_token.consumed', () => journal.add('refresh_token.consumed'));
         provider.on('grant.revoked', () => journal.add('grant.revoked'));
+        provider.on('grant.error', (ctx, error) => {
+                ctx.state.detail = error.error_detail; // which the client is not told
+        });
         provider.on('server_error', (ctx, error) => {
                 journal.add('server_error', { description: error.message });
                 console.error(error);
@@ -204,16 +234,24 @@ const { origin } = await listen(app);
 const introspector = {
         client_id: 'mcp-server',
         client_secret: random(),
-        token_endpoint_auth_method: 'client_secret_basic',
+        token_endpoint_auth_method: extensions?.methods?.[0] ?? 'client_secret_basic',
         grant_types: [],
         response_types: [],
         redirect_uris: [],
 };
 const provider = new Provider(origin, configuration(introspector));
 provider.use(record);
-recordTokens(provider);
+recordEvents(provider);
 interactionRoutes(app, provider);
 journal.routes(app);
+if (extensions?.cluster) {
+        trustCluster(provider, extensions.cluster);
+        app.use('/token', withoutClient);
+}
+app.post('/control/clock', (req, res) => {
+        aheadSeconds = Number(req.query.seconds);
+        res.json({ seconds: aheadSeconds });
+});
 app.post('/control/ttl', (req, res) => {
         accessTokenSeconds = Number(req.query.seconds);
         res.json({ seconds: accessTokenSeconds });

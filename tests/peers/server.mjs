@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// An MCP server by the official SDK, with the SDK's own metadata router and bearer check, and three resources:
+// An MCP server by the official SDK, with the SDK's own metadata router and bearer check, and four resources:
 //   /mcp     opaque access tokens, asked of the issuer by introspection
 //   /jwt     access tokens in JWT form, checked with the issuer's published keys
 //   /modern  protocol 2026-07-28 and no other, by the second version of the SDK; opaque access tokens
+//   /bound   opaque access tokens that are bound to a key, each request with a proof: see bound.mjs
 //
 //   ISSUER='{what issuer.mjs printed}' node server.mjs
 //
-// On stdout one line: {"mcp": URL, "jwt": URL, "modern": URL}. GET /control/journal tells what came, without the tokens;
-// POST /control/refuse makes it refuse the opaque tokens that it has seen, whatever the issuer says of them.
+// On stdout one line: {"mcp": URL, "jwt": URL, "modern": URL, "bound": URL}. GET /control/journal tells what came, without the
+// tokens; POST /control/refuse makes it refuse the opaque tokens that it has seen, whatever the issuer says of them;
+// POST /control/nonce gives it another nonce, and the old one is no good any more.
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
@@ -17,6 +19,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { createMcpHandler, McpServer as ModernServer } from '@modelcontextprotocol/server';
 import express from 'express';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { boundResource } from './bound.mjs';
 import { announce, endWithParent, Journal, listen } from './common.mjs';
 
 const SCOPES = ['tools:read', 'tools:call'];
@@ -34,7 +37,7 @@ const authInfo = (token, claims) => ({
         scopes: (claims.scope ?? '').split(' ').filter(Boolean),
         expiresAt: claims.exp,
         resource: new URL(claims.aud),
-        extra: { sub: claims.sub },
+        extra: { sub: claims.sub, jkt: claims.cnf?.jkt },
 });
 
 async function introspect(token) {
@@ -129,6 +132,7 @@ const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`
 const mcp = new URL('/mcp', origin);
 const jwt = new URL('/jwt', origin);
 const modern = new URL('/modern', origin);
+const bound = new URL('/bound', origin);
 journal.routes(app);
 app.post('/control/refuse', (req, res) => {
         seen.forEach((token) => refused.add(token));
@@ -137,5 +141,6 @@ app.post('/control/refuse', (req, res) => {
 resource(app, metadata, mcp, introspect, serveMcp);
 resource(app, metadata, jwt, jwtVerifier(metadata, jwt.href), serveMcp);
 resource(app, metadata, modern, introspect, serveModern);
+boundResource(app, { issuer, url: bound, scopes: SCOPES, journal, introspect, serve: serveMcp });
 endWithParent();
-announce({ mcp: mcp.href, jwt: jwt.href, modern: modern.href });
+announce({ mcp: mcp.href, jwt: jwt.href, modern: modern.href, bound: bound.href });

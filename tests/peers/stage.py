@@ -18,7 +18,7 @@ import urllib.parse
 from harness import PATIENCE, until
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("common", "issuer", "server", "client", "host", "person")
+PROGRAMS = ("common", "issuer", "workloads", "server", "bound", "client", "host", "person")
 
 
 class Answer:
@@ -94,9 +94,9 @@ def count(entries, event):
 
 
 class Stage:
-    """Issuer and server for the whole run; persons as they are needed."""
+    """Issuer and server for the whole run; persons as they are needed. @extensions: see issuer.mjs."""
 
-    def __init__(self, stack, peers, logs):
+    def __init__(self, stack, peers, logs, extensions=None):
         self.stack = stack
         self.peers, self.logs = pathlib.Path(peers), pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -112,17 +112,26 @@ class Stage:
         self.user, self.password = "alice", secrets.token_urlsafe(12)
         self.n_persons = 0
 
-        issuer = Node(self, "issuer", "--user", self.user, "--password", self.password)
+        issuer = Node(self, "issuer", "--user", self.user, "--password", self.password,
+                      env={"EXTENSIONS": json.dumps(extensions)} if extensions else None)
         stack.callback(issuer.end)
         self.issuer, self.introspection = issuer.said["issuer"], issuer.said["introspection"]
         server = Node(self, "server", env={"ISSUER": json.dumps(issuer.said)})
         stack.callback(server.end)
-        self.mcp, self.jwt, self.modern = (server.said[name] for name in ("mcp", "jwt", "modern"))
+        self.mcp, self.jwt, self.modern, self.bound = (server.said[name] for name in ("mcp", "jwt", "modern", "bound"))
         self.at_issuer, self.at_server = Journal(self.issuer), Journal(self.mcp.rsplit("/", 1)[0])
 
     def access_tokens_live(self, seconds):
         """From now on."""
         request("POST", "%s/control/ttl?seconds=%d" % (self.issuer, seconds))
+
+    def put_clock_ahead(self, seconds):
+        """The issuer's, of everybody's."""
+        request("POST", "%s/control/clock?seconds=%d" % (self.issuer, seconds))
+
+    def renew_nonce(self):
+        """The server wants another one in proofs from now on."""
+        request("POST", urllib.parse.urljoin(self.mcp, "/control/nonce"))
 
     def refuse_tokens(self):
         """The server no longer takes the opaque tokens that it has seen; the issuer knows nothing of that."""

@@ -21,39 +21,12 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration"), str(HERE.parent / "conformance")]
 from harness import PATIENCE, Broker, Tap, program, until  # noqa: E402
 from host import Host  # noqa: E402
+from sdkhost import SdkHost  # noqa: E402
 from stage import Stage, count, granted  # noqa: E402
 
 BRIDGES = 8
 ROUNDS = 10
 STAGE = None  # set by main()
-
-
-class SdkHost:
-    """host.mjs, which is the SDK's client, with mcp-connect as the server that it starts."""
-
-    def __init__(self, stack, broker, kind, url, *options):
-        self.log = STAGE.logs / ("host-%s.log" % kind)
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                [STAGE.node, str(STAGE.peers / "host.mjs"), kind, program("mcp-connect"), *options, url], text=True,
-                env={**STAGE.env, "MCP_BROKER_SOCK": str(broker.socket)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        stack.callback(self.end)
-
-    def said(self):
-        line = self.process.stdout.readline()
-        assert line, self.log.read_text()
-        return json.loads(line)
-
-    def whoami(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.said()
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(PATIENCE)
-        self.process.stdout.close()
-        assert self.process.returncode == 0, self.log.read_text()
 
 
 def broker_with_login(stack, url):
@@ -80,13 +53,13 @@ def inspector(broker, url, *arguments, era="legacy"):
 def both_versions_of_the_sdk_list_and_call_tools_through_the_bridge(stack):
     broker = broker_with_login(stack, STAGE.mcp)
     for kind in ("v1", "v2"):
-        assert_served(SdkHost(stack, broker, kind, STAGE.mcp).said(), STAGE.mcp)
+        assert_served(SdkHost(stack, STAGE, broker, kind, STAGE.mcp).said(), STAGE.mcp)
 
 
 def a_client_and_a_server_of_2026_07_28_meet_through_the_bridge(stack):
     broker = broker_with_login(stack, STAGE.modern)
     STAGE.at_server.new()
-    assert_served(SdkHost(stack, broker, "modern", STAGE.modern).said(), STAGE.modern)
+    assert_served(SdkHost(stack, STAGE, broker, "modern", STAGE.modern).said(), STAGE.modern)
     seen = {e.get("rpc") for e in STAGE.at_server.new()}
     assert {"server/discover", "tools/list", "tools/call"} <= seen and "initialize" not in seen, seen
 
@@ -94,7 +67,7 @@ def a_client_and_a_server_of_2026_07_28_meet_through_the_bridge(stack):
 def a_client_of_2026_07_28_meets_a_server_of_before_through_the_bridge(stack):
     broker = broker_with_login(stack, STAGE.mcp)
     STAGE.at_server.new()
-    host = SdkHost(stack, broker, "modern", STAGE.mcp)
+    host = SdkHost(stack, STAGE, broker, "modern", STAGE.mcp)
     assert_served(host.said(), STAGE.mcp)
     STAGE.refuse_tokens()
     assert host.whoami()["whoami"]["sub"] == STAGE.user
@@ -105,7 +78,7 @@ def a_client_of_2026_07_28_meets_a_server_of_before_through_the_bridge(stack):
 def a_client_of_before_meets_a_server_of_2026_07_28_through_the_bridge(stack):
     broker = broker_with_login(stack, STAGE.modern)
     for kind in ("v1", "v2"):
-        assert_served(SdkHost(stack, broker, kind, STAGE.modern).said(), STAGE.modern)
+        assert_served(SdkHost(stack, STAGE, broker, kind, STAGE.modern).said(), STAGE.modern)
 
 
 def the_inspector_lists_and_calls_tools_through_the_bridge(stack):
@@ -123,7 +96,7 @@ def the_inspector_lists_and_calls_tools_through_the_bridge(stack):
 def a_url_that_nobody_added_is_logged_in_at_through_chromium_while_the_sdk_waits(stack):
     broker, person = Broker(stack), STAGE.person("allow")
     STAGE.at_issuer.new()
-    host = SdkHost(stack, broker, "v1", STAGE.mcp, "--browser=%s" % person.browser)
+    host = SdkHost(stack, STAGE, broker, "v1", STAGE.mcp, "--browser=%s" % person.browser)
     assert_served(host.said(), STAGE.mcp)
     until("the person has read the page", person.is_back)
     assert person.report["problems"] == [] and person.report["pages"] == ["Sign in", "May it?"], person.report
@@ -134,7 +107,7 @@ def a_url_that_nobody_added_is_logged_in_at_through_chromium_while_the_sdk_waits
 # A142 A146
 def eight_bridges_outlive_ten_early_refusals_at_a_strict_issuer(stack):
     broker = broker_with_login(stack, STAGE.mcp)
-    sdk = SdkHost(stack, broker, "v2", STAGE.mcp)
+    sdk = SdkHost(stack, STAGE, broker, "v2", STAGE.mcp)
     assert_served(sdk.said(), STAGE.mcp)
     hosts = [Host([program("mcp-connect"), "--no-browser", STAGE.mcp], broker.env, modern=False) for _ in range(BRIDGES - 1)]
     for host in hosts:

@@ -151,8 +151,8 @@ class FirstLogin:
         self.broker, self.person = broker_with_login(STAGE.stack, screenshot=self.screenshot)
         self.whoami = whoami(self.broker, STAGE.mcp)
         self.at_issuer, self.at_server = STAGE.at_issuer.new(), STAGE.at_server.new()
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.person.report["url"]).query)
-        self.query = {k: v[0] for k, v in query.items()}
+        self.query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.person.report["url"]).query)
+        self.asked = next(e for e in self.at_issuer if e["event"] == "pushed_authorization_request")
 
     @classmethod
     def get(cls):
@@ -185,9 +185,16 @@ def the_landing_page_holds_no_code_and_loads_nothing(_):
     assert login.screenshot.read_bytes().startswith(b"\x89PNG")
 
 
+# A108
+def the_request_is_pushed_and_the_browser_carries_a_reference(_):
+    login = FirstLogin.get()
+    assert login.asked["status"] == 201 and login.asked["resource"] == STAGE.mcp, login.asked
+    assert sorted(login.query) == ["client_id", "request_uri"], login.query
+
+
 # A104 A233
 def nothing_listens_once_the_person_is_done(_):
-    redirect = urllib.parse.urlsplit(FirstLogin.get().query["redirect_uri"])
+    redirect = urllib.parse.urlsplit(FirstLogin.get().asked["redirect_uri"])
 
     def closed():
         with socket.socket() as s:
@@ -199,7 +206,7 @@ def nothing_listens_once_the_person_is_done(_):
 # A110 A141
 def offline_access_is_asked_for_with_consent_where_the_issuer_lists_it(_):
     login = FirstLogin.get()
-    assert "offline_access" in login.query["scope"].split() and login.query["prompt"] == "consent", login.query
+    assert "offline_access" in login.asked["scope"].split() and login.asked["prompt"] == "consent", login.asked
     assert count(login.at_issuer, "refresh_token.saved") == 1, login.at_issuer
 
 
