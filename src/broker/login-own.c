@@ -7,6 +7,7 @@
 #include "broker/login-steps.h"
 #include "broker/obtain.h"
 #include "broker/own.h"
+#include "jose/cert.h"
 #include "oauth/present.h"
 
 /* What became of an attempt decides when the next may be. */
@@ -44,12 +45,20 @@ static struct present_params params_of(const struct login *l) {
                 .scopes = &l->authorization.scopes,
                 .profile = own_profile(own),
                 .extra = l->extra,
+                .cert_pem = l->cert_pem.len > 0 ? &l->cert_pem : NULL,
+                .key_pem = l->key_pem.len > 0 ? &l->key_pem : NULL,
                 .dpop = bound_is(&l->bound),
                 .now_wall = clock_wall_usec(),
         };
 }
 
 static void send_token_request(struct login *l);
+
+static void forget_identity(struct login *l) {
+        buf_done(&l->assertion);
+        buf_done(&l->cert_pem);
+        buf_done(&l->key_pem);
+}
 
 static void on_presented(struct fetch_answer *answer, void *userdata) {
         struct login *l = userdata;
@@ -65,7 +74,7 @@ static void on_presented(struct fetch_answer *answer, void *userdata) {
                 send_token_request(l);
                 return;
         }
-        buf_done(&l->assertion); /* one identity, one attempt */
+        forget_identity(l); /* one identity, one attempt */
         if (!l->server) {
                 login_server_is_gone(l);
                 return;
@@ -161,9 +170,38 @@ static void ask_identity_provider(struct login *l) {
 
 /* ---- the identity ---- */
 
+/* To be shown in TLS: as PEM, the leaf first. */
+static int take_certificate(struct login *l, const struct identity_result *result,
+                            struct error *err) {
+        AUTO_JOSE_KEY struct jose_key *key = NULL;
+        int r = jose_key_from_der(result->key_der.data, result->key_der.len, &key);
+
+        if (r == 0)
+                r = jose_key_to_pem(key, &l->key_pem);
+        if (r == 0)
+                r = cert_chain_to_pem(result->chain_der.data, result->chain_der.len, &l->cert_pem);
+        return r < 0 ? error_fallback(err, r, "reading the certificate of an identity") : 0;
+}
+
+static int take_identity(struct login *l, struct identity_result *result, struct error *err) {
+        bool tls = l->present == PRESENT_MTLS;
+
+        if (result->kind != (tls ? IDENTITY_X509 : IDENTITY_JWT))
+                return error_set(err, MCPB_BAD_CONFIG, EINVAL,
+                                 "Choose a provider that gives one, or another Present=",
+                                 "Identity=%s gives no %s, which Present=%s needs",
+                                 l->server->own.identity, tls ? "certificate" : "token",
+                                 present_name(l->present));
+        if (tls)
+                return take_certificate(l, result, err);
+        buf_move(&l->assertion, &result->jwt);
+        return 0;
+}
+
 static void on_identity(struct identity_result *result, const struct error *err, void *userdata) {
         struct login *l = userdata;
         struct error why = ERROR_INIT;
+        int r;
 
         l->obtain = NULL;
         if (!l->server) {
@@ -174,16 +212,11 @@ static void on_identity(struct identity_result *result, const struct error *err,
                 fail(l, -EACCES, err, false);
                 return;
         }
-        if (result->kind != IDENTITY_JWT) {
-                int r = error_set(&why, MCPB_BAD_CONFIG, EINVAL,
-                                  "Choose a provider that gives a token, or another Present=",
-                                  "Identity=%s gives no token, which Present=%s needs",
-                                  l->server->own.identity, present_name(l->present));
-
+        r = take_identity(l, result, &why);
+        if (r < 0) {
                 fail(l, r, &why, true);
                 return;
         }
-        buf_move(&l->assertion, &result->jwt);
         if (l->present == PRESENT_ID_JAG)
                 ask_identity_provider(l);
         else
@@ -192,7 +225,8 @@ static void on_identity(struct identity_result *result, const struct error *err,
 
 static bool needs_identity(enum present p) {
         return p == PRESENT_CLIENT_ASSERTION || p == PRESENT_JWT_SPIFFE ||
-               p == PRESENT_JWT_BEARER || p == PRESENT_TOKEN_EXCHANGE || p == PRESENT_ID_JAG;
+               p == PRESENT_JWT_BEARER || p == PRESENT_TOKEN_EXCHANGE || p == PRESENT_ID_JAG ||
+               p == PRESENT_MTLS;
 }
 
 /* A token for the identity provider is for us as its client. */
@@ -205,17 +239,33 @@ static int get_identity(struct login *l, struct error *err) {
 
 /* ---- the beginning ---- */
 
-static bool is_spiffe(const char *identity) {
-        return identity && strncmp(identity, "spiffe", strlen("spiffe")) == 0;
+/* What the configuration says that there will be. */
+static int what_there_is(const struct login *l, struct present_have *ret, struct error *err) {
+        AUTO_IDENTITY_CONFIG struct identity_config c = IDENTITY_CONFIG_INIT;
+        const struct own_settings *own = &l->server->own;
+        enum identity_kind kind;
+        int r;
+
+        *ret = (struct present_have){ .secret = l->registration.client_secret != NULL,
+                                      .key = l->registration.client_key != NULL,
+                                      .idp = own->idp_token_endpoint != NULL };
+        if (!own->identity)
+                return 0;
+        r = identity_config_parse(own->identity, &c, err);
+        if (r < 0)
+                return r;
+        kind = identity_kind_of(&c);
+        ret->jwt = kind == IDENTITY_JWT;
+        ret->spiffe = ret->jwt && streq(c.provider, "spiffe");
+        /* What a command gives is seen when it has run: it counts as what is asked of it. */
+        ret->x509 = kind == IDENTITY_X509 ||
+                    (streq(c.provider, "exec") && own_present(l->server) == PRESENT_MTLS);
+        return 0;
 }
 
 static int choose(struct login *l, struct error *err) {
         const struct own_settings *own = &l->server->own;
-        struct present_have have = { .secret = l->registration.client_secret != NULL,
-                                     .key = l->registration.client_key != NULL,
-                                     .jwt = own->identity != NULL,
-                                     .spiffe = is_spiffe(own->identity),
-                                     .idp = own->idp_token_endpoint != NULL };
+        struct present_have have;
         const struct present_profile *profile = own_profile(own);
         enum present wanted = own_present(l->server);
         int r = own_check(own, err);
@@ -227,6 +277,8 @@ static int choose(struct login *l, struct error *err) {
                 wanted = profile->how;
         json_decref(TAKE(l->extra));
         r = own_extra(own, &l->extra);
+        if (r == 0)
+                r = what_there_is(l, &have, err);
         if (r == 0)
                 r = present_choose(wanted, &have, &l->found.as, &l->present, err);
         return r < 0 ? r : present_audience(audience_setting(l), &l->found.as, &l->audience);

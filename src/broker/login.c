@@ -77,6 +77,8 @@ static void release_resources(struct login *l) {
         l->code = str_wipe_free(l->code);
         l->obtain = obtain_free(l->obtain);
         buf_done(&l->assertion);
+        buf_done(&l->cert_pem);
+        buf_done(&l->key_pem);
         bound_done(&l->bound);
         l->discover = discover_free(l->discover);
         json_decref(l->grant_value);

@@ -79,7 +79,9 @@ struct login {
         json_t *extra;        /* what is sent along; NULL */
         bool refused;         /* the issuer, or the configuration, will say no again */
         struct buf assertion; /* between the identity and the token request */
-        char *code;           /* only between the redirect and the answer to the token request */
+        struct buf cert_pem;  /* the same, where the identity is a certificate */
+        struct buf key_pem;
+        char *code; /* only between the redirect and the answer to the token request */
         uint64_t listener;
         bool listening;
         uint64_t page_request; /* the browser that waits for its page; 0: none */

@@ -41,6 +41,12 @@ struct identity *identity_free(struct identity *i) {
 
 /* --- the beginning ------------------------------------------------------------------------- */
 
+enum identity_kind identity_kind_of(const struct identity_config *c) {
+        const struct identity_provider *p = identity_provider_find(c->provider);
+
+        return p ? p->kind : IDENTITY_JWT;
+}
+
 static int judge_audiences(const struct identity_provider *p, const char *const *audiences,
                            size_t n, struct error *err) {
         if (n == 0 && p->kind == IDENTITY_JWT)

@@ -55,6 +55,9 @@ struct identity_step {
 
 struct identity;
 
+/* What the provider mostly gives: a command can also give a key with certificates. */
+enum identity_kind identity_kind_of(const struct identity_config *c);
+
 #define IDENTITY_RESULT_INIT ((struct identity_result){ 0 })
 #define AUTO_IDENTITY_RESULT __attribute__((cleanup(identity_result_done), unused))
 void identity_result_done(struct identity_result *r); /* wipes */

@@ -530,6 +530,25 @@ static bool is_access_token(const struct token_reply *reply, const struct presen
                                         : !must_say;
 }
 
+/* Is it good only over TLS with the certificate (RFC 8705 3)? Told of what can be read: of another
+ * token that shows when the server refuses it. */
+static int check_certificate(const struct token_reply *reply, const struct present_params *p,
+                             struct error *err) {
+        AUTO_JSON json_t *claims = NULL;
+        int r = jwt_read(reply->access_token.data, reply->access_token.len, NULL, &claims);
+
+        if (r == -ENOMEM)
+                return error_oom(err);
+        if (r < 0 || !json_object_get(json_object_get(claims, "cnf"), "x5t#S256"))
+                return 0;
+        return error_set(err, MCPB_UNSUPPORTED, EOPNOTSUPP,
+                         "Have it give this client tokens that are not bound to a certificate, or "
+                         "use DPoP",
+                         "The authorization server %s gave a token that is bound to the "
+                         "certificate: no agent can use it without the key, which stays here",
+                         p->as->issuer);
+}
+
 int present_answer(struct token_reply *reply, const struct present_params *p,
                    const struct fetch_answer *answer, bool *ret_dropped, struct token_fault *fault,
                    struct error *err) {
@@ -550,6 +569,11 @@ int present_answer(struct token_reply *reply, const struct present_params *p,
                                  "The authorization server %s gave something that is no access "
                                  "token",
                                  p->as->issuer);
+        }
+        r = check_certificate(&read, p, err);
+        if (r < 0) {
+                fault->what = TOKEN_OTHER;
+                return r;
         }
         *ret_dropped = read.refresh_token.len > 0;
         buf_done(&read.refresh_token);

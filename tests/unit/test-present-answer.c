@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/codec.h"
 #include "presenting.h"
 
 #include "oom.h"
@@ -71,6 +72,49 @@ static void what_is_no_access_token_never_passes_for_one(void **state) {
                 assert_int_equal(fault.what, table[i].taken ? TOKEN_OK : TOKEN_OTHER);
                 assert_int_equal(reply.access_token.len > 0, table[i].taken);
                 assert_int_equal(err.code, table[i].taken ? MCPB_NO_ERROR : MCPB_ISSUER_ERROR);
+        }
+}
+
+/* RFC 8705 3.1: the key stays here, and what cannot be read is not ours to judge. */
+static void a_token_that_is_bound_to_the_certificate_is_refused(void **state) {
+        static const struct {
+                const char *claims;
+                bool taken;
+        } table[] = {
+                { "{\"sub\":\"a\",\"cnf\":{\"x5t#S256\":\"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-"
+                  "dg2\"}}",
+                  false },
+                { "{\"sub\":\"a\",\"cnf\":{\"kid\":\"k\"}}", true },
+                { "{\"sub\":\"a\",\"cnf\":\"x5t#S256\"}", true },
+                { "{\"sub\":\"a\"}", true },
+                { NULL, true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_FIXTURE struct fixture f;
+                AUTO_BUF struct buf token = BUF_INIT;
+                AUTO_BUF struct buf body = BUF_INIT;
+                AUTO_TOKEN_REPLY struct token_reply reply = TOKEN_REPLY_INIT;
+                struct token_fault fault = { .what = TOKEN_OK };
+                struct error err = ERROR_INIT;
+                const char *claims = table[i].claims;
+                int r;
+
+                fixture_init(&f, PRESENT_MTLS);
+                assert_int_equal(buf_append_str(&token, "eyJhbGciOiJFUzI1NiJ9."), 0);
+                assert_int_equal(claims ? base64url_append(&token, claims, strlen(claims)) : 0, 0);
+                assert_int_equal(buf_append_str(&token, claims ? ".c2ln" : "opaque"), 0);
+                assert_int_equal(buf_printf(&body,
+                                            "{\"access_token\":\"%s\",\"token_type\":\"Bearer\"}",
+                                            token.data),
+                                 0);
+                r = answer_with(&f, &reply, 200, body.data, &fault, &err);
+                assert_int_equal(r == 0, table[i].taken);
+                assert_int_equal(reply.access_token.len > 0, table[i].taken);
+                assert_int_equal(fault.what, table[i].taken ? TOKEN_OK : TOKEN_OTHER);
+                assert_int_equal(err.code, table[i].taken ? MCPB_NO_ERROR : MCPB_UNSUPPORTED);
+                if (!table[i].taken)
+                        assert_non_null(strstr(err.message, "bound to the certificate"));
         }
 }
 
@@ -266,6 +310,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_refresh_token_is_dropped_and_that_is_told),
                 cmocka_unit_test(what_is_no_access_token_never_passes_for_one),
+                cmocka_unit_test(a_token_that_is_bound_to_the_certificate_is_refused),
                 cmocka_unit_test(a_bound_token_is_taken_where_there_was_a_proof),
                 cmocka_unit_test(a_refusal_says_what_to_do_where_nobody_logs_in),
                 cmocka_unit_test(no_answer_is_told_as_it_is),
