@@ -476,6 +476,9 @@ MCPB_API int mcpb_dispatch(mcpb_client *c);
  * @error_hint:    what to do next; may be NULL
  * @seconds_left:  until it is given up; -1: unknown
  * @opener:        1: this process is the one that should open the browser
+ * @user_code:     of a login by device code: what the person types in at @verification_uri, or
+ *                 compares with what the page of @url shows; else NULL
+ * @verification_uri: where that is done, in a browser on any machine; else NULL
  */
 typedef struct mcpb_login {
         char *login;
@@ -487,6 +490,8 @@ typedef struct mcpb_login {
         char *error_hint;
         long seconds_left;
         int opener;
+        char *user_code;
+        char *verification_uri;
 } mcpb_login;
 
 /**
@@ -535,6 +540,8 @@ MCPB_API int mcpb_login_from_error(const mcpb_error *err, mcpb_login **ret) MCPB
  * @idp_client_id:       as what client we are known there; NULL: none
  * @extra:               what is sent along to the token endpoint, as "NAME=VALUE"; each name once
  * @n_extra:             how many
+ * @flow:                how the person logs in: "browser", or "device" (RFC 8628: with a code, in
+ *                       a browser on any machine); NULL: as a login under way does, else browser
  */
 typedef struct mcpb_server_request {
         size_t size;
@@ -559,12 +566,13 @@ typedef struct mcpb_server_request {
         const char *idp_client_id;
         const char *const *extra;
         size_t n_extra;
+        const char *flow;
 } mcpb_server_request;
 
 #define MCPB_SERVER_REQUEST_INIT                                                                   \
         {                                                                                          \
                 sizeof(mcpb_server_request), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, \
-                        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0              \
+                        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL        \
         }
 
 /**

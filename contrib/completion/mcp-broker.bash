@@ -10,7 +10,7 @@ _mcp_broker_options() {
         mcp-add)
                 echo "--name= --account= --scope= --client-id= --client-secret-file= --client-key-file= --client-key-id= --signing-alg=" \
                         "--issuer= --client-metadata-url= --identity= --present= --audience= --profile= --extra= --idp-token-endpoint= --idp-client-id=" \
-                        "--no-resource --no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
+                        "--no-resource --device --no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
                         "-q -d -D -x -X $common"
                 ;;
         mcp-brokerctl) echo "--json --passphrase-file= $common" ;;

@@ -42,6 +42,7 @@ struct adding {
         char *server_key;
         bool created;
         bool login;
+        enum login_flow flow;
         struct scope_set login_scopes; /* of this login only; empty: by the rules */
         bool applied;
         /* What the server shall have, where it is given; once that is applied, what it had. */
@@ -204,8 +205,8 @@ static void on_added(int r, const struct error *err, void *userdata) {
         }
         /* The server stays if the login does not begin: its error is shown by mcp-list. */
         scope_attempts_done(&s->step_ups); /* a person has asked */
-        r = login_start(s, a->login_scopes.n > 0 ? &a->login_scopes : NULL, NULL, false, &l,
-                        &problem);
+        r = login_start(s, a->flow, a->login_scopes.n > 0 ? &a->login_scopes : NULL, NULL, false,
+                        &l, &problem);
         adding_free(a);
         if (r < 0)
                 call_fail(c, &problem);
@@ -367,6 +368,7 @@ struct add_params {
         bool has_scopes;
         bool no_resource;
         bool login;
+        enum login_flow flow;
 };
 
 /* Whoever typed it can mend it, not whoever runs that site. */
@@ -497,6 +499,8 @@ static int parse_add(struct broker_call *c, struct add_params *p, struct error *
                 r = call_bool(c, "no_resource", false, &p->no_resource, err);
         if (r == 0)
                 r = call_bool(c, "login", false, &p->login, err);
+        if (r == 0)
+                r = login_flow_asked(c, &p->flow, err);
         if (r == 0)
                 r = parse_own(c, p, err);
         p->account = p->account ? p->account : "";
@@ -687,6 +691,7 @@ void handle_server_add(struct broker_call *c) {
                 return;
         }
         a->login = p.login;
+        a->flow = p.flow;
         list_append(&a->holder, &c->link);
         if (a->has_registration)
                 save_credentials(a);

@@ -114,7 +114,9 @@ static const char *metadata_url_of(const struct login *l) {
 static int registration_key_of(struct login *l) {
         AUTO_BUF struct buf b = BUF_INIT;
         const char *which = l->server->client_id ? l->server->client_id : "";
-        int r = buf_printf(&b, "%s\n%s", l->found.issuer, which);
+        /* Clients for the one flow are often not good for the other, and a grant lives by each. */
+        const char *flow = l->by_device && !l->server->client_id ? "\ndevice" : "";
+        int r = buf_printf(&b, "%s\n%s%s", l->found.issuer, which, flow);
 
         free(l->registration_key);
         l->registration_key = r < 0 ? NULL : buf_steal(&b);
@@ -153,6 +155,8 @@ static void choose(struct login *l, const struct store_item *item) {
         l->must_register = choice == REGISTRATION_ASK;
         if (own_is(l->server))
                 login_present(l);
+        else if (l->by_device)
+                login_begin_device(l);
         else
                 open_listener(l);
 }
@@ -191,7 +195,7 @@ void login_register_anew(struct login *l) {
         authorization_done(&l->authorization);
         l->must_register = true;
         l->opener_chosen = false;
-        l->tell_opener = true; /* it will be another address than they were told */
+        l->tell_opener = !l->by_device; /* it will be another address than they were told */
         login_set_state(l, LOGIN_REGISTERING);
         if (!l->timer && login_arm_expiry(l) < 0) {
                 login_end(l, -ENOMEM, NULL, "registering anew");
@@ -324,14 +328,16 @@ static void open_listener(struct login *l) {
 
 static struct registration_ask ask_of(const struct login *l) {
         return (struct registration_ask){ .redirect_uri = l->redirect_uri,
-                                          .client_name = l->broker->config->client_name };
+                                          .client_name = l->broker->config->client_name,
+                                          .device = l->by_device };
 }
 
 /* A85: some issuers take no IP literal; the same listener serves both names. */
 static bool try_other_redirect(struct login *l) {
         char *other = NULL;
 
-        if (l->other_redirect || registration_other_redirect(l->redirect_uri, &other) < 0 || !other)
+        if (l->by_device || l->other_redirect ||
+            registration_other_redirect(l->redirect_uri, &other) < 0 || !other)
                 return false;
         free(l->redirect_uri);
         l->redirect_uri = other;
@@ -451,18 +457,21 @@ static json_t *login_value(struct login *l) {
         json_t *authorization = NULL;
         json_t *value;
         json_t *as = NULL;
+        int r = l->by_device ? device_login_to_json(&l->device, &authorization)
+                             : authorization_to_json(&l->authorization, &authorization);
 
-        if (authorization_to_json(&l->authorization, &authorization) < 0)
+        if (r < 0)
                 return NULL;
         if (as_metadata_to_json(&l->found.as, &as) < 0) {
                 json_decref(authorization);
                 return NULL;
         }
         value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:i, s:I, s:I, s:o, s:b}",
-                          "server", l->server_key, "path", l->path, "registration_key",
-                          l->registration_key, "issuer", l->found.issuer, "resource",
-                          l->found.resource, "prm_url", l->found.prm_url, "authorization",
-                          authorization, "as", as, "port", (int)l->port, "created",
+                          "server", l->server_key, "path", l->path ? l->path : "",
+                          "registration_key", l->registration_key, "issuer", l->found.issuer,
+                          "resource", l->found.resource, "prm_url", l->found.prm_url,
+                          l->by_device ? "device" : "authorization", authorization, "as", as,
+                          "port", (int)l->port, "created",
                           (json_int_t)(l->created_wall / USEC_PER_SEC), "expires",
                           (json_int_t)(l->expires_wall / USEC_PER_SEC), "owners", owners_value(l),
                           "dpop", l->found.dpop_required);
@@ -470,6 +479,12 @@ static json_t *login_value(struct login *l) {
                 return value;
         json_decref(value);
         return NULL;
+}
+
+static void start_waiting(struct login *l) {
+        login_set_state(l, LOGIN_WAITING);
+        if (l->by_device)
+                login_poll_later(l);
 }
 
 static void on_login_saved(int r, const struct store_item *item, const struct error *err,
@@ -482,7 +497,7 @@ static void on_login_saved(int r, const struct store_item *item, const struct er
                 login_store_failed(l, r, err);
                 return;
         }
-        login_set_state(l, LOGIN_WAITING);
+        start_waiting(l);
         login_tell_url(l);
 }
 
@@ -512,8 +527,11 @@ static int begin_authorization(struct login *l, struct error *err) {
 
 int login_make_url(struct login *l, struct error *err) {
         AUTO_BUF struct buf url = BUF_INIT;
-        int r = authorization_url(&url, &l->authorization, &l->found.as, err);
+        int r;
 
+        if (l->by_device)
+                return login_device_url(l) < 0 ? error_oom(err) : 0;
+        r = authorization_url(&url, &l->authorization, &l->found.as, err);
         if (r < 0)
                 return r;
         (void)str_wipe_free(l->url);
@@ -541,15 +559,20 @@ void login_save(struct login *l) {
                 login_end(l, r, &err, "the authorization request");
                 return;
         }
-        if (l->state == LOGIN_PUSHING)
+        if (l->state != LOGIN_SAVING)
                 login_set_state(l, LOGIN_SAVING);
         put_login(l);
 }
 
 static void save_login(struct login *l) {
         struct error err = ERROR_INIT;
-        int r = begin_authorization(l, &err);
+        int r;
 
+        if (l->by_device) {
+                login_ask_code(l);
+                return;
+        }
+        r = begin_authorization(l, &err);
         if (r < 0)
                 login_end(l, r, &err, "the authorization request");
         else if (par_wanted(&l->found.as))
@@ -572,7 +595,13 @@ static void on_restored_registration(int r, const struct store_item *item, const
                 login_store_failed(l, r, err);
                 return;
         }
-        login_listen(l);
+        if (!l->by_device) {
+                login_listen(l);
+                return;
+        }
+        log_info("The login for %s that was under way goes on", l->server->name);
+        start_waiting(l);
+        login_tell_url(l);
 }
 
 static int restore_members(struct login *l, const json_t *value) {
@@ -606,7 +635,12 @@ static int restore_members(struct login *l, const json_t *value) {
         l->port = (uint16_t)json_get_int(value, "port", 0);
         l->created_wall = (uint64_t)json_get_int(value, "created", 0) * USEC_PER_SEC;
         l->expires_wall = (uint64_t)json_get_int(value, "expires", 0) * USEC_PER_SEC;
-        r = authorization_from_json(&l->authorization, json_object_get(value, "authorization"));
+        l->by_device = json_object_get(value, "device") != NULL;
+        if (l->by_device)
+                r = login_device_from_json(l, json_object_get(value, "device"));
+        else
+                r = authorization_from_json(&l->authorization,
+                                            json_object_get(value, "authorization"));
         if (r == 0)
                 r = as_metadata_from_json(&l->found.as, json_object_get(value, "as"));
         if (r == 0)

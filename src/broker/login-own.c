@@ -284,11 +284,12 @@ static int choose(struct login *l, struct error *err) {
         return r < 0 ? r : present_audience(audience_setting(l), &l->found.as, &l->audience);
 }
 
-/* What the grant's record says of this login. */
-static int note_what_is_asked(struct login *l) {
+int login_note_request(struct login *l) {
         struct authorization *a = &l->authorization;
-        int r = login_choose_scopes(l, &a->scopes);
+        int r;
 
+        authorization_done(a);
+        r = login_choose_scopes(l, &a->scopes);
         a->issuer = strdup(l->found.issuer);
         a->resource = strdup(l->found.resource);
         /* Workload identity federation needs no client (SEP-1933). */
@@ -304,7 +305,7 @@ void login_present(struct login *l) {
         login_set_state(l, LOGIN_PRESENTING);
         l->operating = true;
         broker_operation_begin(l->broker);
-        r = note_what_is_asked(l);
+        r = login_note_request(l);
         if (r == 0)
                 r = choose(l, &err);
         if (r < 0) {

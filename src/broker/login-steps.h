@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steps of a login, shared by the files that carry them out: login.c (who waits, the methods),
- * login-begin.c (from the URL to the browser), login-push.c (what is pushed), login-finish.c (from
- * the redirect to the grant).
+ * login-begin.c (from the URL to the browser), login-push.c (what is pushed), login-device.c
+ * (without a redirect), login-finish.c (from the redirect to the grant).
  */
 #pragma once
 
@@ -46,6 +46,15 @@ void login_save(struct login *l);
 void login_stop_fetching(struct login *l);
 /* Without a person: gets an identity and shows it (login-own.c). */
 void login_present(struct login *l);
+/* By device code (login-device.c): after the registration was looked for; once there is one; after
+ * the record was written or read. */
+void login_begin_device(struct login *l);
+void login_ask_code(struct login *l);
+void login_poll_later(struct login *l);
+int login_device_url(struct login *l) MUST_CHECK;
+int login_device_from_json(struct login *l, const json_t *value) MUST_CHECK; /* -EBADMSG */
+/* What the grant's record will say of a login without an authorization request. */
+int login_note_request(struct login *l) MUST_CHECK;
 /* What the login asks for. @ret must be empty. */
 int login_choose_scopes(struct login *l, struct scope_set *ret) MUST_CHECK;
 /* The issuer's answer is in l->reply: on to the grant. */

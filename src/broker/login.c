@@ -23,26 +23,36 @@
 #define KEEP_FINISHED_SEC 120 /* so that login.status can still say what became of it */
 
 static const char *const state_names[LOGIN_STATE_COUNT] = {
-        [LOGIN_DISCOVERING] = "discovering", [LOGIN_LOOKING] = "looking",
-        [LOGIN_LISTENING] = "listening",     [LOGIN_REGISTERING] = "registering",
-        [LOGIN_PUSHING] = "pushing",         [LOGIN_SAVING] = "saving",
-        [LOGIN_WAITING] = "waiting",         [LOGIN_PRESENTING] = "presenting",
-        [LOGIN_CLOSING] = "closing",         [LOGIN_REDEEMING] = "redeeming",
-        [LOGIN_STORING] = "storing",         [LOGIN_DONE] = "done",
+        [LOGIN_DISCOVERING] = "discovering",
+        [LOGIN_LOOKING] = "looking",
+        [LOGIN_LISTENING] = "listening",
+        [LOGIN_REGISTERING] = "registering",
+        [LOGIN_PUSHING] = "pushing",
+        [LOGIN_ASKING] = "asking",
+        [LOGIN_SAVING] = "saving",
+        [LOGIN_WAITING] = "waiting",
+        [LOGIN_PRESENTING] = "presenting",
+        [LOGIN_CLOSING] = "closing",
+        [LOGIN_REDEEMING] = "redeeming",
+        [LOGIN_STORING] = "storing",
+        [LOGIN_DONE] = "done",
         [LOGIN_FAILED] = "failed",
 };
 
 static const unsigned state_allowed[LOGIN_STATE_COUNT] = {
         [LOGIN_DISCOVERING] = TO(LOGIN_LOOKING) | TO(LOGIN_DONE) | TO(LOGIN_FAILED),
-        [LOGIN_LOOKING] = TO(LOGIN_LISTENING) | TO(LOGIN_PRESENTING) | TO(LOGIN_FAILED),
+        [LOGIN_LOOKING] = TO(LOGIN_LISTENING) | TO(LOGIN_PRESENTING) | TO(LOGIN_REGISTERING) |
+                          TO(LOGIN_ASKING) | TO(LOGIN_FAILED),
         [LOGIN_PRESENTING] = TO(LOGIN_STORING) | TO(LOGIN_FAILED),
         [LOGIN_LISTENING] =
                 TO(LOGIN_REGISTERING) | TO(LOGIN_SAVING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
         [LOGIN_REGISTERING] = TO(LOGIN_SAVING) | TO(LOGIN_FAILED),
         [LOGIN_PUSHING] = TO(LOGIN_SAVING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
-        [LOGIN_SAVING] = TO(LOGIN_PUSHING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
+        [LOGIN_ASKING] = TO(LOGIN_SAVING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
+        [LOGIN_SAVING] =
+                TO(LOGIN_PUSHING) | TO(LOGIN_ASKING) | TO(LOGIN_WAITING) | TO(LOGIN_FAILED),
         [LOGIN_WAITING] = TO(LOGIN_CLOSING) | TO(LOGIN_FAILED),
-        [LOGIN_CLOSING] = TO(LOGIN_REDEEMING) | TO(LOGIN_FAILED),
+        [LOGIN_CLOSING] = TO(LOGIN_REDEEMING) | TO(LOGIN_STORING) | TO(LOGIN_FAILED),
         [LOGIN_REDEEMING] = TO(LOGIN_STORING) | TO(LOGIN_REGISTERING) | TO(LOGIN_FAILED),
         [LOGIN_STORING] = TO(LOGIN_DONE) | TO(LOGIN_FAILED),
         [LOGIN_DONE] = 0,
@@ -80,6 +90,8 @@ static void release_resources(struct login *l) {
         buf_done(&l->cert_pem);
         buf_done(&l->key_pem);
         bound_done(&l->bound);
+        l->poll_timer = sd_event_source_disable_unref(l->poll_timer);
+        device_login_done(&l->device);
         l->discover = discover_free(l->discover);
         json_decref(l->grant_value);
         l->grant_value = NULL;
@@ -145,14 +157,29 @@ static json_int_t seconds_left(const struct login *l) {
         return (json_int_t)(l->expires_wall > now ? (l->expires_wall - now) / USEC_PER_SEC : 0);
 }
 
+/* Where no browser comes to us, the person has to be told more than an address. */
+static int add_device(const struct login *l, json_t *value) {
+        if (!l->by_device)
+                return 0;
+        if (json_object_set_new(value, "user_code", json_string(l->device.user_code)) < 0)
+                return -ENOMEM;
+        return json_object_set_new(value, "verification_uri",
+                                   json_string(l->device.verification_uri));
+}
+
 static json_t *url_data(const struct login *l, bool opener) {
-        return json_pack("{s:s, s:s, s:b, s:I, s:s*}", "login", l->id, "url", l->url, "opener",
-                         opener, "seconds_left", seconds_left(l), "server",
-                         l->server ? l->server->name : NULL);
+        json_t *value = json_pack("{s:s, s:s, s:b, s:I, s:s*}", "login", l->id, "url", l->url,
+                                  "opener", opener, "seconds_left", seconds_left(l), "server",
+                                  l->server ? l->server->name : NULL);
+
+        if (value && add_device(l, value) == 0)
+                return value;
+        json_decref(value);
+        return NULL;
 }
 
 static void answer_url(struct login *l, struct broker_call *c) {
-        bool opener = !l->opener_chosen;
+        bool opener = !l->opener_chosen && !l->by_device;
         struct error err = ERROR_INIT;
         json_t *data = url_data(l, opener);
         json_t *described;
@@ -178,7 +205,8 @@ static json_t *status_of(const struct login *l, bool opener) {
 
         if (!value)
                 return NULL;
-        if ((l->server && json_object_set_new(value, "server", json_string(l->server->name)) < 0) ||
+        if ((l->state == LOGIN_WAITING && add_device(l, value) < 0) ||
+            (l->server && json_object_set_new(value, "server", json_string(l->server->name)) < 0) ||
             (l->url && l->state == LOGIN_WAITING && (opener || !login_url_is_stale(l)) &&
              json_object_set_new(value, "url", json_string(l->url)) < 0) ||
             (l->state == LOGIN_DONE && l->server &&
@@ -262,6 +290,7 @@ void login_finished(struct login *l) {
         if (l->server && l->server->login == l)
                 l->server->login = NULL;
         l->timer = sd_event_source_disable_unref(l->timer);
+        login_operation_end(l); /* a poll that nobody waits for any more */
         release_resources(l);
         while (!list_empty(&l->url_waiters)) {
                 struct broker_call *c = LIST_FIRST(&l->url_waiters, struct broker_call, link);
@@ -327,7 +356,7 @@ void login_call_left(struct broker_call *c) {
         bool was_opener = c->opener;
 
         (void)call_free(c);
-        if (l && was_opener && l->state == LOGIN_WAITING) {
+        if (l && was_opener && l->state == LOGIN_WAITING && !l->by_device) {
                 l->tell_opener = true;
                 login_tell_good_url(l);
         }
@@ -383,6 +412,8 @@ static int begin_discovery(struct login *l, const struct challenge *challenge, s
         struct discover_params params = server_discovery(s, challenge);
         int r;
 
+        if (l->by_device)
+                params.use = AS_USE_TOKEN;
         params.cached_as = broker_cached_as(l->broker, s->issuer);
         if (challenge) {
                 r = challenge_copy(&l->challenge, challenge);
@@ -416,14 +447,32 @@ static int make_room(struct broker *b, struct error *err) {
                          "%d logins are under way", LIMIT_LOGINS);
 }
 
-int login_start(struct server *s, const struct scope_set *scopes, const struct challenge *challenge,
-                bool step_up, struct login **ret, struct error *err) {
+/* A person wants it another way: whoever waits for this one is told. */
+static void give_way(struct login *l) {
+        struct error why = ERROR_INIT;
+
+        (void)error_set(&why, MCPB_LOGIN_CANCELLED, ECANCELED, NULL,
+                        "Another login for %s took its place, %s", l->server->name,
+                        l->by_device ? "with a browser" : "by device code");
+        login_cancel(l, &why);
+}
+
+static bool is_other_flow(const struct login *l, enum login_flow flow) {
+        return flow != LOGIN_FLOW_ANY && l->by_device != (flow == LOGIN_FLOW_DEVICE) &&
+               !own_is(l->server);
+}
+
+int login_start(struct server *s, enum login_flow flow, const struct scope_set *scopes,
+                const struct challenge *challenge, bool step_up, struct login **ret,
+                struct error *err) {
         struct broker *b = s->broker;
         AUTO_BUF struct buf id = BUF_INIT;
         struct login *l = NULL;
         int r;
 
-        if (s->login) {
+        if (s->login && is_other_flow(s->login, flow))
+                give_way(s->login);
+        if (s->login) { /* it does not give way any more where its end is near */
                 *ret = s->login;
                 return 0;
         }
@@ -437,6 +486,7 @@ int login_start(struct server *s, const struct scope_set *scopes, const struct c
                 return error_oom(err);
         l->server = s;
         l->step_up = step_up;
+        l->by_device = flow == LOGIN_FLOW_DEVICE && !own_is(s);
         l->expires_wall = l->created_wall + b->config->login_timeout_sec * USEC_PER_SEC;
         l->server_key = strdup(s->key);
         r = l->server_key ? 0 : -ENOMEM;
@@ -480,7 +530,7 @@ void login_for_call(struct broker_call *c) {
         struct error err = ERROR_INIT;
         struct login *l = NULL;
         bool step_up = c->step_up.n > 0;
-        int r = login_start(c->server,
+        int r = login_start(c->server, LOGIN_FLOW_ANY,
                             step_up         ? &c->step_up
                             : c->has_wanted ? &c->wanted
                                             : NULL,
@@ -506,7 +556,23 @@ static int find_login(struct broker_call *c, struct login **ret, struct error *e
                                 "No such login is known");
 }
 
+int login_flow_asked(struct broker_call *c, enum login_flow *ret, struct error *err) {
+        const char *name = NULL;
+        int r = call_string(c, "flow", false, &name, err);
+
+        if (r < 0)
+                return r;
+        if (name && !streq(name, "browser") && !streq(name, "device"))
+                return error_set(err, MCPB_BAD_PARAMS, EINVAL, NULL,
+                                 "\"flow\" is neither \"browser\" nor \"device\"");
+        *ret = !name                   ? LOGIN_FLOW_ANY
+               : streq(name, "device") ? LOGIN_FLOW_DEVICE
+                                       : LOGIN_FLOW_BROWSER;
+        return 0;
+}
+
 void handle_login_start(struct broker_call *c) {
+        enum login_flow flow = LOGIN_FLOW_ANY;
         AUTO_SCOPES struct scope_set scopes = SCOPE_SET_INIT;
         const char *server = NULL;
         const char *account = NULL;
@@ -521,12 +587,14 @@ void handle_login_start(struct broker_call *c) {
         if (r == 0)
                 r = call_scopes(c, &scopes, &given, &err);
         if (r == 0)
+                r = login_flow_asked(c, &flow, &err);
+        if (r == 0)
                 r = broker_check_open(c->broker, &err);
         if (r == 0)
                 r = server_find(c->broker, server, account, &c->server, &err);
         if (r == 0) {
                 scope_attempts_done(&c->server->step_ups); /* a person has asked */
-                r = login_start(c->server, given ? &scopes : NULL, NULL, false, &l, &err);
+                r = login_start(c->server, flow, given ? &scopes : NULL, NULL, false, &l, &err);
         }
         if (r < 0) {
                 call_fail(c, &err);
@@ -609,7 +677,7 @@ void handle_login_complete(struct broker_call *c) {
                 r = call_string(c, "redirect_url", true, &text, &err);
         if (r == 0)
                 r = broker_check_open(c->broker, &err);
-        if (r == 0 && l->state != LOGIN_WAITING)
+        if (r == 0 && (l->state != LOGIN_WAITING || l->by_device))
                 r = error_set(&err, MCPB_BAD_REQUEST, EALREADY, NULL,
                               "This login does not wait for a redirect");
         query = r == 0 ? strchr(text, '?') : NULL;

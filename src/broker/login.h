@@ -15,6 +15,7 @@
 #include "broker/call.h"
 #include "broker/server.h"
 #include "oauth/authorize.h"
+#include "oauth/device.h"
 #include "oauth/discover.h"
 #include "oauth/token.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ enum login_state {
         LOGIN_LISTENING,   /* opening the redirect listener */
         LOGIN_REGISTERING,
         LOGIN_PUSHING,    /* the authorization request, to the issuer */
+        LOGIN_ASKING,     /* the issuer for a device code */
         LOGIN_SAVING,     /* registration and login become durable */
         LOGIN_WAITING,    /* for the person */
         LOGIN_PRESENTING, /* without a person: getting an identity, and a token for it */
@@ -34,6 +36,13 @@ enum login_state {
         LOGIN_DONE,
         LOGIN_FAILED,
         LOGIN_STATE_COUNT,
+};
+
+/* How the person comes to the issuer. */
+enum login_flow {
+        LOGIN_FLOW_ANY, /* as whoever began it wants; else with a browser */
+        LOGIN_FLOW_BROWSER,
+        LOGIN_FLOW_DEVICE,
 };
 
 #define LOGIN_OWNERS_MAX 8
@@ -69,9 +78,12 @@ struct login {
         uint16_t port;
         struct authorization authorization;
         char *url;
-        struct bound bound;    /* what the tokens will be bound to; empty: nothing */
-        bool nonce_tried;      /* the one repeat with a nonce that the issuer gave */
-        bool push_nonce_tried; /* the same where the request is pushed */
+        bool by_device;
+        struct device_login device;  /* of such a login */
+        sd_event_source *poll_timer; /* then */
+        struct bound bound;          /* what the tokens will be bound to; empty: nothing */
+        bool nonce_tried;            /* the one repeat with a nonce that the issuer gave */
+        bool push_nonce_tried;       /* the same where the request is pushed */
         /* Without a person: */
         enum present present;  /* as it was chosen */
         struct obtain *obtain; /* under way */
@@ -107,9 +119,13 @@ struct login {
         bool dead; /* freed when the last callback is in */
 };
 
-/* Starts one for @s, or joins the one under way. @scopes empty: by the rules. */
-int login_start(struct server *s, const struct scope_set *scopes, const struct challenge *challenge,
-                bool step_up, struct login **ret, struct error *err) MUST_CHECK;
+/* Starts one for @s, or joins the one under way; one that goes another way than @flow gives way.
+ * @scopes empty: by the rules. */
+int login_start(struct server *s, enum login_flow flow, const struct scope_set *scopes,
+                const struct challenge *challenge, bool step_up, struct login **ret,
+                struct error *err) MUST_CHECK;
+/* The parameter "flow" of a request. BAD_PARAMS. */
+int login_flow_asked(struct broker_call *c, enum login_flow *ret, struct error *err) MUST_CHECK;
 struct login *login_free(struct login *l);
 /* A token request that asked for a login: it is answered with the URL as soon as there is one. */
 void login_for_call(struct broker_call *c);

@@ -121,7 +121,7 @@ static void begin(struct server *s) {
 
         if (s->login || s->removing || own_holds(s, &err))
                 return;
-        if (login_start(s, NULL, NULL, false, &l, &err) < 0)
+        if (login_start(s, LOGIN_FLOW_ANY, NULL, NULL, false, &l, &err) < 0)
                 log_failure(LOG_WARNING, &err, s->name);
 }
 

@@ -29,7 +29,7 @@ static void interrupts_done(struct interrupts *i) {
                 (void)close(i->signal_fd);
 }
 
-static int interrupts_open(struct interrupts *i) {
+static int interrupts_open(struct interrupts *i, bool paste) {
         struct epoll_event on_signal = { .events = EPOLLIN };
         struct epoll_event on_input = { .events = EPOLLIN, .data = { .fd = STDIN_FILENO } };
         sigset_t set;
@@ -38,7 +38,7 @@ static int interrupts_open(struct interrupts *i) {
         (void)sigaddset(&set, SIGINT);
         (void)sigaddset(&set, SIGTERM);
         (void)sigaddset(&set, SIGHUP);
-        *i = (struct interrupts){ -1, -1, isatty(STDIN_FILENO) == 1 };
+        *i = (struct interrupts){ -1, -1, paste && isatty(STDIN_FILENO) == 1 };
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         i->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -50,6 +50,11 @@ static int interrupts_open(struct interrupts *i) {
             (i->paste && epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &on_input) < 0))
                 return -errno;
         return 0;
+}
+
+/* Nothing comes back to this machine: there is no browser to open here, and no address to paste. */
+static bool is_by_code(const mcpb_login *login) {
+        return login->user_code && login->verification_uri;
 }
 
 /* A child that only writes the time that has passed; it holds no connection and no secret. */
@@ -86,7 +91,22 @@ static void stop_ticker(pid_t pid) {
         (void)dprintf(STDERR_FILENO, "\r\033[K");
 }
 
+/* The code is shown also where the address brings it: the page asks whether it is that one. */
+static void show_code(const mcpb_login *login) {
+        (void)fprintf(stderr,
+                      "To log in, open this address in a browser on any machine:\n\n  %s\n\n"
+                      "and type in this code:\n\n  %s\n\n",
+                      login->verification_uri, login->user_code);
+        if (login->url && !streq(login->url, login->verification_uri))
+                (void)fprintf(stderr, "Or open this one, and compare the code:\n\n  %s\n\n",
+                              login->url);
+}
+
 static void show_url(const struct login_ui *ui, const mcpb_login *login, bool opened) {
+        if (is_by_code(login)) {
+                show_code(login);
+                return;
+        }
         if (opened)
                 (void)fprintf(stderr,
                               "Your browser was opened to log in. If it was not, open this "
@@ -212,7 +232,7 @@ int login_see_through(const struct login_ui *ui, const mcpb_login *login) {
 
         if (login->state && streq(login->state, "done"))
                 return report(ui, login); /* no person was needed for it */
-        if (interrupts_open(&interrupts) < 0) {
+        if (interrupts_open(&interrupts, !is_by_code(login)) < 0) {
                 interrupts_done(&interrupts);
                 (void)fprintf(stderr, "%s: cannot wait for the login: %s\n", ui->program->name,
                               strerror(errno));

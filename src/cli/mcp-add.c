@@ -26,6 +26,7 @@ static const char help_text[] =
         "      --client-metadata-url=U  our client ID metadata document\n"
         "      --no-resource         do not name the server (resource) to an authorization server "
         "that chokes on it\n"
+        "      --device              log in with a code, in a browser on any machine\n"
         "      --no-login            add only\n"
         "Without a person:\n"
         "      --identity=P          the provider of the identity to be shown, and its options\n"
@@ -75,6 +76,7 @@ enum {
         OPTION_ISSUER,
         OPTION_METADATA_URL,
         OPTION_NO_RESOURCE,
+        OPTION_DEVICE,
         OPTION_NO_LOGIN,
         OPTION_BROWSER,
         OPTION_NO_BROWSER,
@@ -165,6 +167,10 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 a->request.no_resource = 1;
                 return -1;
         }
+        if (c == OPTION_DEVICE) {
+                a->request.flow = "device";
+                return -1;
+        }
         if (c == OPTION_NO_LOGIN) {
                 a->request.login = 0;
                 return -1;
@@ -213,6 +219,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "issuer", required_argument, NULL, OPTION_ISSUER },
                 { "client-metadata-url", required_argument, NULL, OPTION_METADATA_URL },
                 { "no-resource", no_argument, NULL, OPTION_NO_RESOURCE },
+                { "device", no_argument, NULL, OPTION_DEVICE },
                 { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
                 { "browser", required_argument, NULL, OPTION_BROWSER },
                 { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },

@@ -15,6 +15,8 @@ mcpb_login *mcpb_login_free(mcpb_login *l) {
         free(l->error_code);
         free(l->error);
         free(l->error_hint);
+        (void)str_wipe_free(l->user_code);
+        free(l->verification_uri);
         free(l);
         return NULL;
 }
@@ -31,6 +33,8 @@ int login_read(const json_t *value, mcpb_login **ret) {
             client_take_string(&l->url, value, "url") < 0 ||
             client_take_string(&l->server, value, "server") < 0 ||
             client_take_string(&l->state, value, "state") < 0 ||
+            client_take_string(&l->user_code, value, "user_code") < 0 ||
+            client_take_string(&l->verification_uri, value, "verification_uri") < 0 ||
             client_take_string(&l->error_code, error, "code") < 0 ||
             client_take_string(&l->error, error, "message") < 0 ||
             client_take_string(&l->error_hint, error, "hint") < 0) {

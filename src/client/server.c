@@ -73,6 +73,7 @@ int mcpb_server_add(mcpb_client *c, const mcpb_server_request *request, char **r
         params_string(&params, "client_secret", q.client_secret);
         params_string(&params, "client_metadata_url", q.client_metadata_url);
         params_true(&params, "no_resource", q.no_resource != 0);
+        params_string(&params, "flow", q.flow);
         params_true(&params, "login", q.login);
         put_own(&params, &q);
         r = params_pairs(&params, "extra", q.extra, q.n_extra);

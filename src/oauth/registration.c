@@ -14,6 +14,9 @@
         "Register a client there by hand (native, redirect URI http://127.0.0.1/callback, any " \
         "port) and give its id to mcp-add"
 
+#define GRANT_CODE "authorization_code"
+#define GRANT_DEVICE "urn:ietf:params:oauth:grant-type:device_code"
+
 static const struct text_field registration_fields[] = {
         TEXT_FIELD(struct registration, issuer, true),
         TEXT_FIELD(struct registration, client_id, true),
@@ -233,14 +236,17 @@ int registration_choose(const struct registration_options *options, const struct
 }
 
 static int ask_body(struct buf *body, const struct registration_ask *ask, enum client_auth method) {
-        AUTO_JSON json_t *json = json_pack(
-                "{s:[s], s:s, s:s, s:[s,s], s:[s], s:s}", "redirect_uris", ask->redirect_uri,
-                "client_name", ask->client_name, "application_type", "native", "grant_types",
-                "authorization_code", "refresh_token", "response_types", "code",
-                "token_endpoint_auth_method", client_auth_name(method));
+        AUTO_JSON json_t *json =
+                json_pack("{s:s, s:s, s:[s,s], s:[s*], s:s}", "client_name", ask->client_name,
+                          "application_type", "native", "grant_types",
+                          ask->device ? GRANT_DEVICE : GRANT_CODE, "refresh_token",
+                          "response_types", ask->device ? NULL : "code",
+                          "token_endpoint_auth_method", client_auth_name(method));
         AUTO_BUF struct buf scope = BUF_INIT;
         int r = json ? 0 : -ENOMEM;
 
+        if (r == 0 && ask->redirect_uri)
+                r = json_put(json, "redirect_uris", json_pack("[s]", ask->redirect_uri));
         if (r == 0 && ask->scopes && ask->scopes->n > 0) {
                 r = scope_set_to_text(ask->scopes, &scope);
                 if (r == 0)
@@ -303,12 +309,18 @@ static bool same_redirect(const char *a, const char *b) {
 }
 
 /* A81: arrays that are there must hold what we need. */
-static const char *check_granted(const json_t *json, const char *redirect_uri) {
+static const char *check_granted(const json_t *json, const struct registration_ask *ask) {
+        const char *redirect_uri = ask->redirect_uri;
         const json_t *redirects = json_object_get(json, "redirect_uris");
         const json_t *item;
-        bool found = !json_is_array(redirects);
+        bool found = !redirect_uri || !json_is_array(redirects);
         size_t i;
 
+        if (ask->device && json_is_array(json_object_get(json, "grant_types")) &&
+            !json_has_string(json, "grant_types", GRANT_DEVICE))
+                return "logins by device code are not among its grant_types";
+        if (ask->device)
+                return NULL;
         json_array_foreach(redirects, i, item) {
                 if (json_is_string(item) && same_redirect(json_string_value(item), redirect_uri))
                         found = true;
@@ -316,7 +328,7 @@ static const char *check_granted(const json_t *json, const char *redirect_uri) {
         if (!found)
                 return "our redirect URI is not among its redirect_uris";
         if (json_is_array(json_object_get(json, "grant_types")) &&
-            !json_has_string(json, "grant_types", "authorization_code"))
+            !json_has_string(json, "grant_types", GRANT_CODE))
                 return "authorization_code is not among its grant_types";
         if (json_is_array(json_object_get(json, "response_types")) &&
             !json_has_string(json, "response_types", "code"))
@@ -381,7 +393,7 @@ static int read_registration(struct registration *reg, const struct as_metadata 
                 return r;
         if (text_fields_from_foreign(&table, reg, json) < 0 ||
             set_text(&reg->issuer, as->issuer) < 0 ||
-            set_text(&reg->redirect_uri_registered, ask->redirect_uri) < 0)
+            (ask->redirect_uri && set_text(&reg->redirect_uri_registered, ask->redirect_uri) < 0))
                 return error_oom(err);
         reg->how = REGISTRATION_DYNAMIC;
         if (!reg->client_id || !is_visible(reg->client_id))
@@ -389,7 +401,7 @@ static int read_registration(struct registration *reg, const struct as_metadata 
         if (!wrong)
                 wrong = read_method(reg, json, asked);
         if (!wrong)
-                wrong = check_granted(json, ask->redirect_uri);
+                wrong = check_granted(json, ask);
         if (wrong)
                 return unusable(as, wrong, err);
         if (reg->client_secret)

@@ -66,7 +66,8 @@ int registration_choose(const struct registration_options *options, const struct
 
 /* What is asked for; keep it for registration_answer(). */
 struct registration_ask {
-        const char *redirect_uri;
+        const char *redirect_uri; /* NULL with @device */
+        bool device;              /* for logins by device code, and those alone */
         const char *client_name;
         const struct scope_set *scopes;   /* NULL: not said */
         const char *initial_access_token; /* A86; NULL: none */

@@ -77,6 +77,59 @@ def a_push_that_fails_ends_the_login_only_where_it_is_required(stack):
     assert demo.count("par") == 1
 
 
+def by_code(demo, broker, *options):
+    """mcp-add --device, and what it tells the person: two addresses and the code."""
+    adding = broker.popen("mcp-add", "--device", *options, demo.mcp, env=broker.person())
+    told = []
+    while len(told) < 3:
+        line = adding.stderr.readline()
+        assert line, broker.log()
+        if line.startswith("  "):
+            told.append(line.strip())
+    return adding, *told
+
+
+def a_person_without_a_browser_logs_in_by_code(stack):
+    demo = Demo(stack, "--device", "--device-interval=1")
+    broker = Broker(stack)
+    adding, page, code, complete = by_code(demo, broker)
+    assert page == demo.issuer + "/device" and complete == f"{page}?user_code={code}", (page, code, complete)
+    secrets = demo.secrets()["codes"]
+    assert len(secrets) == 1
+    for path in [*broker.state.rglob("*"), broker.log_path]:
+        assert not path.is_file() or secrets[0].encode() not in path.read_bytes(), path
+    until("the issuer was asked", lambda: demo.count("token") >= 1)
+    assert demo.answer_device(user_code=code) == 1
+    assert adding.wait(PATIENCE) == 0, adding.stderr.read()
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    assert demo.count("device") == 1 and demo.count("authorize") == 0
+    assert not (broker.dir / "person.log").exists()
+
+
+def a_login_by_code_survives_a_restart(stack):
+    demo = Demo(stack, "--device", "--device-interval=1", "--dpop=required")
+    broker = Broker(stack)
+    adding, _, code, _ = by_code(demo, broker)
+    broker.kill()
+    adding.kill()
+    adding.wait()
+    broker.start()
+    assert demo.answer_device(user_code=code) == 1
+    until("the login is done", lambda: broker.servers()[0]["state"] == "ready")
+    assert demo.count("device") == 1
+
+
+def a_login_by_code_ends_with_a_no(stack):
+    demo = Demo(stack, "--device", "--device-interval=1")
+    broker = Broker(stack)
+    adding, _, code, _ = by_code(demo, broker, "--quiet")
+    assert demo.answer_device("deny", code) == 1
+    assert adding.wait(PATIENCE) == 4
+    assert "access_denied" in adding.stderr.read()
+    refused = broker.run("mcp-add", "--device", Demo(stack).mcp)
+    assert refused.returncode != 0 and "no logins by device code" in refused.stderr and "--device" in refused.stderr, refused
+
+
 # A55
 def an_issuer_with_a_path_is_found(stack):
     walk(stack, "--issuer-path", "/tenant1")
@@ -664,7 +717,7 @@ def systemd_is_told_when_a_reload_began_by_its_own_clock(stack):
 
 
 TESTS = [value for value in list(globals().values())
-         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk", "renewed", "network_settings", "replaced")]
+         if callable(value) and getattr(value, "__module__", None) == "__main__" and value.__name__ not in ("walk", "by_code", "renewed", "network_settings", "replaced")]
 
 if __name__ == "__main__":
     sys.exit(Tap().run(TESTS))

@@ -207,9 +207,10 @@ static void script_all_methods(struct fake *f) {
                 { "server.add",
                   "{\"url\":\"https://x\",\"name\":\"x\",\"account\":\"a\",\"scopes\":[\"s\"],"
                   "\"issuer\":\"https://i\",\"client_id\":\"c\",\"client_secret\":\"p\","
-                  "\"client_metadata_url\":\"https://m\",\"no_resource\":true,\"login\":true}",
+                  "\"client_metadata_url\":\"https://m\",\"no_resource\":true,\"login\":true,"
+                  "\"flow\":\"device\"}",
                   "{\"server\":{\"name\":\"x\"},\"login\":{\"login\":\"L\",\"url\":\"u\","
-                  "\"opener\":true}}" },
+                  "\"opener\":true,\"user_code\":\"B-C\",\"verification_uri\":\"v\"}}" },
                 { "server.add", "{\"url\":\"https://y\"}", "{\"server\":{\"name\":\"y\"}}" },
                 { "server.add",
                   "{\"url\":\"https://z\",\"present\":\"auto\",\"identity\":\"k8s\","
@@ -323,10 +324,13 @@ static void each_typed_call_sends_what_the_protocol_says(void **state) {
         assert_int_equal(mcpb_token_reject(c, "x", NULL, "T", NULL, NULL), 0);
         q = (mcpb_server_request){ sizeof(q), "https://x", "x",         "a", "s", "https://i",
                                    "c",       "p",         "https://m", 1,   1 };
+        q.flow = "device";
         check_text(mcpb_server_add(c, &q, &text, &l, NULL), &text, "{\"name\":\"x\"}");
         assert_string_equal(l->login, "L");
         assert_string_equal(l->state, "waiting");
         assert_int_equal(l->opener, 1);
+        assert_string_equal(l->user_code, "B-C");
+        assert_string_equal(l->verification_uri, "v");
         l = mcpb_login_free(l);
         q = (mcpb_server_request)MCPB_SERVER_REQUEST_INIT;
         q.url = "https://y";

@@ -4,6 +4,7 @@
 #include "oauth/registration.h"
 
 #define REDIRECT "http://127.0.0.1:4711/callback/x"
+#define GRANT "urn:ietf:params:oauth:grant-type:device_code"
 #define DOCUMENT "https://client.example.com/mcp-broker.json"
 
 static const struct registration_ask plain_ask = { .redirect_uri = REDIRECT,
@@ -209,6 +210,43 @@ static void the_request_says_what_we_are(void **state) {
         assert_int_equal(registration_request(&bare, &as, &plain_ask, NULL), 0);
         assert_null(request_header(&bare, "Authorization"));
         assert_null(strstr(bare.body.data, "scope"));
+}
+
+/* A client of its own for logins by device code: no redirect, and the one grant. */
+static void a_client_for_device_codes_asks_for_no_redirect(void **state) {
+        static const struct {
+                const char *body;
+                bool good;
+        } answers[] = {
+                { "{\"client_id\":\"c\"}", true },
+                { "{\"client_id\":\"c\",\"redirect_uris\":[],\"response_types\":[]}", true },
+                { "{\"client_id\":\"c\",\"grant_types\":[\"refresh_token\",\"" GRANT "\"]}", true },
+                { "{\"client_id\":\"c\",\"grant_types\":[\"authorization_code\"]}", false },
+        };
+        const struct registration_ask ask = { .device = true, .client_name = "x" };
+        AUTO_AS_METADATA struct as_metadata as;
+        AUTO_REQUEST struct fetch_request f = { 0 };
+        AUTO_JSON json_t *body = NULL;
+        AUTO_JSON json_t *want = NULL;
+
+        as_make(&as);
+        assert_int_equal(registration_request(&f, &as, &ask, NULL), 0);
+        assert_int_equal(json_parse(f.body.data, f.body.len, 8, &body, NULL), 0);
+        want = json_pack("{s:s,s:s,s:[s,s],s:[],s:s}", "client_name", "x", "application_type",
+                         "native", "grant_types", GRANT, "refresh_token", "response_types",
+                         "token_endpoint_auth_method", "none");
+        assert_true(json_equal(body, want));
+        for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+                AUTO_REGISTRATION struct registration reg = REGISTRATION_INIT;
+                AUTO_ANSWER struct fetch_answer a;
+                struct error err = ERROR_INIT;
+                int r;
+
+                answer_make(&a, 201, answers[i].body);
+                r = registration_answer(&reg, &as, &ask, &a, NULL, &err);
+                assert_int_equal(r == 0, answers[i].good);
+                assert_null(reg.redirect_uri_registered);
+        }
 }
 
 /* A61 A80 A128 */
@@ -504,6 +542,7 @@ int main(void) {
                 cmocka_unit_test(entered_credentials_stay_with_their_issuer),
                 cmocka_unit_test(a_document_url_is_judged_and_kept_byte_for_byte),
                 cmocka_unit_test(the_request_says_what_we_are),
+                cmocka_unit_test(a_client_for_device_codes_asks_for_no_redirect),
                 cmocka_unit_test(the_method_asked_for_is_one_that_the_issuer_lists),
                 cmocka_unit_test(what_the_answer_says_counts),
                 cmocka_unit_test(an_unusable_answer_is_an_error),
