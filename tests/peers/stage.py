@@ -46,6 +46,13 @@ def post_form(url, fields, headers=None):
                    {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})})
 
 
+def copy_whole(file, folder):
+    """Another test may be starting what is there."""
+    new = folder / ("%s.%d" % (file.name, os.getpid()))
+    shutil.copy(file, new)
+    new.rename(folder / file.name)
+
+
 class Node:
     """A program that says where it listens in its first line, and ends when its stdin does."""
 
@@ -101,7 +108,7 @@ class Stage:
         self.peers, self.logs = pathlib.Path(peers), pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
         for program in PROGRAMS:
-            shutil.copy(HERE / (program + ".mjs"), self.peers)
+            copy_whole(HERE / (program + ".mjs"), self.peers)
         # npm has one for x64 and arm64; old versions of it make no links to what such packages bring.
         ours = next(self.peers.glob("node_modules/node-linux-*/bin/node"), None)
         self.node = str(ours) if ours else shutil.which("node")

@@ -144,7 +144,7 @@ def main():
     global STAGE
     peers = pathlib.Path(os.environ["PEERS"]).resolve()
     with contextlib.ExitStack() as stack:
-        STAGE = Stage(stack, peers, peers / "logs")
+        STAGE = Stage(stack, peers, peers / "logs/agents")
         return Tap().run((
             codex_lists_and_calls_tools_with_headers_from_mcp_token,
             codex_gets_another_token_where_the_server_refuses_the_first_early,

@@ -133,7 +133,7 @@ def main():
     global STAGE
     peers = pathlib.Path(os.environ["PEERS"]).resolve()
     with contextlib.ExitStack() as stack:
-        STAGE = Stage(stack, peers, peers / "logs")
+        STAGE = Stage(stack, peers, peers / "logs/bridge")
         return Tap().run((
             both_versions_of_the_sdk_list_and_call_tools_through_the_bridge,
             a_client_and_a_server_of_2026_07_28_meet_through_the_bridge,

@@ -146,7 +146,7 @@ class FirstLogin:
     def __init__(self):
         STAGE.at_issuer.new()
         STAGE.at_server.new()
-        self.screenshot = STAGE.logs.parent / "landing.png"
+        self.screenshot = STAGE.peers / "landing.png"
         self.screenshot.unlink(missing_ok=True)
         self.broker, self.person = broker_with_login(STAGE.stack, screenshot=self.screenshot)
         self.whoami = whoami(self.broker, STAGE.mcp)
@@ -338,7 +338,7 @@ def main():
     global STAGE
     peers = pathlib.Path(os.environ["PEERS"]).resolve()
     with contextlib.ExitStack() as stack:
-        STAGE = Stage(stack, peers, peers / "logs")
+        STAGE = Stage(stack, peers, peers / "logs/peers")
         return Tap().run(CLAIMS)
 
 

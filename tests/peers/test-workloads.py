@@ -515,8 +515,8 @@ def main():
     global STAGE, POST_STAGE
     peers = pathlib.Path(os.environ["PEERS"]).resolve()
     with contextlib.ExitStack() as stack:
-        STAGE = Stage(stack, peers, peers / "logs", extensions())
-        POST_STAGE = Stage(stack, peers, peers / "logs/post", fewer_extensions())
+        STAGE = Stage(stack, peers, peers / "logs/workloads", extensions())
+        POST_STAGE = Stage(stack, peers, peers / "logs/workloads/post", fewer_extensions())
         return Tap().run(CLAIMS)
 
 
