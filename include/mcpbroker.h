@@ -225,6 +225,9 @@ typedef struct mcpb_challenge {
  *               wants one, no_challenge is answered, and no login is begun
  * @token_id:    the token that the server answered with @challenge, as mcpb_token has it: one that
  *               is not the current one any more needs no login, only the current one; NULL: none
+ * @on_behalf_of: for whom this program asks, as another agent: at most 256 bytes. The daemon writes
+ *                it down beside what it knows of the program itself; nothing is decided by it.
+ *                NULL: for itself
  */
 typedef struct mcpb_token_request {
         size_t size;
@@ -237,10 +240,11 @@ typedef struct mcpb_token_request {
         int helper;
         int optional;
         const char *token_id;
+        const char *on_behalf_of;
 } mcpb_token_request;
 
 #define MCPB_TOKEN_REQUEST_INIT \
-        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL }
+        { sizeof(mcpb_token_request), NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL }
 
 /**
  * struct mcpb_token - an access token and what is known of it

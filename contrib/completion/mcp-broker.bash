@@ -25,7 +25,7 @@ _mcp_broker_options() {
                 ;;
         mcp-list) echo "--json --wide -w $common" ;;
         mcp-token)
-                echo "--account= --scope= --min-ttl= --header --header-line --json --env --method= --url= --nonce= --no-login --browser= --no-browser" \
+                echo "--account= --scope= --min-ttl= --on-behalf-of= --header --header-line --json --env --method= --url= --nonce= --no-login --browser= --no-browser" \
                         "$common"
                 ;;
         esac

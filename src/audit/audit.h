@@ -61,8 +61,9 @@ struct audit_agent {
         int64_t uid;          /* -1: not known */
         const char *exe;      /* NULL: not known; so for all */
         const char *unit;
-        const char *label;  /* launched: */
-        const char *client; /* what it says of itself */
+        const char *label;        /* launched: */
+        const char *client;       /* what it says of itself */
+        const char *on_behalf_of; /* for whom it says to ask */
         const char *evidence_class;
 };
 

@@ -200,6 +200,7 @@ static void put_agent(struct writer *w, const struct audit_agent *a) {
         put_text(w, "unit", a->unit, TEXT_MAX);
         put_text(w, "label", a->label, TEXT_MAX);
         put_foreign(w, "client", a->client);
+        put_foreign(w, "on_behalf_of", a->on_behalf_of);
         put_text(w, "class", a->evidence_class, TEXT_MAX);
         put_raw(w, "}");
 }

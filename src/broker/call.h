@@ -40,11 +40,12 @@ struct broker_call {
         bool has_challenge;
         struct challenge challenge;
         unsigned challenge_status;
-        const char *token_id; /* of the token that the challenge is about; NULL: not said */
-        bool widened;         /* @wanted is more than it asked for: the challenge says why */
-        bool looking;         /* waits until the server's metadata were looked at again */
-        unsigned rounds;      /* operations it has waited for: bounded */
-        bool reattesting;     /* session looks at the peer again */
+        const char *token_id;     /* of the token that the challenge is about; NULL: not said */
+        const char *on_behalf_of; /* for whom it says to ask; NULL: not said */
+        bool widened;             /* @wanted is more than it asked for: the challenge says why */
+        bool looking;             /* waits until the server's metadata were looked at again */
+        unsigned rounds;          /* operations it has waited for: bounded */
+        bool reattesting;         /* session looks at the peer again */
         bool reattested;
         bool abandoned;
         struct scope_set

@@ -77,6 +77,7 @@ struct audit_agent release_agent(const struct broker_call *c) {
                         : e->user_unit[0] ? e->user_unit
                                           : NULL,
                 .client = c->who.client[0] ? c->who.client : NULL,
+                .on_behalf_of = c->on_behalf_of,
                 .evidence_class = fact_class_name(FACT_SELF),
         };
 }

@@ -78,6 +78,8 @@ static int parse_get(struct broker_call *c, struct asked *ret, struct error *err
         if (r == 0)
                 r = call_string(c, "token_id", false, &c->token_id, err);
         if (r == 0)
+                r = call_string(c, "on_behalf_of", false, &c->on_behalf_of, err);
+        if (r == 0)
                 r = parse_challenge(c, err);
         if (r == 0)
                 r = broker_check_open(c->broker, err);

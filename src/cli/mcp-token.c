@@ -14,6 +14,7 @@ static const char help_text[] =
         "      --account=A       of several logins at one URL, this one\n"
         "      --scope=S         only these scopes (may be repeated)\n"
         "      --min-ttl=SEC     it should live for at least so long\n"
+        "      --on-behalf-of=NAME   for whom it is asked; the audit log says so\n"
         "      --header          a JSON object of headers, for clients that take headers from a "
         "command\n"
         "      --header-line     \"Authorization: Bearer ...\", for curl -H @-\n"
@@ -37,6 +38,7 @@ enum {
         OPTION_ACCOUNT = OPTION_OWN,
         OPTION_SCOPE,
         OPTION_MIN_TTL,
+        OPTION_ON_BEHALF_OF,
         OPTION_NO_LOGIN,
         OPTION_BROWSER,
         OPTION_NO_BROWSER,
@@ -81,6 +83,9 @@ static int set_option(struct program *p, struct arguments *a, int c) {
                 return parse_number(optarg, &a->request.min_ttl) < 0
                                ? program_usage(p, "--min-ttl takes seconds, or 5m, 1h")
                                : -1;
+        case OPTION_ON_BEHALF_OF:
+                a->request.on_behalf_of = optarg;
+                return -1;
         case OPTION_NO_LOGIN:
                 a->no_login = true;
                 return -1;
@@ -116,6 +121,7 @@ static int parse_arguments(struct program *p, struct arguments *a, int argc, cha
                 { "account", required_argument, NULL, OPTION_ACCOUNT },
                 { "scope", required_argument, NULL, OPTION_SCOPE },
                 { "min-ttl", required_argument, NULL, OPTION_MIN_TTL },
+                { "on-behalf-of", required_argument, NULL, OPTION_ON_BEHALF_OF },
                 { "no-login", no_argument, NULL, OPTION_NO_LOGIN },
                 { "browser", required_argument, NULL, OPTION_BROWSER },
                 { "no-browser", no_argument, NULL, OPTION_NO_BROWSER },

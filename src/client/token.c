@@ -81,6 +81,7 @@ static json_t *token_params(const mcpb_token_request *request) {
         params_true(&params, "optional", q.optional);
         params_challenge(&params, q.challenge);
         params_string(&params, "token_id", q.token_id);
+        params_string(&params, "on_behalf_of", q.on_behalf_of);
         params_string(&params, "login", q.start_login ? "start" : NULL);
         return params;
 }

@@ -35,6 +35,7 @@ static const struct param param_table[METHOD_COUNT][PARAMS_MAX + 1] = {
                                { "min_ttl", PARAM_NUMBER, false, 366 * 86400 },
                                { "challenge", PARAM_CHALLENGE, false, LIMIT_CHALLENGE_BYTES },
                                { "token_id", PARAM_TEXT, false, ID_BYTES },
+                               { "on_behalf_of", PARAM_TEXT, false, ID_BYTES },
                                { "helper", PARAM_BOOL, false, 0 },
                                { "optional", PARAM_BOOL, false, 0 },
                                { "login", PARAM_LOGIN, false, 0 } },

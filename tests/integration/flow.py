@@ -463,6 +463,9 @@ def every_release_has_its_record(stack):
     records = [r for r in broker.audit() if r["event"] == "token.release"]
     assert len(records) == before + 1
     assert records[-1]["server"] == demo.mcp and records[-1]["agent"]["exe"]
+    assert "on_behalf_of" not in records[-1]["agent"]
+    broker.token(demo.mcp, "--on-behalf-of=planner")
+    assert broker.audit()[-1]["agent"]["on_behalf_of"] == "planner"
     text = (broker.state / "audit/audit.log").read_text()
     assert token not in text
 

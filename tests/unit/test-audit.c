@@ -74,6 +74,7 @@ static void a_whole_record_is_json_in_the_order_of_the_document(void **state) {
                                                   .exe = "/usr/bin/claude",
                                                   .unit = "app.scope",
                                                   .client = "Claude \"x\"",
+                                                  .on_behalf_of = "planner",
                                                   .evidence_class = "self" };
         static const uint64_t ttl = 600;
         struct audit_token token = { 0 };
@@ -110,7 +111,8 @@ static void a_whole_record_is_json_in_the_order_of_the_document(void **state) {
                 "{\"v\":1,\"time\":\"2026-11-23T10:00:00.000Z\",\"event\":\"token.issue\","
                 "\"outcome\":\"allow\",\"req\":\"r1\",\"agent\":{\"pid\":4242,\"starttime\":991234,"
                 "\"uid\":1000,\"exe\":\"/usr/bin/claude\",\"unit\":\"app.scope\",\"client\":"
-                "\"Claude \\\"x\\\"\",\"class\":\"self\"},\"server\":\"https://"
+                "\"Claude "
+                "\\\"x\\\"\",\"on_behalf_of\":\"planner\",\"class\":\"self\"},\"server\":\"https://"
                 "issues.corp.example/mcp\",\"issuer\":\"https://auth.corp.example\","
                 "\"client_id\":\"https://me.example/c.json\",\"scopes\":[\"issues:read\"],"
                 "\"granted\":[\"issues:read\"],\"ttl\":600,\"ttl_enforced\":\"issuer\",\"token\":"
@@ -204,7 +206,8 @@ static void the_largest_record_still_fits_into_a_line(void **state) {
                 texts[i] = text;
                 facts[i] = (struct audit_fact){ text, text, texts, 512 };
         }
-        agent.exe = agent.unit = agent.label = agent.client = agent.evidence_class = text;
+        agent.exe = agent.unit = agent.label = agent.client = agent.on_behalf_of = text;
+        agent.evidence_class = text;
         record.request = record.server = record.issuer = record.client_id = record.account = text;
         record.policy_id = text;
         record.scopes = record.granted = record.rules = record.why = record.files =

@@ -42,6 +42,42 @@ static json_t *last_record(struct world *w) {
         return value;
 }
 
+/* A claim, beside what is known: it is written down, and nothing is decided by it. */
+static void for_whom_a_token_was_asked_stands_in_its_record(void **state) {
+        static const struct {
+                const char *name;
+                const char *scope; /* one that was not granted is refused */
+                const char *event;
+        } table[] = {
+                { "planner \"7\"", NULL, "token.release" },
+                { NULL, NULL, "token.release" },
+                { "planner \"7\"", "admin", "token.deny" },
+        };
+        struct world *w = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                AUTO_REPLY struct answer a = { 0 };
+                AUTO_JSON json_t *record = NULL;
+                json_t *params = json_pack("{s:s, s:s*}", "server", WORLD_SERVER, "on_behalf_of",
+                                           table[i].name);
+                const char *said;
+
+                if (table[i].scope)
+                        assert_int_equal(json_object_set_new(params, "scopes",
+                                                             json_pack("[s]", table[i].scope)),
+                                         0);
+                world_ask(w, METHOD_TOKEN_GET, params, &a);
+                world_run(w);
+                assert_int_equal(a.result != NULL, !table[i].scope);
+                record = last_record(w);
+                assert_string_equal(json_get_string(record, "event"), table[i].event);
+                said = json_get_string(json_object_get(record, "agent"), "on_behalf_of");
+                assert_int_equal(said != NULL, table[i].name != NULL);
+                if (said)
+                        assert_string_equal(said, table[i].name);
+        }
+}
+
 static void a_tool_call_leaves_one_record_of_who_made_it(void **state) {
         struct world *w = *state;
         AUTO_REPLY struct answer a = { 0 };
@@ -179,6 +215,7 @@ static void who_does_not_want_reports_gets_none(void **state) {
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
+                T(for_whom_a_token_was_asked_stands_in_its_record),
                 T(a_tool_call_leaves_one_record_of_who_made_it),
                 T(each_end_has_its_outcome),
                 T(what_is_no_report_is_refused_and_leaves_none),

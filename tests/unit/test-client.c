@@ -47,10 +47,10 @@ static void script_token(struct fake *f) {
                 "\"result\":{\"token\":\"s3cr3t-abcdefgh\",\"token_type\":\"Bearer\","
                 "\"token_id\":\"T1\",\"expires_in\":300,\"server\":\"x\",\"request\":\"R1\","
                 "\"scopes\":[\"a\",\"b\"],\"later\":1}");
-        AUTO_JSON json_t *full =
-                json_pack("{s:s,s:s,s:[s,s],s:i,s:s,s:{s:i,s:[s]}}", "server", "x", "account", "me",
-                          "scopes", "a", "b", "min_ttl", 60, "login", "start", "challenge",
-                          "status", 401, "fields", "Bearer realm=\"x\"");
+        AUTO_JSON json_t *full = json_pack(
+                "{s:s,s:s,s:s,s:[s,s],s:i,s:s,s:{s:i,s:[s]}}", "on_behalf_of", "planner", "server",
+                "x", "account", "me", "scopes", "a", "b", "min_ttl", 60, "login", "start",
+                "challenge", "status", 401, "fields", "Bearer realm=\"x\"");
 
         require(json_equal(params, full) || json_object_size(params) == 1);
 }
@@ -67,6 +67,7 @@ static void a_token_comes_with_what_is_known_of_it(void **state) {
         q.account = "me";
         q.scopes = " a  b ";
         q.min_ttl = 60;
+        q.on_behalf_of = "planner";
         q.start_login = 1;
         q.challenge = &challenge;
         assert_int_equal(mcpb_token_get(c, &q, &t, NULL), 0);

@@ -11,6 +11,7 @@ complete -c mcp-token -f
 complete -c mcp-token -a '(__mcp_broker_servers)'
 complete -c mcp-token -l account -x -d 'of several logins at one URL, this one'
 complete -c mcp-token -l scope -x -d 'only these scopes'
+complete -c mcp-token -l on-behalf-of -x -d 'for whom it is asked'
 complete -c mcp-token -l min-ttl -x -d 'it should live for at least so long'
 complete -c mcp-token -l header -d 'a JSON object of headers'
 complete -c mcp-token -l header-line -d 'a header field for curl'
