@@ -110,13 +110,24 @@ static const char *metadata_url_of(const struct login *l) {
                                        : l->broker->config->client_metadata_url;
 }
 
-/* Credentials are kept by issuer, and never looked up by anything else (A69). */
+/* Credentials are kept by issuer, and never looked up by anything else (A69). A client that somebody
+ * entered has its name; one of a metadata document or for logins by device code stands apart from
+ * the one that we registered, by which a grant may live. */
 static int registration_key_of(struct login *l) {
         AUTO_BUF struct buf b = BUF_INIT;
-        const char *which = l->server->client_id ? l->server->client_id : "";
-        /* Clients for the one flow are often not good for the other, and a grant lives by each. */
-        const char *flow = l->by_device && !l->server->client_id ? "\ndevice" : "";
-        int r = buf_printf(&b, "%s\n%s%s", l->found.issuer, which, flow);
+        const char *which = "";
+        const char *kind = "";
+        int r;
+
+        if (l->server->client_id) {
+                which = l->server->client_id;
+        } else if (metadata_url_of(l) && l->found.as.cimd_supported) {
+                which = metadata_url_of(l);
+                kind = "\ndocument";
+        } else if (l->by_device) {
+                kind = "\ndevice";
+        }
+        r = buf_printf(&b, "%s\n%s%s", l->found.issuer, which, kind);
 
         free(l->registration_key);
         l->registration_key = r < 0 ? NULL : buf_steal(&b);
@@ -124,6 +135,13 @@ static int registration_key_of(struct login *l) {
 }
 
 static void open_listener(struct login *l);
+
+/* What a document says of us is not ours to keep, but a grant lives by what we made of it. */
+static bool must_keep(const struct registration *chosen, const struct registration *stored) {
+        return chosen->how == REGISTRATION_METADATA_DOCUMENT &&
+               (stored->how != chosen->how || stored->auth != chosen->auth ||
+                !streq_null(stored->client_id, chosen->client_id));
+}
 
 static void choose(struct login *l, const struct store_item *item) {
         AUTO_REGISTRATION struct registration stored = REGISTRATION_INIT;
@@ -153,6 +171,7 @@ static void choose(struct login *l, const struct store_item *item) {
                 return;
         }
         l->must_register = choice == REGISTRATION_ASK;
+        l->keep_registration = !l->must_register && must_keep(&l->registration, &stored);
         if (own_is(l->server))
                 login_present(l);
         else if (l->by_device)
@@ -286,6 +305,8 @@ static void on_listening(int r, uint16_t port, const char *reason, void *userdat
         if (l->must_register) {
                 login_set_state(l, LOGIN_REGISTERING);
                 login_register(l);
+        } else if (l->keep_registration) {
+                login_keep_registration(l);
         } else {
                 login_set_state(l, LOGIN_SAVING);
                 save_login(l);
@@ -360,7 +381,7 @@ static void on_registration_saved(int r, const struct store_item *item, const st
         save_login(l);
 }
 
-static void save_registration(struct login *l) {
+void login_keep_registration(struct login *l) {
         AUTO_JSON json_t *value = NULL;
         int r = registration_to_json(&l->registration, &value);
 
@@ -385,7 +406,7 @@ static void on_registered(struct fetch_answer *answer, void *userdata) {
         l->fetching = false;
         r = registration_answer(&l->registration, &l->found.as, &ask, answer, &failure, &err);
         if (r == 0)
-                save_registration(l);
+                login_keep_registration(l);
         else if (failure != REGISTRATION_BAD_REDIRECT || !try_other_redirect(l))
                 login_end(l, r, &err, "registration");
 }

@@ -198,6 +198,8 @@ void login_begin_device(struct login *l) {
         } else if (l->must_register) {
                 login_set_state(l, LOGIN_REGISTERING);
                 login_register(l);
+        } else if (l->keep_registration) {
+                login_keep_registration(l);
         } else {
                 login_ask_code(l);
         }

@@ -32,6 +32,8 @@ void login_operation_end(struct login *l);
 void login_superseded(struct login *l);
 void login_page(struct login *l, uint64_t request, unsigned status, const struct error *err);
 void login_register(struct login *l);
+/* It becomes durable, then what follows the registration. */
+void login_keep_registration(struct login *l);
 /* The request goes to the issuer, then login_save() (login-push.c). */
 void login_push(struct login *l);
 /* For a login that waits: then login_tell_url(). */

@@ -71,8 +71,9 @@ struct login {
         unsigned n_registered; /* A88: once more, then no more */
         bool other_redirect;   /* A85: localhost instead of 127.0.0.1 */
         bool must_register;
-        bool no_port_hint; /* the registered port is somebody else's now */
-        bool restored;     /* it was under way before a restart */
+        bool keep_registration; /* there was none in the store for our metadata document */
+        bool no_port_hint;      /* the registered port is somebody else's now */
+        bool restored;          /* it was under way before a restart */
         char *redirect_uri;
         char *path;
         uint16_t port;

@@ -329,11 +329,13 @@ def a_registered_client_with_a_secret_needs_no_registration(stack):
 
 # A67 A72
 def a_client_metadata_document_is_used_where_offered(stack):
-    demo = Demo(stack, "--auto-consent", "--cimd")
+    demo = Demo(stack, "--auto-consent", "--cimd", "--fault", "expired-at-once:token")
     broker = Broker(stack)
     broker.add(demo.mcp, "--client-metadata-url", "https://example.com/mcp-broker/client.json")
     assert demo.count("register") == 0
     assert dict(demo.requests("authorize")[0]["query"])["client_id"] == "https://example.com/mcp-broker/client.json"
+    assert mcp_call(demo.mcp, broker.token(demo.mcp))[0] == 200
+    assert dict(demo.requests("refresh")[0]["form"])["client_id"] == "https://example.com/mcp-broker/client.json"
 
 
 def two_accounts_of_one_server_are_kept_apart(stack):

@@ -429,6 +429,49 @@ static void a_login_that_is_too_old_at_the_restart_is_gone(void **state) {
         answer_done(&a);
 }
 
+/* --- Our metadata document -------------------------------------------------------------------- */
+
+#define DOCUMENT "https://client.example.com/mcp-broker.json"
+
+static int setup_document(void **state) {
+        int r = setup_empty(state);
+
+        ((struct world *)*state)->as_more = "{\"client_id_metadata_document_supported\":true}";
+        return r;
+}
+
+static char *begin_with_document(struct world *w) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_ask(w, METHOD_SERVER_ADD,
+                  json_pack("{s:s, s:b, s:s}", "url", WORLD_SERVER, "login", 1,
+                            "client_metadata_url", DOCUMENT),
+                  &a);
+        world_serve(w);
+        assert_int_equal(a.n_told, 1);
+        assert_int_equal(w->n_register, 0);
+        return strdup(json_get_string(json_object_get(a.result, "login"), "url"));
+}
+
+/* A67: also after a restart of a login, a grant lives by it, and another login finds it there. */
+static void a_grant_lives_by_our_metadata_document(void **state) {
+        struct world *w = *state;
+
+        for (unsigned i = 0; i < 2; i++) {
+                AUTO_FREE char *url = begin_with_document(w);
+
+                world_crash(w);
+                world_serve(w);
+                world_redirect(w, url, "code1");
+                assert_form(w, "client_id", DOCUMENT);
+                world_tokens(w, "at1", "rt1", 3600, NULL);
+                world_run(w);
+                assert_server_state(w, "ready");
+                world_expire(w);
+                assert_refresh(w, "rt1", "at2", "rt2");
+        }
+}
+
 /* --- Those who wait --------------------------------------------------------------------------- */
 
 static void one_of_those_who_wait_opens_the_browser_and_if_it_leaves_the_next(void **state) {
@@ -722,6 +765,8 @@ int main(void) {
                 E(a_listener_that_is_lost_after_the_redirect_costs_the_page_only),
                 E(a_listener_that_is_lost_early_ends_the_login_as_well),
                 E(a_login_that_is_too_old_at_the_restart_is_gone),
+                cmocka_unit_test_setup_teardown(a_grant_lives_by_our_metadata_document,
+                                                setup_document, world_teardown),
                 E(one_of_those_who_wait_opens_the_browser_and_if_it_leaves_the_next),
                 E(cancelling_ends_a_login_only_if_nobody_else_waits),
                 E(who_leaves_at_any_point_before_the_url_ends_no_login),
