@@ -111,8 +111,8 @@ static const char *metadata_url_of(const struct login *l) {
 }
 
 /* Credentials are kept by issuer, and never looked up by anything else (A69). A client that
- * somebody entered has its name; one of a metadata document or for logins by device code stands apart from
- * the one that we registered, by which a grant may live. */
+ * somebody entered has its name; one of a metadata document or for logins by device code stands
+ * apart from the one that we registered, by which a grant may live. */
 static int registration_key_of(struct login *l) {
         AUTO_BUF struct buf b = BUF_INIT;
         const char *which = "";
