@@ -6,7 +6,7 @@
 //
 // A resource whose path ends in /jwt gets access tokens in JWT form, any other opaque ones. On stdout one line:
 //   {"issuer": URL, "introspection": {"endpoint", "client_id", "client_secret"}}
-// EXTENSIONS, JSON, makes it also one for those without a person, which wants nonces in proofs of possession: {"clients": [metadata],
+// EXTENSIONS, JSON, makes it also one for those without a person or a browser, which wants nonces in proofs of possession: {"clients": [metadata],
 // "methods": [those of client authentication], "algorithms": [those of their assertions], "cluster": {"issuer", "jwks", "subjects":
 // [who may]}, "pushed": true if authorization requests must be, absent if they cannot}; "clients" and "algorithms" must be there.
 // GET /control/journal tells what happened, without secrets; GET /control/refresh-tokens has every refresh token that was given
@@ -57,9 +57,21 @@ function resourceServer(ctx, resource) {
         };
 }
 
-const forThoseWithoutAPerson = {
+const show = (ctx, title, body, form) => {
+        ctx.type = 'html';
+        ctx.body = page(title, form ? `${body}<button form="${form}">Continue</button>` : body);
+};
+
+const extended = {
         clientCredentials: { enabled: true },
         dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+        deviceFlow: {
+                enabled: true,
+                userCodeInputSource: (ctx, form, out, error) => show(ctx, error ? 'Error' : 'Which code?', form, 'op.deviceInputForm'),
+                userCodeConfirmSource: (ctx, form, client, deviceInfo, code) =>
+                        show(ctx, 'Is it yours?', `<p id="code">${escapeHtml(code)}</p>${form}`, 'op.deviceConfirmForm'),
+                successSource: (ctx) => show(ctx, 'Done', '<p>Go back to where you came from.</p>'),
+        },
         pushedAuthorizationRequests: { enabled: !!extensions?.pushed, requirePushedAuthorizationRequests: !!extensions?.pushed },
 };
 
@@ -97,7 +109,7 @@ function configuration(introspector) {
                 },
                 clientBasedCORS: () => false,
                 features: {
-                        ...(extensions && forThoseWithoutAPerson),
+                        ...(extensions && extended),
                         devInteractions: { enabled: false },
                         registration: { enabled: true },
                         revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
@@ -174,7 +186,7 @@ const loginPage = (uid, complaint) =>
         );
 
 function consentPage({ uid, params }, client) {
-        const rows = { Program: client.clientName, Server: params.resource, Scopes: params.scope, Back: params.redirect_uri };
+        const rows = { Program: client.clientName, Server: params.resource, Scopes: params.scope, Back: params.redirect_uri ?? 'nowhere' };
         const list = Object.entries(rows).map(([k, v]) => `<dt>${k}<dd>${escapeHtml(v)}`);
         return page(
                 'May it?',

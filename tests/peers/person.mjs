@@ -4,7 +4,7 @@
 //   PERSON=FILE node person.mjs URL
 //
 // FILE, JSON: {"user", "password", "does": "allow" | "deny" | "nothing", "profile": folder, "screenshot": file or absent,
-// "report": file}. After the consent page the person reads the page of the program that sent them; the report says what they
+// "report": file, "code": what a device shows, or absent}. After the consent page the person reads the page of the program that sent them; the report says what they
 // saw: {"pages": [...], "landing": {"title", "text", "status", "headers"}, "problems": [...]}. A code of the redirect must be
 // nowhere on that page: not in its URL, its text, its referrer, nor in the Referer of any request. "nothing" opens the login
 // page, reports it, and looks at it until someone ends the program.
@@ -84,17 +84,34 @@ async function consent(page) {
         await page.getByRole('button', { name: wishes.does === 'allow' ? 'Allow' : 'Deny' }).click();
 }
 
+async function typeCode(page) {
+        await page.locator('input[name=user_code]').fill(wishes.code);
+        await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+async function compareCode(page) {
+        const shown = await page.locator('#code').innerText();
+        if (shown !== wishes.code) throw new Error(`The issuer shows the code ${shown}`);
+        await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+const ACTS = { 'Sign in': signIn, 'May it?': consent, 'Which code?': typeCode, 'Is it yours?': compareCode };
+
+// Who typed in a code stays at the issuer.
+const isEnd = (title) => wishes.code && (title === 'Done' || (title === 'Error' && wishes.does === 'deny'));
+
 // Login and consent, in the order and number in which the issuer shows them, until the page is another origin's.
 async function walk(page, issuer) {
         let response = await page.goto(url, { timeout: STEP_MSEC });
 
         while (new URL(page.url()).origin === issuer) {
                 const title = await page.title();
-                const act = { 'Sign in': signIn, 'May it?': consent }[title];
+                const act = ACTS[title];
 
                 report.pages.push(title);
+                if (isEnd(title)) break;
                 if (!act) throw new Error(`The issuer shows "${title}": ${await page.locator('body').innerText()}`);
-                if (report.pages.length > 4) throw new Error('The issuer goes round in circles');
+                if (report.pages.length > 5) throw new Error('The issuer goes round in circles');
                 const next = page.waitForEvent('response', {
                         predicate: (r) => r.request().isNavigationRequest() && (r.status() < 300 || r.status() >= 400),
                         timeout: STEP_MSEC,

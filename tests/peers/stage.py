@@ -170,21 +170,21 @@ class Stage:
         assert person.report["problems"] == [], person.report
         return person
 
-    def person(self, does, screenshot=None, password=None):
+    def person(self, does, screenshot=None, password=None, code=None):
         self.n_persons += 1
-        return Person(self, does, screenshot, password or self.password)
+        return Person(self, does, screenshot, password or self.password, code)
 
 
 class Person:
     """A program for $BROWSER, with what it is to do written into it."""
 
-    def __init__(self, stage, does, screenshot, password):
+    def __init__(self, stage, does, screenshot, password, code):
         base = stage.work / ("person-%d" % stage.n_persons)
         self.report_file = base.with_suffix(".json")
         self.pid_file = base.with_suffix(".pid")
         self.log_file = stage.logs / (base.name + ".log")
         wishes = {"user": stage.user, "password": password, "does": does, "report": str(self.report_file),
-                  "profile": str(base.with_suffix(".profile")), "screenshot": screenshot and str(screenshot)}
+                  "profile": str(base.with_suffix(".profile")), "screenshot": screenshot and str(screenshot), "code": code}
         base.with_suffix(".wishes").write_text(json.dumps(wishes))
         paths = (base.with_suffix(".wishes"), stage.node, stage.peers / "person.mjs", self.log_file, self.pid_file)
         self.browser = base.with_suffix(".sh")
@@ -196,6 +196,11 @@ class Person:
     @property
     def env(self):
         return {"BROWSER": str(self.browser)}
+
+    def go(self, url):
+        """To this address, by themselves, on whatever machine."""
+        subprocess.run([str(self.browser), url], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+        return self.report
 
     def is_back(self):
         return self.report_file.exists()

@@ -31,6 +31,7 @@ from stage import Stage, count, post_form  # noqa: E402
 
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SUBJECT = "system:serviceaccount:default:agent"
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}}
@@ -504,7 +505,59 @@ def a_service_account_gets_a_bound_token(stack):
     assert who["sub"] == SUBJECT, who
 
 
-HELPERS = (metadata, with_key, extensions, fewer_extensions, private_file, declare, key_lines, broker_with_key, broker_with_identity,
+# --- a person whose browser is elsewhere ---------------------------------------------------------------------------------
+
+def by_code(stack, stage, url, does):
+    """mcp-add --device, and a person who types in its code at Chromium."""
+    broker = Broker(stack)
+    stage.at_issuer.new()
+    adding = broker.popen("mcp-add", "--device", url)
+    told = []
+    while len(told) < 2:
+        line = adding.stderr.readline()
+        assert line, broker.log()
+        if line.startswith("  "):
+            told.append(line.strip())
+    report = stage.person(does, code=told[1]).go(told[0])
+    assert report["problems"] == [], report
+    assert report["pages"][:4] == ["Which code?", "Is it yours?", "Sign in", "May it?"], report
+    return broker, adding.wait(PATIENCE), adding.stderr.read()
+
+
+def polls(entries):
+    return [(e["status"], e.get("error")) for e in tokens(entries) if e["grant_type"] == DEVICE_CODE]
+
+
+# RFC 8628
+def a_person_types_in_the_code_of_a_device(stack):
+    broker, status, said = by_code(stack, STAGE, STAGE.mcp, "allow")
+    assert status == 0, said
+    entries = STAGE.at_issuer.new()
+    answers = polls(entries)
+    assert answers[-1] == (200, None) and set(answers[:-1]) <= {(400, "authorization_pending")}, entries
+    who = STAGE.sdk_client(STAGE.mcp, "Authorization: Bearer %s\n" % broker.token(STAGE.mcp))["whoami"]
+    assert (who["sub"], who["resource"]) == (STAGE.user, STAGE.mcp), who
+    assert count(entries, "refresh_token.saved") == 1, entries
+
+
+def a_device_gets_a_bound_token_and_refreshes_it(stack):
+    broker, status, said = by_code(stack, STAGE, STAGE.bound, "allow")
+    assert status == 0, said
+    answers = polls(STAGE.at_issuer.new())
+    assert answers[-1] == (200, None) and answers.count((400, "use_dpop_nonce")) == 1, answers
+    force_refresh(broker)
+    curl = Curl(broker)
+    curl.send(curl.lines())
+    assert curl.send(curl.lines())[2]["sub"] == STAGE.user
+
+
+def a_no_ends_the_login_of_a_device(stack):
+    _, status, said = by_code(stack, STAGE, STAGE.mcp, "deny")
+    assert status == 4 and "access_denied" in said, (status, said)
+    assert polls(STAGE.at_issuer.new())[-1] == (400, "access_denied")
+
+
+HELPERS = (by_code, polls, metadata, with_key, extensions, fewer_extensions, private_file, declare, key_lines, broker_with_key, broker_with_identity,
            account_token, start, tokens, is_refused, issuer_ahead, assertion, show, get_by_secret, bound, with_proof,
            each_was_proved_once, bound_broker, parts_of, claims_of, pushed, force_refresh, own_credentials_get_bound_tokens)
 CLAIMS = [f for f in list(globals().values())
