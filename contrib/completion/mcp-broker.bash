@@ -13,7 +13,7 @@ _mcp_broker_options() {
                         "--no-resource --device --no-login --browser= --no-browser --quiet --delete= --delete-all --logout= --lock --unlock --json" \
                         "-q -d -D -x -X $common"
                 ;;
-        mcp-brokerctl) echo "--json --passphrase-file= $common" ;;
+        mcp-brokerctl) echo "--json --probe --passphrase-file= $common" ;;
         mcp-brokerd)
                 echo "--foreground --socket= --state-dir= --key-slot= --config-dir= --vendor-dir= --libexec-dir= --help" \
                         "--version -f -a -s -c -h -V"

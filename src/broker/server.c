@@ -410,6 +410,17 @@ const char *server_state(const struct server *s) {
         return grant_state_name(s->grant);
 }
 
+/* After a failure, how long nothing else is tried. */
+static int add_held(const struct server *s, json_t *value) {
+        uint64_t now = clock_boot_usec();
+        uint64_t held = own_is(s) && s->own_not_before > now ? s->own_not_before - now : 0;
+
+        if (held == 0)
+                return 0;
+        return json_object_set_new(value, "held",
+                                   json_integer((json_int_t)(held / USEC_PER_SEC + 1)));
+}
+
 json_t *server_describe(const struct server *s) {
         AUTO_JSON json_t *value = NULL;
         const struct scope_set *scopes = s->grant ? &s->grant->scopes : &s->user_scopes;
@@ -427,7 +438,7 @@ json_t *server_describe(const struct server *s) {
             (s->login && json_object_set_new(value, "login", json_string(s->login->id)) < 0) ||
             (s->declared_in &&
              json_object_set_new(value, "declared", json_string(s->declared_in)) < 0) ||
-            own_settings_to_json(&s->own, value) < 0)
+            own_settings_to_json(&s->own, value) < 0 || add_held(s, value) < 0)
                 return NULL;
         if (add_last_error(s, value) < 0)
                 return NULL;

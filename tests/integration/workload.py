@@ -356,6 +356,78 @@ def a_file_that_is_somebody_elses_is_not_read(stack):
     assert cluster.demo.count("token") == 1
 
 
+# --- what the doctor says ----------------------------------------------------------------------------------------------
+
+def doctor(broker, *args, inside=()):
+    done = subprocess.run([*inside, program("mcp-brokerctl"), "doctor", *args], env=broker.env, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done
+    return json.loads(done.stdout) if "--json" in args else done.stdout
+
+
+def the_doctor_says_what_is_seen_what_is_missing_and_how_servers_stand(stack):
+    cluster = Cluster(stack)
+    planted = cluster.token()
+    broker = Broker(stack, start=False, env={"KUBERNETES_SERVICE_HOST": "10.0.0.1", "GITHUB_ACTIONS": "true", "TFC_TOKEN": planted})
+    declare(broker, "good", cluster.demo.mcp, f"file:path={cluster.file('good')}")
+    declare(broker, "stranger", cluster.demo.mcp, f"file:path={cluster.file('stranger', account='intern')}")
+    (broker.dir / "config/servers.d/person.conf").write_text(f"[Server]\nURL={cluster.demo.mcp}\n")
+    broker.start()
+    works_again(broker, "good")
+    failing(broker, "stranger", 7, "unauthorized_client")
+    said = doctor(broker, "--json")
+    assert said["format"] == 1 and "metadata_service" not in said, said
+    seen = {p["provider"]: p for p in said["identities"]}
+    assert seen["k8s"]["because"] == "KUBERNETES_SERVICE_HOST" and "projected" in seen["k8s"]["remedy"], seen
+    assert seen["k8s"]["missing"] == ["/var/run/secrets/mcp-broker/token"] and len(seen["github"]["missing"]) == 2, seen
+    assert seen["env:TFC_TOKEN"]["missing"] == [], seen
+    servers = {s["name"]: s for s in said["servers"]}
+    assert set(servers) == {"good", "stranger"}, servers
+    assert servers["good"]["state"] == "ready" and servers["good"]["present"] == "jwt-bearer" and "held" not in servers["good"], servers
+    assert servers["good"]["identity"] == f"file:path={cluster.folder}/good", servers
+    assert servers["stranger"]["state"] == "error" and 0 < servers["stranger"]["held"] <= 61, servers
+    assert said["store"]["key_beside_store"] and {"keeper", "deal"} <= {p["name"] for p in said["processes"]}, said
+    text = doctor(broker)
+    for line in ("Kubernetes (KUBERNETES_SERVICE_HOST)", "missing: /var/run/secrets/mcp-broker/token", "Mount a projected volume",
+                 "good: ready, its token has", "stranger: error", "policy does not know this workload", "Not tried again before",
+                 "not tried (--probe does)", "its key lies beside it", "seccomp"):
+        assert line in text, (line, text)
+    assert planted not in text + json.dumps(said) and planted.split(".")[2] not in text + json.dumps(said)
+    broker.run("mcp-brokerctl", "lock", check=0)
+    locked = doctor(broker, "--json")
+    assert locked["locked"] and "servers" not in locked and "k8s" in {p["provider"] for p in locked["identities"]}, locked
+    assert "not known while it is locked" in doctor(broker)
+
+
+ALONE = "ip link set lo up && ip addr add 169.254.169.254/32 dev lo && exec \"$@\""
+LISTENER = """
+import socket, subprocess, sys
+with socket.create_server(("169.254.169.254", 80)) as s:
+    done = subprocess.run(sys.argv[1:])
+    s.settimeout(0)
+    connection, _ = s.accept()
+    sys.exit(done.returncode or len(connection.recv(1)))
+"""
+
+
+def the_doctor_tries_the_metadata_service_only_if_told(stack):
+    need_root("to make a network")
+    alone = ["unshare", "--net", "sh", "-c", ALONE, "sh"]
+    if not shutil.which("ip") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        raise Skip("a network namespace of its own, and ip")
+    broker = Broker(stack)
+    # There it listens, takes a connection, and gets not one byte.
+    inside = [*alone, sys.executable, "-c", LISTENER]
+    assert doctor(broker, "--json", "--probe", inside=inside)["metadata_service"] == {"address": "169.254.169.254", "reachable": True}
+    assert "169.254.169.254 answers this user" in doctor(broker, "--probe", inside=inside)
+    refused = doctor(broker, "--json", "--probe", inside=alone)["metadata_service"]
+    assert not refused["reachable"] and "refused" in refused["reason"], refused
+    assert "is not reached by this user" in doctor(broker, "--probe", inside=["unshare", "--net"])
+    # Without the word the listener would wait for a connection in vain.
+    untold = subprocess.run([*inside, program("mcp-brokerctl"), "doctor"], env=broker.env, capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in untold.stderr and "not tried" in untold.stdout, untold
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
         client(*sys.argv[2:])
@@ -367,4 +439,6 @@ if __name__ == "__main__":
         an_issuer_that_is_down_is_said_and_tried_again,
         a_command_that_fails_is_named_and_its_secrets_are_redacted,
         a_file_that_is_somebody_elses_is_not_read,
+        the_doctor_says_what_is_seen_what_is_missing_and_how_servers_stand,
+        the_doctor_tries_the_metadata_service_only_if_told,
     ]))

@@ -134,6 +134,16 @@ static void a_restart_finds_what_there_was(void **state) {
         assert_string_equal(world_token(w, &a), "at1");
 }
 
+/* Seconds, of the one server that there is; -1: it is not said. */
+static long held(struct world *w) {
+        AUTO_REPLY struct answer a = { 0 };
+
+        world_ask(w, METHOD_SERVER_LIST, NULL, &a);
+        assert_non_null(a.result);
+        return (long)json_get_int(json_array_get(json_object_get(a.result, "servers"), 0), "held",
+                                  -1);
+}
+
 /* One presentation, one attempt: a "no" is no invitation to try something else. */
 /* A198 A199 */
 static void what_was_refused_is_left_alone_for_a_while(void **state) {
@@ -147,6 +157,7 @@ static void what_was_refused_is_left_alone_for_a_while(void **state) {
         assert_non_null(strstr(a.err.message, "invalid_client"));
         answer_done(&a);
         assert_server_state(w, "error");
+        assert_in_range(held(w), 50, 61);
         for (unsigned i = 0; i < 3; i++) {
                 world_get(w, NULL, &a);
                 world_run(w);
@@ -156,9 +167,11 @@ static void what_was_refused_is_left_alone_for_a_while(void **state) {
                 world_advance(w, 15 * USEC_PER_SEC);
         }
         world_advance(w, 20 * USEC_PER_SEC);
+        assert_int_equal(held(w), -1);
         world_get(w, NULL, &a);
         come_up(w, "at1");
         assert_token(&a, "at1");
+        assert_int_equal(held(w), -1);
 }
 
 static void a_reload_may_have_mended_it(void **state) {

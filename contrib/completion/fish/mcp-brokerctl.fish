@@ -4,6 +4,7 @@
 complete -c mcp-brokerctl -f
 complete -c mcp-brokerctl -a 'status doctor stop reload lock unlock'
 complete -c mcp-brokerctl -l json -d 'status or doctor as JSON'
+complete -c mcp-brokerctl -l probe -d 'doctor: also try the metadata service'
 complete -c mcp-brokerctl -l passphrase-file -rF -d 'the passphrase is the first line of this file'
 complete -c mcp-brokerctl -l socket -rF -d 'socket of the daemon'
 complete -c mcp-brokerctl -l no-autostart -d 'do not start a daemon where none runs'
