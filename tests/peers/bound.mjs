@@ -21,6 +21,7 @@ const expect = (good, description) => {
 
 class Proofs {
         #seen = new Set();
+        each = false;
 
         constructor() {
                 this.renew();
@@ -28,6 +29,10 @@ class Proofs {
 
         renew() {
                 this.nonce = randomBytes(16).toString('base64url');
+        }
+
+        used() {
+                if (this.each) this.renew();
         }
 
         async #verified(proof) {
@@ -87,18 +92,21 @@ export function boundResource(app, { issuer, url, scopes, journal, introspect, s
                 dpop_signing_alg_values_supported: ALGORITHMS,
         }));
         app.post('/control/nonce', (req, res) => {
+                proofs.each = req.query.each === '1';
                 proofs.renew();
                 res.json({});
         });
         app.all(url.pathname, async (req, res, next) => {
                 const entry = { method: req.method, authorized: 'authorization' in req.headers };
-                res.set('DPoP-Nonce', proofs.nonce);
                 try {
                         const { who, proof } = await judge(req, { proofs, url, introspect, scopes });
+                        proofs.used();
+                        res.set('DPoP-Nonce', proofs.nonce);
                         req.auth = who;
                         journal.add('bound', { ...entry, taken: true, ...proof });
                         next();
                 } catch (refusal) {
+                        res.set('DPoP-Nonce', proofs.nonce);
                         journal.add('bound', { ...entry, taken: false, error: refusal.code, description: refusal.message });
                         refuse(res, refusal, metadata);
                 }

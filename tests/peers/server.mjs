@@ -9,7 +9,7 @@
 //
 // On stdout one line: {"mcp": URL, "jwt": URL, "modern": URL, "bound": URL}. GET /control/journal tells what came, without the
 // tokens; POST /control/refuse makes it refuse the opaque tokens that it has seen, whatever the issuer says of them;
-// POST /control/nonce gives it another nonce, and the old one is no good any more.
+// POST /control/nonce gives it another nonce, and the old one is no good any more; with ?each=1 each answer brings another.
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';

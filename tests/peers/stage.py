@@ -136,9 +136,9 @@ class Stage:
         """The issuer's, of everybody's."""
         request("POST", "%s/control/clock?seconds=%d" % (self.issuer, seconds))
 
-    def renew_nonce(self):
-        """The server wants another one in proofs from now on."""
-        request("POST", urllib.parse.urljoin(self.mcp, "/control/nonce"))
+    def renew_nonce(self, each=False):
+        """The server wants another one in proofs from now on; with @each, in each."""
+        request("POST", urllib.parse.urljoin(self.mcp, "/control/nonce" + ("?each=1" if each else "")))
 
     def refuse_tokens(self):
         """The server no longer takes the opaque tokens that it has seen; the issuer knows nothing of that."""

@@ -482,6 +482,21 @@ def mcp_connect_proves_each_request_of_the_sdk(stack):
         assert each_was_proved_once(bound(STAGE.at_server.new())) == (1, 1)
 
 
+# A213
+def a_nonce_that_comes_with_each_answer_costs_no_repeat(stack):
+    broker, _ = bound_broker(stack)
+    host = SdkHost(stack, STAGE, broker, "v2", STAGE.bound)
+    assert host.said()["whoami"]["sub"] == STAGE.user
+    STAGE.renew_nonce(each=True)
+    try:
+        STAGE.at_server.new()
+        for _ in range(5):
+            assert host.whoami()["whoami"]["sub"] == STAGE.user
+        assert each_was_proved_once(bound(STAGE.at_server.new())) == (5, 1)  # that it changed is news for the first
+    finally:
+        STAGE.renew_nonce()
+
+
 def own_credentials_get_bound_tokens(stack, broker, grant_type):
     start(broker)
     curl = Curl(broker)
