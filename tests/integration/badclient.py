@@ -53,6 +53,7 @@ def arguments(demo):
     return {"token.get": {"server": demo.mcp}, "token.reject": {"server": demo.mcp, "token_id": "0"}, "login.status": {"login": "0"},
             "login.wait": {"login": "0"}, "server.add": {"url": "http://127.0.0.1:9/mcp"}, "server.show": {"server": demo.mcp},
             "server.remove": {"all": True}, "login.start": {"server": demo.mcp}, "login.cancel": {"login": "0"},
+            "token.proof": {"server": demo.mcp, "token_id": "t_none", "method": "POST", "url": demo.mcp},
             "audit.record": {"server": demo.mcp, "tool": "x", "outcome": "ok"},
             "login.complete": {"login": "0", "redirect_url": "http://127.0.0.1/?code=x"}, "broker.unlock": {"passphrase": "x"},
             "session.open": {"nonce": "x"}}
