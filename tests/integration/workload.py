@@ -55,7 +55,8 @@ class Agents:
     """Several of it, each a process."""
 
     def __init__(self, stack, broker, server):
-        self.all = [subprocess.Popen([sys.executable, __file__, "--client", str(broker.socket), server], env=broker.env,
+        self.all = [subprocess.Popen([sys.executable, __file__, "--client", str(broker.socket), server],
+                                     env={**broker.env, "top_srcdir": str(SOURCE), "top_builddir": str(BUILD)},
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)]
         for agent in self.all:
             stack.callback(self.end, agent)
