@@ -61,10 +61,9 @@ static char *key_of(const char *proof) {
         return text;
 }
 
-/* Up to the request that redeems the code. */
-static void redeem(struct world *w) {
-        AUTO_REPLY struct answer waits = { 0 };
-        AUTO_FREE char *url = world_begin_login(w, NULL, &waits);
+/* Up to the request that redeems the code. @waits is told when the login is over. */
+static void redeem(struct world *w, struct answer *waits) {
+        AUTO_FREE char *url = world_begin_login(w, NULL, waits);
 
         world_redirect(w, url, "code1");
         world_run(w);
@@ -72,7 +71,9 @@ static void redeem(struct world *w) {
 }
 
 static void log_in(struct world *w) {
-        redeem(w);
+        AUTO_REPLY struct answer waits = { 0 };
+
+        redeem(w, &waits);
         world_answer(w, 0, 200, TOKENS("DPoP"));
         world_run(w);
         assert_server_state(w, "ready");
@@ -93,11 +94,12 @@ static void prove(struct world *w, const char *url, const char *nonce, struct an
 /* A203 A208 */
 static void requests_for_tokens_carry_a_proof_of_one_key(void **state) {
         struct world *w = *state;
+        AUTO_REPLY struct answer waits = { 0 };
         AUTO_FREE char *first = NULL;
         AUTO_FREE char *second = NULL;
         AUTO_REPLY struct answer a = { 0 };
 
-        redeem(w);
+        redeem(w, &waits);
         assert_claim(field(w, "DPoP"), "htm", "POST");
         assert_claim(field(w, "DPoP"), "htu", WORLD_ISSUER "/token");
         assert_claim(field(w, "DPoP"), "ath", NULL);
@@ -120,11 +122,12 @@ static void requests_for_tokens_carry_a_proof_of_one_key(void **state) {
 /* A122 A211: the one case in which a code is sent twice. */
 static void a_nonce_of_the_issuer_is_used_at_once_and_kept(void **state) {
         struct world *w = *state;
+        AUTO_REPLY struct answer waits = { 0 };
         AUTO_FREE char *jti = NULL;
         AUTO_JSON json_t *claims = NULL;
         AUTO_REPLY struct answer a = { 0 };
 
-        redeem(w);
+        redeem(w, &waits);
         read_proof(field(w, "DPoP"), NULL, &claims);
         jti = strdup(json_get_string(claims, "jti"));
         world_answer_both(w, 0, 400, "dpop-nonce", "n1", "{\"error\":\"use_dpop_nonce\"}");
@@ -151,8 +154,9 @@ static void a_nonce_of_the_issuer_is_used_at_once_and_kept(void **state) {
 
 static void a_nonce_is_tried_once(void **state) {
         struct world *w = *state;
+        AUTO_REPLY struct answer waits = { 0 };
 
-        redeem(w);
+        redeem(w, &waits);
         for (unsigned i = 0; i < 2; i++) {
                 world_answer_both(w, 0, 400, "dpop-nonce", i == 0 ? "n1" : "n2",
                                   "{\"error\":\"use_dpop_nonce\"}");
@@ -165,9 +169,10 @@ static void a_nonce_is_tried_once(void **state) {
 /* A35 A209 */
 static void a_token_that_is_bound_to_nothing_will_not_do(void **state) {
         struct world *w = *state;
+        AUTO_REPLY struct answer waits = { 0 };
         AUTO_JSON json_t *s = NULL;
 
-        redeem(w);
+        redeem(w, &waits);
         world_answer(w, 0, 200, TOKENS("Bearer"));
         world_run(w);
         assert_server_state(w, "error");
