@@ -417,8 +417,8 @@ static int add_held(const struct server *s, json_t *value) {
 
         if (held == 0)
                 return 0;
-        return json_object_set_new(value, "held",
-                                   json_integer((json_int_t)(held / USEC_PER_SEC + 1)));
+        held = held / USEC_PER_SEC + 1;
+        return json_object_set_new(value, "held", json_integer((json_int_t)held));
 }
 
 json_t *server_describe(const struct server *s) {

@@ -60,9 +60,9 @@ struct proto_reader {
 
 /* @data may be NULL if @len is 0. */
 static inline struct proto_reader proto_reader_of(const void *data, size_t len) {
-        const uint8_t *p = len > 0 ? data : (const uint8_t *)"";
+        const uint8_t *p = data;
 
-        return (struct proto_reader){ p, p + len };
+        return (struct proto_reader){ p, len > 0 ? p + len : p };
 }
 
 /* 1: a field; 0: the end of the message; -EBADMSG. */

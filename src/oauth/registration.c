@@ -322,7 +322,8 @@ static const char *check_granted(const json_t *json, const struct registration_a
         if (ask->device)
                 return NULL;
         json_array_foreach(redirects, i, item) {
-                if (json_is_string(item) && same_redirect(json_string_value(item), redirect_uri))
+                if (redirect_uri && json_is_string(item) &&
+                    same_redirect(json_string_value(item), redirect_uri))
                         found = true;
         }
         if (!found)

@@ -121,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         while ((next = identity_step(i, &step)) < IDENTITY_DONE) {
                 const char *before = n < 4 ? places[place].before[n] : NULL;
 
-                assert(n++ < STEPS_MAX);
+                n++;
+                assert(n <= STEPS_MAX);
                 if (next == IDENTITY_FETCH || next == IDENTITY_CALL)
                         judge_request(next == IDENTITY_FETCH ? &step->fetch : &step->order.fetch);
                 if (next == IDENTITY_WAIT)

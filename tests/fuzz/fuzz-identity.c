@@ -96,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(identity_config_parse(configs[data[0] % ARRAY_SIZE(configs)], &c, NULL) == 0);
         assert(identity_begin(&c, &env, audiences, 1, NOW, &i, NULL) == 0);
         while ((next = identity_step(i, &step)) < IDENTITY_DONE) {
-                assert(n++ < STEPS_MAX);
+                n++;
+                assert(n <= STEPS_MAX);
                 if (next == IDENTITY_FETCH)
                         feed_answer(i, n == 1 ? data[1] : 0, data + 2, size - 2);
                 else if (next == IDENTITY_WAIT)
