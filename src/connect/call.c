@@ -15,8 +15,12 @@
 
 #define ACCESS_ROUNDS_MAX 2 /* for each of 401 and 403 */
 #define REDIRECTS_MAX 3
-#define NONCES_MAX 2 /* repeats with a nonce that has just been given */
-#define PROOFS_MAX 2 /* tokens that may end just before they are proved */
+/* What follows so soon is sent with the same token: a lock, a rule or a revocation holds no later.
+ * The token is good for longer anyway. */
+#define HOLD_USEC (1 * USEC_PER_SEC)
+#define HOLD_LEFT_SEC 5 /* unless it is about to end */
+#define NONCES_MAX 2    /* repeats with a nonce that has just been given */
+#define PROOFS_MAX 2    /* tokens that may end just before they are proved */
 #define PAUSES_MAX 3
 #define PAUSE_SEC_MAX 30
 #define SWALLOW_BYTES ((size_t)64 * 1024)
@@ -34,6 +38,13 @@ enum next {
         NEXT_AGAIN,   /* the same again, now, perhaps elsewhere */
 };
 
+/* A token, shared by those who use it. */
+struct held {
+        unsigned n_users;
+        uint64_t got_usec;
+        mcpb_token *token;
+};
+
 struct call {
         struct upstream *upstream;
         const struct call_ops *ops;
@@ -43,9 +54,11 @@ struct call {
         struct span body;
 
         struct access_ask *ask;
-        mcpb_token *token;
+        struct held *held;
+        const mcpb_token *token; /* of @held; NULL: none so far */
         char *proof; /* for the next attempt, where the token is bound to a key; wiped */
         struct http_stream *stream;
+        sd_event_source *soon;
         sd_event_source *timer;
         enum next next;
         uint64_t pause_usec;
@@ -68,7 +81,59 @@ struct call {
 static void ask(struct call *c, const struct access_challenge *challenge);
 static void attempt(struct call *c);
 
+/* ---- the token ---- */
+
+static struct held *held_unref(struct held *h) {
+        if (h && --h->n_users == 0) {
+                (void)mcpb_token_free(h->token);
+                free(h);
+        }
+        return NULL;
+}
+
+static void drop_token(struct call *c) {
+        c->token = NULL;
+        c->held = held_unref(c->held);
+}
+
+/* @t is taken. */
+static int hold_token(struct call *c, mcpb_token *t) {
+        struct upstream *u = c->upstream;
+        struct held *h = calloc(1, sizeof(*h));
+
+        drop_token(c);
+        if (!h) {
+                (void)mcpb_token_free(t);
+                return -ENOMEM;
+        }
+        *h = (struct held){ .n_users = 2, .got_usec = clock_boot_usec(), .token = t };
+        c->held = h;
+        c->token = t;
+        u->held = held_unref(u->held);
+        u->held = h;
+        return 0;
+}
+
+static bool borrow_token(struct call *c) {
+        struct held *h = c->upstream->held;
+
+        if (!h || h->token->no_challenge || clock_boot_usec() - h->got_usec >= HOLD_USEC ||
+            (h->token->expires_in >= 0 && h->token->expires_in < HOLD_LEFT_SEC))
+                return false;
+        h->n_users++;
+        c->held = h;
+        c->token = h->token;
+        return true;
+}
+
+/* The server does not take it, or wants another: nobody else need try. */
+static void give_up_token(struct call *c) {
+        if (c->upstream->held == c->held)
+                c->upstream->held = held_unref(c->upstream->held);
+}
+
 void upstream_done(struct upstream *u) {
+        u->held = held_unref(u->held);
         free(u->url);
         free(u->nonce);
         for (size_t i = 0; i < u->n_headers; i++) {
@@ -92,8 +157,9 @@ struct call *call_free(struct call *c) {
                 return NULL;
         (void)access_drop(c->ask);
         (void)http_stream_close(c->stream);
+        (void)loop_source_free(c->soon);
         (void)loop_source_free(c->timer);
-        (void)mcpb_token_free(c->token);
+        drop_token(c);
         (void)str_wipe_free(c->proof);
         drop_challenge(c);
         free(c->moved_to);
@@ -189,6 +255,7 @@ static enum next judge_refusal(struct call *c, const struct fetch_answer *a) {
         if (a->status == 403 && !speaks_of_scope(c))
                 return NEXT_NOTHING;
         (*rounds)++;
+        give_up_token(c);
         return NEXT_ACCESS;
 }
 
@@ -436,8 +503,10 @@ static void on_access(struct access_answer *a, void *userdata) {
                 finish(c, CALL_NO_ACCESS, a->err->message, a);
                 return;
         }
-        (void)mcpb_token_free(c->token);
-        c->token = TAKE(a->token);
+        if (hold_token(c, TAKE(a->token)) < 0) {
+                finish(c, CALL_NOT_SENT, "out of memory", NULL);
+                return;
+        }
         /* A token goes to the server that it is for, and nowhere else. */
         if (c->token->url && !streq_null(c->token->url, u->url)) {
                 free(u->url);
@@ -451,6 +520,23 @@ static void ask(struct call *c, const struct access_challenge *challenge) {
                 finish(c, CALL_NOT_SENT, "out of memory", NULL);
 }
 
+static int on_soon(sd_event_source *s, void *userdata) {
+        struct call *c = userdata;
+
+        c->soon = loop_source_free(c->soon);
+        attempt(c);
+        return 0;
+}
+
+/* With what is at hand, or when the broker has answered. */
+static int begin(struct call *c) {
+        struct upstream *u = c->upstream;
+
+        if (u->own_authorization || borrow_token(c))
+                return loop_defer(u->event, on_soon, c, "call-soon", &c->soon);
+        return access_get(u->access, NULL, on_access, c, &c->ask);
+}
+
 int call_new(struct upstream *u, const struct call_ops *ops, const char *url, struct span body,
              void *userdata, struct call **ret) {
         struct call *c = calloc(1, sizeof(*c));
@@ -460,8 +546,7 @@ int call_new(struct upstream *u, const struct call_ops *ops, const char *url, st
         *c = (struct call){
                 .upstream = u, .ops = ops, .url = url, .body = body, .userdata = userdata
         };
-        if (u->own_authorization ? set_timer(c, 0) < 0
-                                 : access_get(u->access, NULL, on_access, c, &c->ask) < 0) {
+        if (begin(c) < 0) {
                 (void)call_free(c);
                 return -ENOMEM;
         }

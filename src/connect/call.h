@@ -13,6 +13,8 @@
 #include "http/client.h"
 #include "http/stream.h"
 
+struct held;
+
 /* What all requests to one server share. */
 struct upstream {
         sd_event *event;
@@ -24,6 +26,7 @@ struct upstream {
         bool own_authorization; /* it is among these: the broker is not asked */
         uint64_t last_id;       /* of our HTTP requests */
         char *nonce;            /* the server's latest, for proofs; NULL: none */
+        struct held *held;      /* the token that was got last; NULL: none */
 };
 void upstream_done(struct upstream *u);
 

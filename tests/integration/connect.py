@@ -353,6 +353,30 @@ def a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not(stack):
     until("the second call is recorded", lambda: len(calls(broker)) == 2)
 
 
+def calls_that_follow_at_once_share_a_token_and_a_lock_ends_that(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--name=demo")
+    host = bridge(stack, broker, "demo")
+    host.open()
+    for _ in range(40):
+        called(host)
+    until("the calls are recorded", lambda: len(calls(broker)) == 40)
+    releases = {r["req"] for r in broker.audit() if r["event"] == "token.release"}
+    assert len(releases) < 40, releases
+    assert {r["req"] for r in calls(broker)} <= releases
+    broker.run("mcp-brokerctl", "lock", check=0)
+    assert until("a call is refused", lambda: refused(host))["data"]["code"] == "locked"
+
+
+def refused(host):
+    try:
+        called(host)
+    except Refused as e:
+        return e.error
+    return None
+
+
 def all_calls_are_recorded_when_the_bridge_has_ended(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -412,6 +436,7 @@ if __name__ == "__main__":
         a_person_who_declines_what_the_host_shows_ends_the_wait,
         a_request_that_is_not_held_names_the_login_as_the_host_knows_it,
         a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not,
+        calls_that_follow_at_once_share_a_token_and_a_lock_ends_that,
         all_calls_are_recorded_when_the_bridge_has_ended,
         sigterm_ends_it_and_the_session,
         what_is_no_message_gets_an_error_and_the_next_one_an_answer,
