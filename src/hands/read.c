@@ -87,7 +87,9 @@ static int open_swapped(const struct place *at) {
         if (now < 0)
                 return errno == ENOTDIR ? -ELOOP : -errno;
         fd = openat(now, at->name, OPEN_FLAGS);
-        return fd < 0 ? -errno : fd;
+        if (fd < 0)
+                return -errno;
+        return fd;
 }
 
 /* -ELOOP for a link that is not Kubernetes'. */
