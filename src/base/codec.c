@@ -105,21 +105,29 @@ int hex_append(struct buf *b, const void *data, size_t len) {
         return 0;
 }
 
-int form_append(struct buf *b, const char *value) {
-        for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
-                int r;
+static bool is_unreserved(unsigned char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '.' || c == '_' || c == '~';
+}
 
-                if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') ||
-                    (*p >= '0' && *p <= '9') || *p == '-' || *p == '.' || *p == '_' || *p == '~')
-                        r = buf_append(b, p, 1);
-                else if (*p == ' ')
-                        r = buf_append(b, "+", 1);
-                else
-                        r = buf_printf(b, "%%%02X", *p);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+static int append_octet(struct buf *b, unsigned char c, bool plain) {
+        return plain ? buf_append(b, &c, 1) : buf_printf(b, "%%%02X", c);
+}
+
+int percent_append(struct buf *b, const char *value, const char *kept) {
+        int r = 0;
+
+        for (const unsigned char *p = (const unsigned char *)value; *p && r == 0; p++)
+                r = append_octet(b, *p, is_unreserved(*p) || strchr(kept, *p));
+        return r;
+}
+
+int form_append(struct buf *b, const char *value) {
+        int r = 0;
+
+        for (const unsigned char *p = (const unsigned char *)value; *p && r == 0; p++)
+                r = *p == ' ' ? buf_append(b, "+", 1) : append_octet(b, *p, is_unreserved(*p));
+        return r;
 }
 
 int form_append_pair(struct buf *b, const char *name, const char *value) {

@@ -19,6 +19,10 @@ void hex_format(char *text, const void *data, size_t len); /* @text holds 2 * le
  */
 int hex_decode(struct buf *b, const char *text, size_t len) MUST_CHECK;
 
+/* Percent-encoding (RFC 3986 2.1), in upper-case hexadecimal: of all but letters, digits, "-._~"
+ * and what is in @kept. */
+int percent_append(struct buf *b, const char *value, const char *kept) MUST_CHECK;
+
 /* application/x-www-form-urlencoded. The pair form adds '&' in front where needed. */
 int form_append(struct buf *b, const char *value) MUST_CHECK;
 int form_append_pair(struct buf *b, const char *name, const char *value) MUST_CHECK;

@@ -93,12 +93,5 @@ int identity_url_add(struct buf *url, const char *name, const char *value) {
         const char *mark = url->len > 0 && strchr(url->data, '?') ? "&" : "?";
         int r = buf_printf(url, "%s%s=", mark, name);
 
-        for (const char *p = value; r == 0 && *p; p++) {
-                unsigned char c = (unsigned char)*p;
-                bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                             (c >= '0' && c <= '9') || strchr("-._~", c);
-
-                r = plain ? buf_append(url, p, 1) : buf_printf(url, "%%%02X", c);
-        }
-        return r;
+        return r < 0 ? r : percent_append(url, value, "");
 }

@@ -132,7 +132,7 @@ static int google_text(const struct fetch_request *f, struct buf *out) {
                 r = put_pair(headers, f->headers[k].name, f->headers[k].value);
         if (r == 0)
                 r = json_write(&text, token);
-        return r < 0 ? r : sigv4_append(out, text.data);
+        return r < 0 ? r : percent_append(out, text.data, "");
 }
 
 static int make_google(struct identity *i, const struct verifier *v, const char *bound,

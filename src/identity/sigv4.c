@@ -64,37 +64,14 @@ static void fields_sort(struct fields *fs) {
                 qsort(fs->items, fs->n, sizeof(fs->items[0]), compare_fields);
 }
 
-static bool is_unreserved(unsigned char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-               c == '-' || c == '.' || c == '_' || c == '~';
-}
-
-static int append_encoded(struct buf *b, const char *value, char kept) {
-        int r = 0;
-
-        for (const char *p = value; *p && r == 0; p++) {
-                unsigned char c = (unsigned char)*p;
-
-                if (is_unreserved(c) || (kept && *p == kept))
-                        r = buf_append(b, p, 1);
-                else
-                        r = buf_printf(b, "%%%02X", c);
-        }
-        return r;
-}
-
-int sigv4_append(struct buf *b, const char *value) {
-        return append_encoded(b, value, '\0');
-}
-
 int sigv4_append_pair(struct buf *b, const char *name, const char *value) {
         int r = b->len > 0 ? buf_append(b, "&", 1) : 0;
 
         if (r == 0)
-                r = sigv4_append(b, name);
+                r = percent_append(b, name, "");
         if (r == 0)
                 r = buf_append(b, "=", 1);
-        return r < 0 ? r : sigv4_append(b, value);
+        return r < 0 ? r : percent_append(b, value, "");
 }
 
 static int append_host(struct buf *b, const struct url *u) {
@@ -210,7 +187,7 @@ static int append_canonical(struct buf *b, const char *method, const struct url 
         int r = buf_printf(b, "%s\n", method);
 
         if (r == 0)
-                r = append_encoded(b, *u->path ? u->path : "/", '/');
+                r = percent_append(b, *u->path ? u->path : "/", "/");
         if (r == 0)
                 r = buf_append(b, "\n", 1);
         if (r == 0)
@@ -334,7 +311,7 @@ int sigv4_sign(struct fetch_request *f, const struct sigv4 *s) {
 
 static int add_parameter(struct fields *query, const char *name, const char *value) {
         AUTO_BUF struct buf encoded = BUF_INIT;
-        int r = sigv4_append(&encoded, value);
+        int r = percent_append(&encoded, value, "");
 
         return r < 0 ? r : fields_add(query, strdup(name), buf_steal(&encoded));
 }

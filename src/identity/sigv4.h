@@ -23,8 +23,8 @@ struct sigv4 {
 /*
  * Adds X-Amz-Date, X-Amz-Security-Token and Authorization to @f; signed are all header fields that
  * are there by then, Host, and the body. The query of the URL must be encoded as AWS does it
- * (sigv4_append()); its order does not matter. 0, -ENOMEM, -EMSGSIZE, or -EINVAL: no such URL, a
- * header field that is there twice, or too much.
+ * (sigv4_append_pair()); its order does not matter. 0, -ENOMEM, -EMSGSIZE, or -EINVAL: no such
+ * URL, a header field that is there twice, or too much.
  */
 int sigv4_sign(struct fetch_request *f, const struct sigv4 *s) MUST_CHECK;
 
@@ -35,10 +35,8 @@ int sigv4_sign(struct fetch_request *f, const struct sigv4 *s) MUST_CHECK;
 int sigv4_presign(const struct fetch_request *f, const struct sigv4 *s, unsigned expires_sec,
                   struct buf *url) MUST_CHECK;
 
-/* Percent-encoding as AWS wants it: all but letters, digits and "-._~", in upper-case hexadecimal.
+/* name=value, percent-encoded as AWS wants it (a blank is "%20"), with '&' in front where needed.
  */
-int sigv4_append(struct buf *b, const char *value) MUST_CHECK;
-/* name=value so encoded, with '&' in front where needed. */
 int sigv4_append_pair(struct buf *b, const char *name, const char *value) MUST_CHECK;
 
 /* Appends what the header field Host will be for this URL. */

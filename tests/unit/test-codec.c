@@ -44,6 +44,16 @@ static void hex_has_one_text_for_each_value(void **state) {
         assert_int_equal(b.len, 3);
 }
 
+static void percent_encoding_keeps_what_it_is_told_to(void **state) {
+        AUTO_BUF struct buf b = BUF_INIT;
+
+        assert_int_equal(percent_append(&b, "aZ9-._~ /+*%\xc3\xa4", ""), 0);
+        assert_string_equal(b.data, "aZ9-._~%20%2F%2B%2A%25%C3%A4");
+        buf_clear(&b);
+        assert_int_equal(percent_append(&b, "/a b/", "/"), 0);
+        assert_string_equal(b.data, "/a%20b/");
+}
+
 static void form_round_trip_keeps_every_byte(void **state) {
         AUTO_BUF struct buf b = BUF_INIT;
         struct form form = FORM_INIT;
@@ -102,6 +112,7 @@ int main(void) {
                 cmocka_unit_test(base64url_has_one_text_for_each_value),
                 cmocka_unit_test(base64url_refuses_what_is_not_canonical),
                 cmocka_unit_test(hex_has_one_text_for_each_value),
+                cmocka_unit_test(percent_encoding_keeps_what_it_is_told_to),
                 cmocka_unit_test(form_round_trip_keeps_every_byte),
                 cmocka_unit_test(form_says_when_a_name_is_repeated),
                 cmocka_unit_test(form_refuses_broken_escapes),
