@@ -486,17 +486,26 @@ static int copy_challenge(struct access_ask *q, const struct access_challenge *c
         return c->token_id && !q->token_id ? -ENOMEM : 0;
 }
 
-int access_get(struct access *a, const struct access_challenge *challenge, access_fn fn,
-               void *userdata, struct access_ask **ret) {
+/* NULL: out of memory. */
+static struct access_ask *ask_new(struct access *a, void *userdata) {
         struct access_ask *q = calloc(1, sizeof(*q));
 
         if (!q)
-                return -ENOMEM;
+                return NULL;
         list_init(&q->link);
         q->access = a;
-        q->fn = fn;
         q->userdata = userdata;
         q->held = (mcpb_error)MCPB_ERROR_INIT;
+        return q;
+}
+
+int access_get(struct access *a, const struct access_challenge *challenge, access_fn fn,
+               void *userdata, struct access_ask **ret) {
+        struct access_ask *q = ask_new(a, userdata);
+
+        if (!q)
+                return -ENOMEM;
+        q->fn = fn;
         if (challenge && copy_challenge(q, challenge) < 0) {
                 (void)ask_free(q);
                 return -ENOMEM;
@@ -555,15 +564,11 @@ static void ask_proof(struct access_ask *q, const struct access_proof *what) {
 
 int access_prove(struct access *a, const struct access_proof *what, access_proof_fn fn,
                  void *userdata, struct access_ask **ret) {
-        struct access_ask *q = calloc(1, sizeof(*q));
+        struct access_ask *q = ask_new(a, userdata);
 
         if (!q)
                 return -ENOMEM;
-        list_init(&q->link);
-        q->access = a;
         q->proof_fn = fn;
-        q->userdata = userdata;
-        q->held = (mcpb_error)MCPB_ERROR_INIT;
         list_append(&a->asks, &q->link);
         *ret = q;
         ask_proof(q, what);
