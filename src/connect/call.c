@@ -96,6 +96,19 @@ static void drop_token(struct call *c) {
         c->held = held_unref(c->held);
 }
 
+/* The server does not take it, or the moment is over: a bridge that idles holds none. */
+static void give_up_token(struct upstream *u, const struct held *h) {
+        if (u->held == h)
+                u->held = held_unref(u->held);
+}
+
+static int on_held_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        struct upstream *u = userdata;
+
+        give_up_token(u, u->held);
+        return 0;
+}
+
 /* @t is taken. */
 static int hold_token(struct call *c, mcpb_token *t) {
         struct upstream *u = c->upstream;
@@ -109,9 +122,10 @@ static int hold_token(struct call *c, mcpb_token *t) {
         *h = (struct held){ .n_users = 2, .got_usec = clock_boot_usec(), .token = t };
         c->held = h;
         c->token = t;
-        u->held = held_unref(u->held);
+        give_up_token(u, u->held);
         u->held = h;
-        return 0;
+        return loop_timer_arm(u->event, h->got_usec + HOLD_USEC, on_held_timer, u, "call-held",
+                              &u->held_timer);
 }
 
 static bool borrow_token(struct call *c) {
@@ -126,13 +140,8 @@ static bool borrow_token(struct call *c) {
         return true;
 }
 
-/* The server does not take it, or wants another: nobody else need try. */
-static void give_up_token(struct call *c) {
-        if (c->upstream->held == c->held)
-                c->upstream->held = held_unref(c->upstream->held);
-}
-
 void upstream_done(struct upstream *u) {
+        u->held_timer = loop_source_free(u->held_timer);
         u->held = held_unref(u->held);
         free(u->url);
         free(u->nonce);
@@ -255,7 +264,7 @@ static enum next judge_refusal(struct call *c, const struct fetch_answer *a) {
         if (a->status == 403 && !speaks_of_scope(c))
                 return NEXT_NOTHING;
         (*rounds)++;
-        give_up_token(c);
+        give_up_token(c->upstream, c->held);
         return NEXT_ACCESS;
 }
 

@@ -26,7 +26,8 @@ struct upstream {
         bool own_authorization; /* it is among these: the broker is not asked */
         uint64_t last_id;       /* of our HTTP requests */
         char *nonce;            /* the server's latest, for proofs; NULL: none */
-        struct held *held;      /* the token that was got last; NULL: none */
+        struct held *held;      /* the token that was got a moment ago; NULL: none */
+        sd_event_source *held_timer;
 };
 void upstream_done(struct upstream *u);
 
