@@ -59,6 +59,15 @@ static void a_profile_says_for_whom_the_identity_is(void **state) {
         assert_form(w, "x-tenant", "t");
 }
 
+static void get_with(struct world *w, const char *const *servers, struct answer *a) {
+        w->servers = servers;
+        world_reload(w);
+        world_get(w, NULL, a);
+        world_run(w);
+        world_serve(w);
+        world_run(w);
+}
+
 /* No identity is got for what cannot become a request. */
 static void what_cannot_be_said_is_said_so_before_anything_is_shown(void **state) {
         static const struct {
@@ -78,12 +87,7 @@ static void what_cannot_be_said_is_said_so_before_anything_is_shown(void **state
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
                 AUTO_REPLY struct answer a = { 0 };
 
-                w->servers = table[i].servers;
-                world_reload(w);
-                world_get(w, NULL, &a);
-                world_run(w);
-                world_serve(w);
-                world_run(w);
+                get_with(w, table[i].servers, &a);
                 assert_int_equal(a.n_told, 1);
                 assert_null(w->order_fn);
                 assert_int_equal(a.err.code, MCPB_BAD_CONFIG);
@@ -179,12 +183,7 @@ static void what_gives_no_certificate_or_no_token_is_not_asked_for_it(void **sta
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
                 AUTO_REPLY struct answer a = { 0 };
 
-                w->servers = table[i].servers;
-                world_reload(w);
-                world_get(w, NULL, &a);
-                world_run(w);
-                world_serve(w);
-                world_run(w);
+                get_with(w, table[i].servers, &a);
                 assert_null(w->order_fn);
                 if (!strstr(a.err.message, table[i].fault))
                         fail_msg("%zu: %s", i, a.err.message);
