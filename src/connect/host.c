@@ -21,6 +21,7 @@ struct host {
 
         int in_fd;
         sd_event_source *in;
+        struct buf chunk; /* what one read brings; kept, for room and wiping cost */
         struct buf line;
         size_t line_max;
         bool skipping; /* the rest of a line that is too long */
@@ -89,18 +90,19 @@ static void take(struct host *h, const char *data, size_t len) {
 }
 
 static void read_some(struct host *h) {
-        AUTO_BUF struct buf chunk = { .max = READ_BYTES };
         ssize_t n;
 
-        if (buf_reserve(&chunk, READ_BYTES - 1) < 0) {
+        if (buf_reserve(&h->chunk, READ_BYTES - 1) < 0) {
                 end(h, -ENOMEM);
                 return;
         }
-        n = read(h->in_fd, chunk.data, READ_BYTES - 1);
+        n = read(h->in_fd, h->chunk.data, READ_BYTES - 1);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
                 return;
         if (n > 0) {
-                take(h, chunk.data, (size_t)n);
+                h->chunk.len = (size_t)n;
+                take(h, h->chunk.data, h->chunk.len);
+                buf_clear(&h->chunk);
                 return;
         }
         if (n == 0 && !h->skipping)
@@ -273,6 +275,7 @@ int host_new(sd_event *event, int in_fd, int out_fd, size_t line_max, const stru
                             .out_fd = out_fd,
                             .line_max = line_max,
                             .out_flags = -1 };
+        h->chunk.max = READ_BYTES;
         h->line.max = line_max;
         h->queue.max = LIMIT_HOST_QUEUE_BYTES;
         r = watch_in(h, event);
@@ -304,6 +307,7 @@ struct host *host_free(struct host *h) {
         (void)loop_source_free(h->broken);
         if (h->out_flags >= 0)
                 (void)fcntl(h->out_fd, F_SETFL, h->out_flags);
+        buf_done(&h->chunk);
         buf_done(&h->line);
         buf_done(&h->queue);
         free(h);
