@@ -126,19 +126,31 @@ static void reap(struct http *h) {
         }
 }
 
-static void drive(struct http *h, curl_socket_t fd, int events) {
+static void refuse_transfer(struct http *h, struct transfer *t) {
+        transfer_finish(t, CURLE_OUT_OF_MEMORY);
+        list_append(&h->refused, &t->link);
+        http_wake(h);
+}
+
+/* An error is out of memory, in effect: nothing would wake the transfers again, and libcurl might
+ * stumble over them, so they end here. */
+static void act(struct http *h, curl_socket_t fd, int events) {
         int running;
         CURLMcode code = curl_multi_socket_action(h->multi, fd, events, &running);
         struct transfer *t;
 
-        reap(h);
-        if (code != CURLM_OK)
-                log_debug("libcurl: %s", curl_multi_strerror(code));
-        /* Out of memory, in effect. Nothing would wake these again, so they end here. */
-        while (code != CURLM_OK && (t = LIST_FIRST(&h->running, struct transfer, link))) {
-                (void)curl_multi_remove_handle(h->multi, t->easy);
-                complete(h, t, CURLE_OUT_OF_MEMORY);
+        if (code == CURLM_OK)
+                return;
+        log_debug("libcurl: %s", curl_multi_strerror(code));
+        while ((t = LIST_FIRST(&h->running, struct transfer, link))) {
+                http_stop(h, t);
+                refuse_transfer(h, t);
         }
+}
+
+static void drive(struct http *h, curl_socket_t fd, int events) {
+        act(h, fd, events);
+        reap(h);
         streams_deliver(h);
 }
 
@@ -218,6 +230,7 @@ static int on_deferred(sd_event_source *s, void *userdata) {
                 h->asked = false;
                 drive(h, CURL_SOCKET_TIMEOUT, 0);
         } else {
+                reap(h);
                 streams_deliver(h);
         }
         return 0;
@@ -373,15 +386,21 @@ void http_wake(struct http *h) {
                 log_debug("http: what is due is told later");
 }
 
+void http_advance(struct http *h) {
+        if (!h->asked)
+                return;
+        h->asked = false;
+        act(h, CURL_SOCKET_TIMEOUT, 0);
+        http_wake(h);
+}
+
 void http_start(struct http *h, struct transfer *t, bool refused) {
         if (!refused && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
                 t->running = true;
                 list_append(&h->running, &t->link);
                 return;
         }
-        transfer_finish(t, CURLE_OUT_OF_MEMORY);
-        list_append(&h->refused, &t->link);
-        http_wake(h);
+        refuse_transfer(h, t);
 }
 
 void http_stop(struct http *h, struct transfer *t) {

@@ -25,6 +25,9 @@ struct http {
 void http_start(struct http *h, struct transfer *t, bool refused);
 /* Takes @t away from libcurl and from the line; nothing is told. */
 void http_stop(struct http *h, struct transfer *t);
+/* What has been started is sent now, as far as that goes, not at the loop's next turn. Not from
+ * within libcurl. */
+void http_advance(struct http *h);
 /* What is due is told soon, from the event loop. */
 void http_wake(struct http *h);
 

@@ -168,6 +168,7 @@ int http_stream_open(struct http *h, struct fetch_request *f, const struct http_
         list_append(&h->streams, &s->link);
         h->n_streams++;
         http_start(h, s->transfer, r > 0);
+        http_advance(h);
         *ret = s;
         return 0;
 }
