@@ -541,8 +541,10 @@ static int on_soon(sd_event_source *s, void *userdata) {
 static int begin(struct call *c) {
         struct upstream *u = c->upstream;
 
-        if (u->own_authorization || borrow_token(c))
-                return loop_defer(u->event, on_soon, c, "call-soon", &c->soon);
+        if (u->own_authorization || borrow_token(c)) {
+                c->sent = target(c) && !is_bound(c) && send_request(c) == 0;
+                return c->sent ? 0 : loop_defer(u->event, on_soon, c, "call-soon", &c->soon);
+        }
         return access_get(u->access, NULL, on_access, c, &c->ask);
 }
 
