@@ -11,9 +11,6 @@
 
 #define LOGIN_ROUNDS_MAX 2
 #define RESULT_DEPTH 8
-/* Who calls tool after tool must not find the broker busy with the report of the last one. */
-#define REPORTS_MAX 16
-#define REPORT_USEC (20 * USEC_PER_MSEC)
 
 struct access {
         sd_event *event;
@@ -27,11 +24,7 @@ struct access {
         uint64_t timer_usec; /* UINT64_MAX: it is not set */
         struct list asks;
         struct list logins;
-        char *reports[REPORTS_MAX]; /* to be sent together */
-        size_t n_reports;
-        sd_event_source *report_timer;
         unsigned n_unanswered; /* reports that were sent */
-        bool finishing;
 };
 
 /* A login that somebody here waits for. */
@@ -604,56 +597,25 @@ static void on_reported(int r, const char *result, const mcpb_error *err, void *
         if (r < 0)
                 log_debug("broker: audit.record: %s", err->message);
         a->n_unanswered--;
-        if (a->finishing && a->n_unanswered == 0)
-                a->ops->on_reported(a->userdata);
-}
-
-static void send_reports(struct access *a) {
-        if (a->n_reports == 0)
-                return;
-        stop_timer(a->report_timer);
-        unwatch(a);
-        for (size_t i = 0; i < a->n_reports; i++) {
-                mcpb_error err = MCPB_ERROR_INIT;
-                unsigned long long ticket;
-
-                if (mcpb_submit(a->client, "audit.record", a->reports[i], on_reported, a, &ticket,
-                                &err) == 0)
-                        a->n_unanswered++;
-                else
-                        log_debug("broker: audit.record: %s", err.message);
-                mcpb_error_done(&err);
-                free(a->reports[i]);
-        }
-        a->n_reports = 0;
-        watch(a);
-}
-
-static int on_report_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        send_reports(userdata);
-        return 0;
+        a->ops->on_reported(r < 0 ? err : NULL, a->n_unanswered == 0, a->userdata);
 }
 
 void access_report(struct access *a, const char *params) {
-        char *copy;
+        mcpb_error err = MCPB_ERROR_INIT;
+        unsigned long long ticket;
 
         if (!a->client)
                 return; /* not even a token was asked for */
-        copy = strdup(params);
-        if (!copy) {
-                log_debug("broker: audit.record: out of memory");
-                return;
-        }
-        a->reports[a->n_reports++] = copy;
-        if (a->n_reports == ARRAY_SIZE(a->reports) ||
-            (a->n_reports == 1 &&
-             loop_timer_set(a->report_timer, clock_boot_usec() + REPORT_USEC) < 0))
-                send_reports(a);
+        unwatch(a);
+        if (mcpb_submit(a->client, "audit.record", params, on_reported, a, &ticket, &err) == 0)
+                a->n_unanswered++;
+        else
+                log_debug("broker: audit.record: %s", err.message);
+        mcpb_error_done(&err);
+        watch(a);
 }
 
-bool access_finish(struct access *a) {
-        a->finishing = true;
-        send_reports(a);
+bool access_is_reporting(const struct access *a) {
         return a->n_unanswered > 0;
 }
 
@@ -677,9 +639,6 @@ int access_new(sd_event *event, const struct access_options *options, const stru
         r = loop_timer(event, UINT64_MAX, on_daemon_timer, a, "broker-timer", &a->timer);
         if (r == 0)
                 r = loop_timer_stop(a->timer);
-        if (r == 0)
-                r = loop_timer(event, UINT64_MAX, on_report_timer, a, "broker-reports",
-                               &a->report_timer);
         if (r < 0) {
                 (void)access_free(a);
                 return r;
@@ -700,9 +659,6 @@ struct access *access_free(struct access *a) {
                 (void)login_free(l);
         (void)loop_source_free(a->io);
         (void)loop_source_free(a->timer);
-        (void)loop_source_free(a->report_timer);
-        for (size_t i = 0; i < a->n_reports; i++)
-                free(a->reports[i]);
         a->client = mcpb_client_free(a->client);
         if (a->cancel_fd >= 0)
                 (void)close(a->cancel_fd);

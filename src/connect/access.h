@@ -23,8 +23,9 @@ struct access_ops {
         bool (*on_login)(const char *login, const char *url, void *userdata);
         /* That login is over. */
         void (*on_login_over)(const char *login, bool done, void *userdata);
-        /* After access_finish(): the broker has all reports. */
-        void (*on_reported)(void *userdata);
+        /* A report was answered; @err says why it was not taken, else NULL. @last: there is no
+         * other under way. */
+        void (*on_reported)(const mcpb_error *err, bool last, void *userdata);
 };
 
 struct access_options {
@@ -79,7 +80,7 @@ void access_hurry(struct access *a);
 /* The person said no to @login. */
 void access_decline(struct access *a, const char *login);
 
-/* A tool call for the audit trail, some milliseconds later. @params: the text of an object. */
+/* A tool call for the audit trail. @params: the text of an object. */
 void access_report(struct access *a, const char *params);
-/* Sends now what there is to report. True: on_reported() comes, from the loop. */
-bool access_finish(struct access *a) MUST_CHECK;
+/* Are there any that were not answered yet? */
+bool access_is_reporting(const struct access *a);

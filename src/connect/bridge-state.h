@@ -14,6 +14,7 @@
 #include "connect/listen.h"
 #include "connect/oldsse.h"
 #include "connect/refusal.h"
+#include "connect/report.h"
 #include "connect/session.h"
 
 /* The answers to one batch of the host's (2025-03-26): they go back as one. */
@@ -24,8 +25,7 @@ struct batch {
 
 struct bridge {
         sd_event *event;
-        const char *server;  /* as the person names it; borrowed */
-        const char *account; /* NULL: the only one */
+        const char *server; /* as the person names it; borrowed */
         struct host *host;
         struct access *access;
         struct upstream upstream;
@@ -45,12 +45,11 @@ struct bridge {
         struct exchange *relist; /* the list of tools, read again; it is one of the running */
         unsigned n_pages;        /* of it so far */
         size_t message_max;
-        uint64_t request_usec; /* 0: a request may take as long as it likes */
-        bool report;
-        bool host_ended; /* there is no more input */
-        bool leaving;    /* only the goodbye is left */
+        uint64_t request_usec;   /* 0: a request may take as long as it likes */
+        struct reports *reports; /* NULL: none are wanted */
+        bool host_ended;         /* there is no more input */
+        bool leaving;            /* only the goodbye is left */
         struct call *goodbye;
-        bool reporting;         /* the broker has not got all reports yet */
         sd_event_source *timer; /* how long the end may take */
         bool paused;            /* the host does not read: nobody is asked for more */
 };

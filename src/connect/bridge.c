@@ -34,7 +34,7 @@ static void leave(struct bridge *b) {
 }
 
 static void leave_if_told(struct bridge *b) {
-        if (!b->goodbye && !b->reporting)
+        if (!b->goodbye && !access_is_reporting(b->access))
                 leave(b);
 }
 
@@ -46,11 +46,13 @@ static void on_goodbye(const struct call_end *end, void *userdata) {
 }
 
 /* Were it gone sooner, the broker could not say any more whose the reports are. */
-static void on_reported(void *userdata) {
+static void on_reported(const mcpb_error *err, bool last, void *userdata) {
         struct bridge *b = userdata;
 
-        b->reporting = false;
-        leave_if_told(b);
+        if (err && streq(err->code, "busy"))
+                reports_hold(b->reports);
+        if (b->leaving && last)
+                leave_if_told(b);
 }
 
 static void on_goodbye_head(struct call *c, const struct fetch_answer *a, void *userdata) {
@@ -95,7 +97,7 @@ static void say_goodbye(struct bridge *b) {
         b->n_running = b->n_waiting = 0;
         b->listen = listen_free(b->listen);
         transport_close(b);
-        b->reporting = access_finish(b->access);
+        reports_send(b->reports);
         if (b->session.id && call_new(&b->upstream, &ops, NULL, none, b, &b->goodbye) < 0)
                 log_debug("the server is not told of the session's end: out of memory");
         set_end_timer(b, GOODBYE_USEC);
@@ -152,6 +154,7 @@ void bridge_send(struct bridge *b, struct exchange *x) {
         list_append(&b->running, &x->link);
         b->n_running++;
         exchange_send(x);
+        reports_proceed(b->reports);
 }
 
 static void send_next(struct bridge *b, struct exchange *x) {
@@ -472,6 +475,11 @@ static int set_up(struct bridge *b, struct bridge_options *o) {
         if (r < 0)
                 return r;
         b->upstream.access = b->access;
+        if (o->report)
+                r = reports_new(o->event, b->access, o->access.server, o->access.account,
+                                &b->reports);
+        if (r < 0)
+                return r;
         b->catalog = catalog_new();
         if (!b->catalog)
                 return -ENOMEM;
@@ -492,9 +500,7 @@ int bridge_new(struct bridge_options *o, struct bridge **ret) {
                 return -ENOMEM;
         b->event = sd_event_ref(o->event);
         b->server = o->access.server;
-        b->account = o->access.account;
         b->message_max = o->message_max;
-        b->report = o->report;
         b->request_usec = o->request_usec;
         b->transport = o->transport;
         b->old_transport = o->transport == TRANSPORT_SSE || o->transport == TRANSPORT_SSE_FIRST;
@@ -528,6 +534,7 @@ struct bridge *bridge_free(struct bridge *b) {
         transport_close(b);
         free(b->endpoint);
         (void)call_free(b->goodbye);
+        (void)reports_free(b->reports);
         (void)access_free(b->access);
         (void)host_free(b->host);
         (void)catalog_free(b->catalog);

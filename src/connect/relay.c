@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "connect/bridge-state.h"
 #include "connect/mirror.h"
-#include "connect/report.h"
 
 /* ---- to the host ---- */
 
@@ -144,7 +143,7 @@ void relay_response(struct bridge *b, struct exchange *x, const struct message *
                 answer_tools(b, x, m);
         else
                 relay_answer(b, x, m->whole);
-        report_response(b, x, m); /* the host need not wait for it */
+        report_response(b->reports, x, m); /* the host need not wait for it */
 }
 
 static void on_message(struct exchange *x, const struct message *m, bool mine, void *userdata) {
@@ -187,7 +186,7 @@ static void on_done(struct exchange *x, const struct exchange_end *end, void *us
                 return;
         }
         if (owed && !x->internal) {
-                report_failure(b, x);
+                report_failure(b->reports, x);
                 relay_refusal(b, x, end);
         }
         tell_cancelled(b, x);

@@ -391,6 +391,29 @@ def all_calls_are_recorded_when_the_bridge_has_ended(stack):
     assert len(calls(broker)) == 40
 
 
+def calls_that_are_too_many_to_record_do_not_keep_the_broker_busy(stack):
+    demo = Demo(stack, "--auto-consent")
+    broker = Broker(stack)
+    broker.add(demo.mcp, "--name=demo")
+    log = broker.dir / "connect.log"
+    host = bridge(stack, broker, "demo", "--debug", f"--log-file={log}")
+    host.open()
+    for _ in range(3000):
+        called(host)
+        if "left out of the audit trail" in log.read_text():
+            break
+    first = log.read_text()
+    assert "left out of the audit trail" in first
+    for _ in range(300):
+        called(host)
+    refused = log.read_text()[len(first):].count("audit.record: Too many reports")
+    assert refused < 100, refused
+    recorded = len(calls(broker))
+    assert recorded >= 100
+    until("calls are recorded again", lambda: called(host) and len(calls(broker)) > recorded)
+    assert log.read_text().count("left out of the audit trail") == 1
+
+
 def sigterm_ends_it_and_the_session(stack):
     demo = Demo(stack, "--auto-consent")
     broker = Broker(stack)
@@ -436,6 +459,7 @@ if __name__ == "__main__":
         a_person_who_declines_what_the_host_shows_ends_the_wait,
         a_request_that_is_not_held_names_the_login_as_the_host_knows_it,
         a_tool_call_is_in_the_audit_trail_and_its_arguments_are_not,
+        calls_that_are_too_many_to_record_do_not_keep_the_broker_busy,
         calls_that_follow_at_once_share_a_token_and_a_lock_ends_that,
         all_calls_are_recorded_when_the_bridge_has_ended,
         sigterm_ends_it_and_the_session,
