@@ -58,7 +58,7 @@ _mcp_broker_values() {
                 ;;
         --audience) compgen -W "issuer token-endpoint" -- "$2" ;;
         --profile) compgen -W "anthropic openai openrouter google-sts hydra entra" -- "$2" ;;
-        --signing-alg) compgen -W "ES256 ES384 RS256 PS256 EdDSA" -- "$2" ;;
+        --signing-alg) compgen -W "ES256 ES384 RS256 PS256 EdDSA Ed25519" -- "$2" ;;
         --browser) compgen -c -- "$2" ;;
         --*-file | --socket | -a) compgen -f -- "$2" ;;
         --*-dir) compgen -d -- "$2" ;;

@@ -26,6 +26,7 @@ import time
 PARAMETERS = {
     "ES256": ("EC", "ec_paramgen_curve:P-256"), "ES384": ("EC", "ec_paramgen_curve:P-384"),
     "RS256": ("RSA", "rsa_keygen_bits:2048"), "PS256": ("RSA", "rsa_keygen_bits:2048"), "EdDSA": ("ED25519", None),
+    "Ed25519": ("ED25519", None),
 }
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -71,7 +72,7 @@ class Key:
     def _jwk(self):
         public = openssl("pkey", "-pubout", "-outform", "DER", data=self.pem)
         bits = der(der(der(public)[0])[1])[0][1:]  # SubjectPublicKeyInfo: algorithm, BIT STRING with no unused bits
-        if self.alg == "EdDSA":
+        if self.alg in ("EdDSA", "Ed25519"):
             return {"kty": "OKP", "crv": "Ed25519", "x": encode(bits)}
         if self.alg.startswith("ES"):
             half = len(bits) // 2
@@ -93,7 +94,7 @@ class Key:
             for path, content in ((key, self.pem), (text, data)):
                 with open(path, "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as out:
                     out.write(content)
-            if self.alg == "EdDSA":
+            if self.alg in ("EdDSA", "Ed25519"):
                 return openssl("pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", text)
             pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:-1"] if self.alg == "PS256" else []
             hash_name = "-sha384" if self.alg == "ES384" else "-sha256"

@@ -59,7 +59,7 @@ static int check_words(const struct own_settings *own, struct error *err) {
 
         if (own->signing_alg && jose_alg_from_name(own->signing_alg, &alg) < 0)
                 return error_set(err, MCPB_BAD_CONFIG, EINVAL,
-                                 "It is ES256, ES384, RS256, PS256 or EdDSA",
+                                 "It is ES256, ES384, RS256, PS256, EdDSA or Ed25519",
                                  "SigningAlgorithm=%s is not known", own->signing_alg);
         if (own->profile && !present_profile_find(own->profile))
                 return error_set(err, MCPB_BAD_CONFIG, EINVAL, "See mcp-broker-servers(5)",

@@ -11,7 +11,7 @@
 #define ECDSA_NUMBER_MAX 48
 
 static const char *digest_name(enum jose_alg a) {
-        if (a == JOSE_EDDSA)
+        if (a == JOSE_EDDSA || a == JOSE_ED25519)
                 return NULL; /* hashes by itself */
         return a == JOSE_ES384 ? "SHA384" : "SHA256";
 }

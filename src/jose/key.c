@@ -15,7 +15,7 @@
 
 static const char *const alg_names[JOSE_ALG_COUNT] = {
         [JOSE_ES256] = "ES256", [JOSE_ES384] = "ES384", [JOSE_RS256] = "RS256",
-        [JOSE_PS256] = "PS256", [JOSE_EDDSA] = "EdDSA",
+        [JOSE_PS256] = "PS256", [JOSE_EDDSA] = "EdDSA", [JOSE_ED25519] = "Ed25519",
 };
 
 static const struct {
@@ -29,7 +29,8 @@ static const struct {
         [JOSE_KIND_P256] = { "EC", "prime256v1", "P-256", 32, JOSE_ES256, 1u << JOSE_ES256 },
         [JOSE_KIND_P384] = { "EC", "secp384r1", "P-384", 48, JOSE_ES384, 1u << JOSE_ES384 },
         [JOSE_KIND_RSA] = { "RSA", NULL, NULL, 0, JOSE_RS256, 1u << JOSE_RS256 | 1u << JOSE_PS256 },
-        [JOSE_KIND_ED25519] = { "ED25519", NULL, "Ed25519", 32, JOSE_EDDSA, 1u << JOSE_EDDSA },
+        [JOSE_KIND_ED25519] = { "ED25519", NULL, "Ed25519", 32, JOSE_EDDSA,
+                                1u << JOSE_EDDSA | 1u << JOSE_ED25519 },
 };
 
 const char *jose_alg_name(enum jose_alg a) {

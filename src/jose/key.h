@@ -15,6 +15,7 @@ enum jose_alg {
         JOSE_RS256,
         JOSE_PS256,
         JOSE_EDDSA,
+        JOSE_ED25519, /* the same by its own name (RFC 9864 2.2) */
         JOSE_ALG_COUNT,
 };
 

@@ -191,7 +191,9 @@ static int check_use(const json_t *jwk, struct jose_key *k, struct error *err) {
         if (use && !streq(use, "sig"))
                 return bad(err, "Use one whose \"use\" is \"sig\"", "it is not one for signing");
         if (name && (jose_alg_from_name(name, &alg) < 0 || !jose_key_can(k, alg)))
-                return bad(err, "ES256, ES384, RS256, PS256 and EdDSA are served, each by its kind",
+                return bad(err,
+                           "ES256, ES384, RS256, PS256, EdDSA and Ed25519 are served, each by its "
+                           "kind",
                            "its \"alg\" is not one that such a key can do here");
         k->alg = alg;
         return 0;

@@ -27,7 +27,7 @@ VALUES = {
     "mcp-add --present=": {"browser", "auto", "client-credentials", "private-key-jwt", "client-assertion", "jwt-spiffe", "jwt-bearer",
                            "token-exchange", "id-jag", "mtls"},
     "mcp-add --profile=": {"anthropic", "openai", "openrouter", "google-sts", "hydra", "entra"},
-    "mcp-add --signing-alg=": {"ES256", "ES384", "RS256", "PS256", "EdDSA"},
+    "mcp-add --signing-alg=": {"ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"},
     "mcp-brokerd --key-slot=": {"file", "passphrase"},
     "mcp-connect --protocol=": {"auto", "legacy-first", "modern-first"},
     "mcp-connect --transport=": {"auto", "http-first", "http-only", "sse-first", "sse-only"},

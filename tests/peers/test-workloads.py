@@ -29,7 +29,7 @@ from harness import PATIENCE, Broker, Rpc, Tap  # noqa: E402
 from sdkhost import SdkHost  # noqa: E402
 from stage import Stage, count, post_form  # noqa: E402
 
-ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
+ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

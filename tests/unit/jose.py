@@ -62,6 +62,7 @@ VERIFY = {
     "PS256": ["-digest", "sha256", "-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:digest",
               "-pkeyopt", "rsa_mgf1_md:sha256"],
     "EdDSA": [],
+    "Ed25519": [],
 }
 
 
@@ -170,7 +171,7 @@ def main():
                  "ES384", ["ES384"], MANY)
         test_key(folder, "RSA of openssl, PKCS#8", rsa, "RS256", ["RS256", "PS256"])
         test_key(folder, "RSA of openssl, PKCS#1", openssl("rsa", "-traditional", data=rsa), "RS256", ["RS256"])
-        test_key(folder, "Ed25519 of openssl", openssl("genpkey", "-algorithm", "ED25519"), "EdDSA", ["EdDSA"])
+        test_key(folder, "Ed25519 of openssl", openssl("genpkey", "-algorithm", "ED25519"), "EdDSA", ["EdDSA", "Ed25519"])
         for alg in ("ES256", "ES384", "EdDSA"):
             test_key(folder, f"a key made for {alg}", run(PROGRAM, "new", alg), alg, [alg])
         test_configuration(folder)

@@ -24,9 +24,9 @@ static const struct {
         { KEY_RSA_JWK, KEY_RSA_THUMBPRINT, KEY_RSA_PUBLIC, JOSE_RS256,
           1u << JOSE_RS256 | 1u << JOSE_PS256 },
         { KEY_ED25519_PKCS8, KEY_ED25519_THUMBPRINT, KEY_ED25519_PUBLIC, JOSE_EDDSA,
-          1u << JOSE_EDDSA },
+          1u << JOSE_EDDSA | 1u << JOSE_ED25519 },
         { KEY_ED25519_JWK, KEY_ED25519_THUMBPRINT, KEY_ED25519_PUBLIC, JOSE_EDDSA,
-          1u << JOSE_EDDSA },
+          1u << JOSE_EDDSA | 1u << JOSE_ED25519 },
 };
 
 static struct jose_key *key_make(const char *text) {
@@ -46,7 +46,9 @@ static void assert_thumbprint(const struct jose_key *k, const char *wanted) {
 }
 
 static void algorithms_have_the_names_of_the_registry(void **state) {
-        static const char *const names[] = { "ES256", "ES384", "RS256", "PS256", "EdDSA" };
+        static const char *const names[] = {
+                "ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"
+        };
         enum jose_alg a = JOSE_PS256;
 
         for (int i = 0; i < JOSE_ALG_COUNT; i++) {

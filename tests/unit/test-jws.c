@@ -14,7 +14,7 @@ static const struct {
 } signers[] = {
         { KEY_P256_PKCS8, JOSE_ES256, 64 },    { KEY_P384_PKCS8, JOSE_ES384, 96 },
         { KEY_RSA_PKCS8, JOSE_RS256, 256 },    { KEY_RSA_PKCS8, JOSE_PS256, 256 },
-        { KEY_ED25519_PKCS8, JOSE_EDDSA, 64 },
+        { KEY_ED25519_PKCS8, JOSE_EDDSA, 64 }, { KEY_ED25519_PKCS8, JOSE_ED25519, 64 },
 };
 
 static struct jose_key *key_make(const char *text) {
