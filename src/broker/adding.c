@@ -397,8 +397,11 @@ static int refuse_command(const char *identity, struct error *err) {
 }
 
 static int check_own(const struct add_params *p, struct error *err) {
+        const char *present = p->own.present;
         int r = own_check(&p->own, err);
 
+        if (r == 0 && p->flow == LOGIN_FLOW_DEVICE && present && !streq(present, "browser"))
+                r = login_refuse_device(err);
         if (r == 0 && p->own.identity)
                 r = refuse_command(p->own.identity, err);
         /* It was not read in a file: whoever gave it can mend it. */

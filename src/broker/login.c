@@ -457,6 +457,11 @@ static void give_way(struct login *l) {
         login_cancel(l, &why);
 }
 
+int login_refuse_device(struct error *err) {
+        return error_set(err, MCPB_BAD_PARAMS, EINVAL, "Leave out --device",
+                         "Here the machine proves what it is, and no person logs in with a code");
+}
+
 static bool is_other_flow(const struct login *l, enum login_flow flow) {
         return flow != LOGIN_FLOW_ANY && l->by_device != (flow == LOGIN_FLOW_DEVICE) &&
                !own_is(l->server);
@@ -470,6 +475,8 @@ int login_start(struct server *s, enum login_flow flow, const struct scope_set *
         struct login *l = NULL;
         int r;
 
+        if (flow == LOGIN_FLOW_DEVICE && own_is(s))
+                return login_refuse_device(err);
         if (s->login && is_other_flow(s->login, flow))
                 give_way(s->login);
         if (s->login) { /* it does not give way any more where its end is near */
@@ -486,7 +493,7 @@ int login_start(struct server *s, enum login_flow flow, const struct scope_set *
                 return error_oom(err);
         l->server = s;
         l->step_up = step_up;
-        l->by_device = flow == LOGIN_FLOW_DEVICE && !own_is(s);
+        l->by_device = flow == LOGIN_FLOW_DEVICE;
         l->expires_wall = l->created_wall + b->config->login_timeout_sec * USEC_PER_SEC;
         l->server_key = strdup(s->key);
         r = l->server_key ? 0 : -ENOMEM;

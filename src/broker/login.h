@@ -125,6 +125,8 @@ struct login {
 int login_start(struct server *s, enum login_flow flow, const struct scope_set *scopes,
                 const struct challenge *challenge, bool step_up, struct login **ret,
                 struct error *err) MUST_CHECK;
+/* Nobody logs in by a code where there is no person: BAD_PARAMS. */
+int login_refuse_device(struct error *err);
 /* The parameter "flow" of a request. BAD_PARAMS. */
 int login_flow_asked(struct broker_call *c, enum login_flow *ret, struct error *err) MUST_CHECK;
 struct login *login_free(struct login *l);

@@ -69,6 +69,31 @@ static void it_comes_up_by_itself(void **state) {
         assert_token(&a, "at2");
 }
 
+static void assert_no_device(struct world *w, enum method method, const char *more) {
+        AUTO_JSON json_t *params = json_loads(more, 0, NULL);
+        AUTO_REPLY struct answer a = { 0 };
+
+        assert_int_equal(json_object_set_new(params, "flow", json_string("device")), 0);
+        world_ask(w, method, TAKE(params), &a);
+        world_serve(w);
+        assert_non_null(strstr(a.err.hint, "--device"));
+        assert_refused(&a, MCPB_BAD_PARAMS);
+}
+
+static void nobody_logs_in_to_it_by_a_code(void **state) {
+        struct world *w = *state;
+
+        come_up(w, "at1");
+        assert_no_device(w, METHOD_LOGIN_START, "{\"server\":\"" WORLD_SERVER "\"}");
+        assert_no_device(w, METHOD_SERVER_ADD, "{\"url\":\"" WORLD_SERVER "\",\"login\":true}");
+        assert_no_device(w, METHOD_SERVER_ADD,
+                         "{\"url\":\"https://other.example.com/mcp\",\"login\":true,\"issuer\":"
+                         "\"" WORLD_ISSUER "\",\"client_id\":\"robot\",\"client_secret\":\"s\","
+                         "\"present\":\"client-credentials\"}");
+        assert_int_equal(w->n_fetches, 0);
+        assert_server_state(w, "ready");
+}
+
 /* A151: a refresh token would be dropped, and a client that may not have one is refused. */
 static void no_refresh_token_is_asked_for(void **state) {
         struct world *w = *state;
@@ -374,6 +399,7 @@ static void a_login_at_an_identity_provider_is_made_into_an_assertion(void **sta
 int main(void) {
         const struct CMUnitTest tests[] = {
                 SECRET_TEST(it_comes_up_by_itself),
+                SECRET_TEST(nobody_logs_in_to_it_by_a_code),
                 SECRET_TEST(no_refresh_token_is_asked_for),
                 SECRET_TEST(who_asks_meanwhile_waits_and_needs_no_browser),
                 SECRET_TEST(what_is_in_use_is_fetched_ahead_of_its_end),
