@@ -667,7 +667,8 @@ static void there_is_a_limit_to_streams_at_once(void **state) {
         assert_null(http_stream_close(readers[0].stream));
         open_request(f, &q, &more);
         settle(f);
-        assert_int_equal(badserver_requests(f->server), LIMIT_STREAMS);
+        /* The one that was closed may have been on its way. */
+        assert_in_range(badserver_requests(f->server), LIMIT_STREAMS, LIMIT_STREAMS + 1);
 }
 
 static void count_end(struct fetch_answer *a, void *userdata) {
