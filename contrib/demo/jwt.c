@@ -41,6 +41,7 @@ static const struct algorithm algorithms[] = {
         { "RS256", "RSA", NULL, NULL, "SHA256", 0, SHAPE_RSA },
         { "PS256", "RSA", NULL, NULL, "SHA256", 0, SHAPE_PSS },
         { "EdDSA", "OKP", "Ed25519", NULL, NULL, 32, SHAPE_ED25519 },
+        { "Ed25519", "OKP", "Ed25519", NULL, NULL, 32, SHAPE_ED25519 },
 };
 
 static const struct algorithm *algorithm_find(const char *name) {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* What can be verified, as metadata lists it. */
-#define JWT_ALGORITHMS "ES256 ES384 RS256 PS256 EdDSA"
+#define JWT_ALGORITHMS "ES256 ES384 RS256 PS256 EdDSA Ed25519"
 #define JWT_SKEW_SEC 60 /* how far the clocks of two hosts may be apart */
 
 struct jwt {
