@@ -139,6 +139,18 @@ def unix_sockets():
     return {f"socket:[{line.split()[6]}]" for line in lines}
 
 
+def settled(pid):
+    """What @pid has open, and all UNIX sockets there are: twice the same, so no client was just coming or going."""
+    last = None
+
+    def look():
+        nonlocal last
+        before, last = last, (descriptors(pid), unix_sockets())
+        return last if before and before[0] == last[0] and set(last[0].values()) & (before[1] ^ last[1]) == set() else None
+
+    return until(f"process {pid} has nobody coming or going", look)
+
+
 # S2
 def nothing_is_open_that_is_not_needed(stack):
     """The caller's own files and connections are not handed on, whatever number they have."""
@@ -159,10 +171,9 @@ def nothing_is_open_that_is_not_needed(stack):
     demo = Demo(stack, "--auto-consent")
     broker.add(demo.mcp)
     tcp = f"socket:[{os.fstat(inherited.fileno()).st_ino}]"
-    ours = unix_sockets()
     for process in broker.status()["processes"]:
         name = process["name"]
-        open_files = descriptors(process["pid"])
+        open_files, ours = settled(process["pid"])
         if name != "supervisor":
             assert tcp not in open_files.values(), f"{name} has a socket of whoever started the daemon: {open_files}"
         files = {target for target in open_files.values() if target.startswith("/")} - {"/dev/null", str(broker.log_path)}
