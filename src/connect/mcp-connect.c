@@ -64,6 +64,10 @@ static int open_log(const struct program *p, const struct options *o) {
         return -1;
 }
 
+static bool is_eager(void *userdata) {
+        return http_is_eager(userdata);
+}
+
 static int make_headers(struct options *o, struct bridge_options *bo) {
         if (o->n_headers == 0)
                 return 0;
@@ -132,7 +136,7 @@ static int run(struct program *p, struct options *o) {
         if (r == 0)
                 r = watch_signals(event, bridge);
         if (r >= 0)
-                r = sd_event_loop(event);
+                r = loop_run(event, is_eager, http);
         if (r < 0) {
                 (void)error_fallback(&err, r, "setting up");
                 log_failure(LOG_ERR, &err, "mcp-connect");

@@ -157,14 +157,16 @@ static void drive(struct http *h, curl_socket_t fd, int events) {
 /* ---- libcurl on sd-event ---- */
 
 static int on_curl_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        struct http *h = userdata;
         int events = 0;
 
+        haste_answered(&h->haste, clock_boot_usec());
         /* No CURL_CSELECT_ERR: reading or writing finds out what the error is. */
         if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 events |= CURL_CSELECT_IN;
         if (revents & (EPOLLOUT | EPOLLERR))
                 events |= CURL_CSELECT_OUT;
-        drive(userdata, fd, events);
+        drive(h, fd, events);
         return 0;
 }
 
@@ -392,6 +394,11 @@ void http_advance(struct http *h) {
         h->asked = false;
         act(h, CURL_SOCKET_TIMEOUT, 0);
         http_wake(h);
+        haste_sent(&h->haste, clock_boot_usec());
+}
+
+bool http_is_eager(struct http *h) {
+        return haste_is_on(&h->haste, clock_boot_usec());
 }
 
 void http_start(struct http *h, struct transfer *t, bool refused) {

@@ -57,6 +57,8 @@ int http_new(sd_event *event, const struct http_options *options, struct http **
              struct error *err) MUST_CHECK;
 /* Ends what is under way without telling. */
 struct http *http_free(struct http *h);
+/* An answer is likely within microseconds: see http/haste.h. For loop_run(). */
+bool http_is_eager(struct http *h);
 
 /*
  * Starts a request. 0: it was moved away from @f, and @done is called exactly once, later, unless

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "http/haste.h"
 #include "http/transfer.h"
 
 struct http {
@@ -17,6 +18,7 @@ struct http {
         struct list refused; /* those that ended before they began */
         struct list streams; /* all that are open */
         struct list due;     /* those of them that have something to tell */
+        struct haste haste;
         size_t n_fetches;
         size_t n_streams;
 };

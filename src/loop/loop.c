@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop/loop.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -33,6 +34,22 @@ int loop_new(sd_event **ret) {
 
 sd_event *loop_free(sd_event *e) {
         return sd_event_unref(e);
+}
+
+int loop_run(sd_event *e, bool (*eager)(void *userdata), void *userdata) {
+        int status;
+        int r = 0;
+
+        while (r >= 0 && sd_event_get_state(e) != SD_EVENT_FINISHED) {
+                bool look = eager(userdata);
+
+                r = sd_event_run(e, look ? 0 : UINT64_MAX);
+                if (look && r == 0)
+                        (void)sched_yield();
+        }
+        if (r >= 0)
+                r = sd_event_get_exit_code(e, &status);
+        return r < 0 ? r : status;
 }
 
 /*

@@ -26,6 +26,11 @@ enum loop_priority {
  */
 int loop_new(sd_event **ret) MUST_CHECK;
 sd_event *loop_free(sd_event *e);
+/*
+ * As sd_event_loop(), but it does not sleep while @eager says that something is due within
+ * microseconds: it looks again at once, and lets others have the processor in between.
+ */
+int loop_run(sd_event *e, bool (*eager)(void *userdata), void *userdata) MUST_CHECK;
 
 /*
  * A timer that fires once at @boot_usec (clock_boot_usec()), at most 10 ms late on an idle machine;

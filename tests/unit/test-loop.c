@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop/loop.h"
 
+#include <sys/epoll.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "test.h"
 
@@ -100,11 +103,49 @@ static void what_is_deferred_comes_from_the_loop_once(void **state) {
         assert_null(loop_free(NULL));
 }
 
+struct looks {
+        sd_event *e;
+        int fd;      /* written to at the look after the last eager one */
+        int n;       /* looks so far */
+        int n_eager; /* so many of them say that it is not the time to sleep */
+};
+
+static bool is_eager(void *userdata) {
+        struct looks *l = userdata;
+
+        if (l->n == l->n_eager)
+                assert_int_equal(write(l->fd, "x", 1), 1);
+        return l->n++ < l->n_eager;
+}
+
+static int on_end(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        const struct looks *l = userdata;
+
+        return sd_event_exit(l->e, l->n);
+}
+
+static void an_eager_loop_looks_again_and_then_sleeps(void **state) {
+        AUTO_LOOP sd_event *e = NULL;
+        AUTO_LOOP_SOURCE sd_event_source *s = NULL;
+        struct looks l = { .n_eager = 5 };
+        int fds[2];
+
+        assert_int_equal(loop_new(&e), 0);
+        assert_int_equal(pipe(fds), 0);
+        l.e = e;
+        l.fd = fds[1];
+        assert_true(sd_event_add_io(e, &s, fds[0], EPOLLIN, on_end, &l) >= 0);
+        assert_int_equal(loop_run(e, is_eager, &l), l.n_eager + 1);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_timer_is_set_on_our_own_clock),
                 cmocka_unit_test(only_a_moment_to_come_may_be_put_off),
                 cmocka_unit_test(what_is_deferred_comes_from_the_loop_once),
+                cmocka_unit_test(an_eager_loop_looks_again_and_then_sleeps),
         };
 
         return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
