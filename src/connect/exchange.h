@@ -55,7 +55,7 @@ struct exchange {
         const char *url;     /* borrowed; NULL: the server's own */
         bool mismatched;     /* the server refused its head: see relist.c */
         bool repeated;       /* it was sent again once already */
-        bool in_session;     /* it was sent with a session id */
+        uint64_t in_session; /* the number of that with whose id it was sent; 0: without one */
         bool cancelled;      /* the host does not want the response any more */
         struct batch *batch; /* the owner's: what it is part of; NULL: of nothing */
         /* Of the eras (connect/eras.h), else NULL or empty. */

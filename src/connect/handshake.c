@@ -110,8 +110,8 @@ bool handshake_lost(struct bridge *b, struct exchange *x, const struct exchange_
         x->repeated = true;
         list_prepend(&b->waiting, &x->link);
         b->n_waiting++;
-        if (session_is_closed(&b->session))
-                return true; /* it is being begun anew already */
+        if (session_is_closed(&b->session) || x->in_session != b->session.number)
+                return true; /* another is being begun, or has been, since it was sent */
         log_message(LOG_NOTICE, "the server has lost the session; beginning another");
         handshake_anew(b);
         return true;

@@ -118,7 +118,7 @@ static int add_headers(struct exchange *x, struct fetch_request *f, void *userda
         int r;
 
         if (!x->message.protocol_version) {
-                x->in_session = b->session.id != NULL;
+                x->in_session = b->session.id ? b->session.number : 0;
                 return session_add_headers(&b->session, f);
         }
         r = fetch_request_add_header(f, "MCP-Protocol-Version", x->message.protocol_version);

@@ -6,7 +6,7 @@
 #define SESSION_ID_BYTES 4096
 
 void session_init(struct session *s) {
-        *s = (struct session){ .state = SESSION_NONE };
+        *s = (struct session){ .state = SESSION_NONE, .number = 1 };
         s->initialize.max = s->initialized.max = SIZE_MAX / 2;
 }
 
@@ -15,6 +15,7 @@ void session_forget(struct session *s) {
         free(s->version);
         s->id = s->version = NULL;
         s->state = SESSION_NONE;
+        s->number++;
 }
 
 void session_done(struct session *s) {

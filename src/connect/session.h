@@ -19,6 +19,7 @@ enum session_state {
 
 struct session {
         enum session_state state;
+        uint64_t number;        /* which of those that there were; never 0 */
         char *version;          /* negotiated; NULL: not yet */
         char *id;               /* Mcp-Session-Id; NULL: the server gives none */
         struct buf initialize;  /* the host's line */

@@ -196,6 +196,21 @@ def requests_in_flight_when_a_session_is_lost_are_all_answered(stack):
     assert len(results) == 8 and demo.stats()["methods"]["initialize"] == 2
 
 
+def a_late_word_of_the_last_session_does_not_end_the_next(stack):
+    demo, broker = stage(stack, "--require-session")
+    host = Bridge(stack, broker, demo).opened()
+    demo.lose_sessions()
+    demo.fault("hang-after:mcp@tools/call!1")
+    results = []
+    late = threading.Thread(target=lambda: results.append(host.summary()))
+    late.start()
+    demo.wait(held={"mcp": 1})
+    assert host.summary()
+    demo.release("mcp")
+    late.join(PATIENCE)
+    assert results and demo.stats()["methods"]["initialize"] == 2, demo.stats()["methods"]
+
+
 def a_token_that_is_revoked_in_mid_stream_costs_neither_the_stream_nor_the_session(stack):
     demo = Demo(stack, "--auto-consent", "--stream", "--require-session")
     broker = Broker(stack)
