@@ -256,8 +256,9 @@ static int what_there_is(const struct login *l, struct present_have *ret, struct
                 return r;
         kind = identity_kind_of(&c);
         ret->jwt = kind == IDENTITY_JWT;
-        ret->spiffe = ret->jwt && streq(c.provider, "spiffe");
-        /* What a command gives is seen when it has run: it counts as what is asked of it. */
+        /* What a file or a command gives is seen when it is there: it counts as what is asked. */
+        ret->spiffe = ret->jwt &&
+                      (streq(c.provider, "spiffe") || own_present(l->server) == PRESENT_JWT_SPIFFE);
         ret->x509 = kind == IDENTITY_X509 ||
                     (streq(c.provider, "exec") && own_present(l->server) == PRESENT_MTLS);
         return 0;

@@ -299,6 +299,24 @@ static int check_age(const struct present_params *p, struct error *err) {
                          "The identity for %s has expired", p->as->issuer);
 }
 
+/* Whatever gave it: an authorization server that believes a trust domain is shown nothing else. */
+static int check_svid(const struct present_params *p, struct error *err) {
+        static const char scheme[] = "spiffe://";
+        AUTO_JSON json_t *claims = NULL;
+        const char *subject;
+        int r = jwt_read(p->assertion, strlen(p->assertion), NULL, &claims);
+
+        if (r == -ENOMEM)
+                return error_oom(err);
+        subject = r < 0 ? NULL : json_get_string(claims, "sub");
+        if (subject && strncmp(subject, scheme, strlen(scheme)) == 0)
+                return 0;
+        return error_set(err, MCPB_IDENTITY_FAILED, EBADMSG,
+                         "See that Identity= gives a JWT-SVID, or take Present=client-assertion",
+                         "The identity for %s is not one of SPIFFE: its \"sub\" is no SPIFFE ID",
+                         p->as->issuer);
+}
+
 static int check_params(const struct present_params *p, struct error *err) {
         const struct present_profile *profile = p->profile;
         bool in_param = p->how < PRESENT_COUNT && ways[p->how].param;
@@ -323,6 +341,8 @@ static int check_params(const struct present_params *p, struct error *err) {
         r = as_metadata_check(p->as, AS_USE_TOKEN, err);
         if (r == 0)
                 r = present_extra_check(p->profile, p->extra, err);
+        if (r == 0 && p->how == PRESENT_JWT_SPIFFE)
+                r = check_svid(p, err);
         return r < 0 ? r : check_age(p, err);
 }
 

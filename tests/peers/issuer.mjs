@@ -8,16 +8,20 @@
 //   {"issuer": URL, "introspection": {"endpoint", "client_id", "client_secret"}}
 // EXTENSIONS, JSON, makes it also one for those without a person or a browser, which wants nonces in proofs of possession: {"clients": [metadata],
 // "methods": [those of client authentication], "algorithms": [those of their assertions], "cluster": {"issuer", "jwks", "subjects":
-// [who may]}, "pushed": true if authorization requests must be, absent if they cannot}; "clients" and "algorithms" must be there.
+// [who may]}, "platform", "spiffe": see federate(), "audiences": it is an identity provider for {authorization server: client there},
+// "idp": the identity provider that it trusts, "tls": {"key", "cert", "ca"} of a listener that asks for certificates, "pushed": true
+// if authorization requests must be, absent if they cannot}; "clients" and "algorithms" must be there.
 // GET /control/journal tells what happened, without secrets; GET /control/refresh-tokens has every refresh token that was given
 // out, to look for where none should be; POST /control/ttl?seconds=N sets the life of the access tokens from now on, and
-// POST /control/clock?seconds=N how far this clock is ahead of everybody's.
+// POST /control/clock?seconds=N how far this clock is ahead of everybody's; POST /control/audience?issuer=URL&client=ID adds one of
+// those of the identity provider.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import express from 'express';
 import Provider, { errors } from 'oidc-provider';
 import { announce, endWithParent, escapeHtml, Journal, listen } from './common.mjs';
-import { trustCluster, withoutClient } from './workloads.mjs';
+import { assertIdentities, exchange, federate, listenWithCertificates, mutualTls, TOKEN_EXCHANGE, trustIdentityProvider } from './exchange.mjs';
+import { JWT_BEARER, trustCluster, withoutClient } from './workloads.mjs';
 
 const RESOURCE_SCOPES = 'tools:read tools:call';
 
@@ -39,6 +43,8 @@ const signingKey = (type, parameters, alg) => ({
         alg,
         use: 'sig',
 });
+
+const idTokenKey = { ...signingKey('ec', { namedCurve: 'P-256' }, 'ES256'), kid: 'id-token' };
 
 // --- the provider ----------------------------------------------------------------------------------------------------
 
@@ -75,8 +81,9 @@ const extended = {
         pushedAuthorizationRequests: { enabled: !!extensions?.pushed, requirePushedAuthorizationRequests: !!extensions?.pushed },
 };
 
-function configuration(introspector) {
+function configuration(introspector, tls) {
         return {
+                ...(tls && { discovery: { mtls_endpoint_aliases: { token_endpoint: `${tls}/token` } } }),
                 clients: [introspector, ...(extensions?.clients ?? [])],
                 ...(extensions?.methods && { clientAuthMethods: extensions.methods }),
                 ...(extensions && { enabledJWA: { clientAuthSigningAlgValues: extensions.algorithms } }),
@@ -84,7 +91,7 @@ function configuration(introspector) {
                 cookies: { keys: [random()] },
                 jwks: {
                         keys: [
-                                signingKey('ec', { namedCurve: 'P-256' }, 'ES256'),
+                                idTokenKey,
                                 signingKey('rsa', { modulusLength: 2048 }, 'RS256'),
                         ],
                 },
@@ -110,6 +117,7 @@ function configuration(introspector) {
                 clientBasedCORS: () => false,
                 features: {
                         ...(extensions && extended),
+                        ...(tls && { mTLS: mutualTls }),
                         devInteractions: { enabled: false },
                         registration: { enabled: true },
                         revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
@@ -251,18 +259,33 @@ const introspector = {
         response_types: [],
         redirect_uris: [],
 };
-const provider = new Provider(origin, configuration(introspector));
+const tls = extensions?.tls && (await listenWithCertificates(app, extensions.tls));
+const provider = new Provider(origin, configuration(introspector, tls));
 provider.use(record);
 recordEvents(provider);
 interactionRoutes(app, provider);
 journal.routes(app);
 if (extensions?.cluster) {
         trustCluster(provider, extensions.cluster);
-        app.use('/token', withoutClient);
+        app.use('/token', withoutClient(JWT_BEARER));
 }
+if (extensions?.platform) {
+        exchange(provider, extensions.platform);
+        federate(app, origin, extensions, journal);
+        app.use('/token', withoutClient(TOKEN_EXCHANGE));
+}
+if (extensions?.audiences) {
+        const { d, ...half } = idTokenKey;
+        assertIdentities(provider, { private: idTokenKey, public: half }, extensions.audiences);
+}
+if (extensions?.idp) trustIdentityProvider(provider, extensions.idp);
 app.post('/control/clock', (req, res) => {
         aheadSeconds = Number(req.query.seconds);
         res.json({ seconds: aheadSeconds });
+});
+app.post('/control/audience', (req, res) => {
+        extensions.audiences[req.query.issuer] = req.query.client;
+        res.json(extensions.audiences);
 });
 app.post('/control/ttl', (req, res) => {
         accessTokenSeconds = Number(req.query.seconds);

@@ -18,7 +18,7 @@ import urllib.parse
 from harness import PATIENCE, until
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = ("common", "issuer", "workloads", "server", "bound", "client", "host", "person")
+PROGRAMS = ("common", "issuer", "workloads", "exchange", "server", "bound", "client", "host", "person")
 
 
 class Answer:
@@ -135,6 +135,10 @@ class Stage:
     def put_clock_ahead(self, seconds):
         """The issuer's, of everybody's."""
         request("POST", "%s/control/clock?seconds=%d" % (self.issuer, seconds))
+
+    def trust(self, issuer, client):
+        """The identity provider knows @client of another authorization server from now on."""
+        request("POST", self.issuer + "/control/audience?" + urllib.parse.urlencode({"issuer": issuer, "client": client}))
 
     def renew_nonce(self, each=False):
         """The server wants another one in proofs from now on; with @each, in each."""

@@ -11,12 +11,12 @@ export const WORKLOADS = 'workloads';
 const MAX_SECONDS = 3600;
 
 // oidc-provider answers nobody who is no client: those who do not say are this one.
-export function withoutClient(req, res, next) {
+export const withoutClient = (...grants) => (req, res, next) => {
         express.urlencoded({ extended: false })(req, res, (error) => {
-                if (req.body?.grant_type === JWT_BEARER && !req.headers.authorization) req.body.client_id ??= WORKLOADS;
+                if (grants.includes(req.body?.grant_type) && !req.headers.authorization) req.body.client_id ??= WORKLOADS;
                 next(error);
         });
-}
+};
 
 async function verify(assertion, keys, { issuer, subjects }, audience) {
         const wanted = { issuer, audience, algorithms: ['ES256', 'RS256'], maxTokenAge: MAX_SECONDS, requiredClaims: ['exp', 'sub'] };

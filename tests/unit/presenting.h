@@ -9,6 +9,8 @@
 #include "oauth/present.h"
 
 #define RESOURCE "https://mcp.example.com/mcp"
+/* {"alg":"ES256"}, {"sub":"spiffe://d/a"} */
+#define SVID "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzcGlmZmU6Ly9kL2EifQ.AAAA"
 #define NOW_SEC ((uint64_t)1700000000)
 #define NOW (NOW_SEC * USEC_PER_SEC)
 
@@ -34,7 +36,7 @@ static inline void fixture_init(struct fixture *f, enum present how) {
         f->p = (struct present_params){ .how = how,
                                         .as = &f->as,
                                         .registration = &f->reg,
-                                        .assertion = "a.b+c",
+                                        .assertion = how == PRESENT_JWT_SPIFFE ? SVID : "a.b+c",
                                         .resource = RESOURCE,
                                         .scopes = &f->scopes,
                                         .attestation = "at.te.st",
