@@ -14,10 +14,12 @@ import contextlib
 import hashlib
 import html.parser
 import http.client
+import json
 import os
 import pathlib
 import re
 import secrets
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE.parents[1] / "contrib/demo"), str(HERE), str(HERE.parent / "integration")]
 import workload  # noqa: E402
 from harness import PATIENCE, Broker, Tap  # noqa: E402
-from stage import Stage, post_form  # noqa: E402
+from stage import Stage, post_form, request  # noqa: E402
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -39,7 +41,7 @@ SPIFFE_ID = "spiffe://example.org/agent"
 SECRET = secrets.token_urlsafe(24)
 PLATFORM, DOMAIN, STRANGER = (workload.Key(alg) for alg in ("RS256", "ES256", "ES256"))
 
-STAGE = IDP = None  # set by main(); the second is the identity provider
+STAGE = IDP = OTHER_IDP = None  # set by main(); the last two are identity providers, of which the first trusts one
 WORLD = None  # a folder with the certificates
 
 
@@ -211,9 +213,46 @@ def what_is_no_access_token_is_handed_to_nobody(stack):
 
 # --- a certificate ------------------------------------------------------------------------------------------------------------
 
+def shown_by_hand(url, folder=None):
+    """What the issuer answers to a client that shows the certificate of @folder, with no broker between."""
+    context = ssl.create_default_context(cafile=str(WORLD / "issuer.crt"))
+    if folder:
+        context.load_cert_chain(str(folder / "credential-bundle.private-key.pem"))
+    u = urllib.parse.urlsplit(url)
+    with contextlib.closing(http.client.HTTPSConnection(u.hostname, u.port, timeout=PATIENCE, context=context)) as connection:
+        connection.request("POST", u.path, urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": "tls-bound",
+                                                                   "resource": STAGE.jwt}),
+                           {"Content-Type": "application/x-www-form-urlencoded"})
+        answer = connection.getresponse()
+        return answer.status, json.load(answer)
+
+
+def the_issuer_binds_a_token_to_the_certificate_it_was_shown_and_gives_none_without(_):
+    known = request("GET", STAGE.issuer + "/.well-known/openid-configuration").json
+    url = known["mtls_endpoint_aliases"]["token_endpoint"]
+    assert url.startswith("https://127.0.0.1:") and known["token_endpoint"] == STAGE.issuer + "/token", known
+    status, answer = shown_by_hand(url, WORLD / "agent")
+    body = answer["access_token"].split(".")[1]
+    der = ssl.PEM_cert_to_DER_cert((WORLD / "agent.crt").read_text())
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+    assert (status, json.loads(base64.urlsafe_b64decode(body + "=="))["cnf"]) == (200, {"x5t#S256": thumbprint})
+    assert [shown_by_hand(url, folder)[0] for folder in (None, WORLD / "stranger", WORLD / "other")] == [401] * 3
+
+
 def with_certificate(stack, folder, client="tls", url=None):
     return declared(stack, "Identity=spiffe:x509,folder=%s" % folder, "Issuer=" + STAGE.issuer, "ClientId=" + client, "Present=mtls",
                     url=url)
+
+
+def a_certificate_that_a_command_prints_is_the_credential_of_a_client(stack):
+    key, cert = ((WORLD / ("agent" + end)).read_text() for end in (".key", ".crt"))
+    file = WORLD / "credential.json"
+    file.write_text(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                                "status": {"clientKeyData": key, "clientCertificateData": cert}}))
+    file.chmod(0o600)
+    works(declared(stack, "Identity=exec:%s,arg=%s" % (os.path.realpath("/bin/cat"), file), "Issuer=" + STAGE.issuer, "ClientId=tls",
+                   "Present=mtls"), client="tls")
+    assert [(e["status"], e["auth"]) for e in shown()] == [(200, "tls_client_auth")]
 
 
 def a_certificate_is_the_credential_of_a_client(stack):
@@ -277,26 +316,27 @@ class Reader:
                 method, url, fields = "GET", answer.headers["Location"], None
 
 
-def id_token():
+def id_token(idp=None):
     """Somebody logs in to the identity provider, and it says who they are."""
+    idp = idp or IDP
     verifier, back = secrets.token_urlsafe(48), "https://agents.example.com/cb"
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    reader = Reader(IDP.issuer)
+    reader = Reader(idp.issuer)
     page = reader.send("GET", "/auth?" + urllib.parse.urlencode({
         "client_id": "agents", "response_type": "code", "scope": "openid", "redirect_uri": back, "code_challenge": challenge,
         "code_challenge_method": "S256"}))
-    page = reader.send("POST", Form(page).action, {"user": IDP.user, "password": IDP.password, "do": "login"})
+    page = reader.send("POST", Form(page).action, {"user": idp.user, "password": idp.password, "do": "login"})
     where = reader.send("POST", Form(page).action, {"do": "allow"})
     assert where.startswith(back), where
     code = urllib.parse.parse_qs(urllib.parse.urlsplit(where).query)["code"][0]
-    answer = post_form(IDP.issuer + "/token", {"grant_type": "authorization_code", "client_id": "agents", "code": code,
+    answer = post_form(idp.issuer + "/token", {"grant_type": "authorization_code", "client_id": "agents", "code": code,
                                                "redirect_uri": back, "code_verifier": verifier})
     assert answer.status == 200, answer.body
     return answer.json["id_token"]
 
 
-def enterprise(stack, identity, client="agents"):
-    return declared(stack, "Issuer=" + STAGE.issuer, "ClientId=jag", "Present=id-jag", "IdpTokenEndpoint=%s/token" % IDP.issuer,
+def enterprise(stack, identity, client="agents", idp=None):
+    return declared(stack, "Issuer=" + STAGE.issuer, "ClientId=jag", "Present=id-jag", "IdpTokenEndpoint=%s/token" % (idp or IDP).issuer,
                     "IdpClientId=" + client, identity=identity)
 
 
@@ -314,13 +354,43 @@ def what_the_identity_provider_refuses_goes_no_further(stack):
     assert [(e["status"], e["error"]) for e in entries] == [(400, "invalid_grant")], entries
 
 
-def what_is_said_of_another_client_is_refused_once(stack):
+def a_login_for_another_client_is_shown_to_nobody(stack):
     broker = enterprise(stack, id_token(), "others")
     assert is_refused(broker, "others") == [] and shown(IDP) == []
 
 
+def spoken_in_vain(stack, idp):
+    """The identity provider says who it is, once; the authorization server hears it, once, and why it says no."""
+    idp.at_issuer.new()
+    entries = is_refused(enterprise(stack, id_token(idp), idp=idp), "invalid_grant")
+    assert [(e["grant_type"], e["status"]) for e in entries] == [(JWT_BEARER, 400)], entries
+    assert [e["status"] for e in shown(idp) if e["grant_type"] == TOKEN_EXCHANGE] == [200]
+    return entries[0]["detail"]
+
+
+def what_is_said_of_another_client_is_refused_once(stack):
+    IDP.trust(STAGE.issuer, "another")
+    try:
+        assert spoken_in_vain(stack, IDP) == "it is for another client"
+    finally:
+        IDP.trust(STAGE.issuer, "jag")
+
+
+def an_identity_provider_that_nobody_trusts_is_refused_once(stack):
+    """It calls its key what the other does, too."""
+    OTHER_IDP.trust(STAGE.issuer, "jag")
+    assert "ERR_JWS_SIGNATURE_VERIFICATION_FAILED" in spoken_in_vain(stack, OTHER_IDP)
+
+
+def an_identity_provider_says_nothing_to_those_it_does_not_know(stack):
+    OTHER_IDP.trust(STAGE.issuer, "")
+    OTHER_IDP.at_issuer.new()
+    assert is_refused(enterprise(stack, id_token(OTHER_IDP), idp=OTHER_IDP), "identity provider") == []
+    assert [(e["status"], e["error"]) for e in shown(OTHER_IDP) if e["grant_type"] == TOKEN_EXCHANGE] == [(400, "invalid_target")]
+
+
 HELPERS = (metadata, certificate, svid, extensions, private_file, declared, shown, works, is_refused, account_token, jwt_svid,
-           with_certificate, id_token, enterprise)
+           shown_by_hand, with_certificate, id_token, enterprise, spoken_in_vain)
 CLAIMS = [f for f in list(globals().values())
           if type(f) is type(svid) and f.__module__ == "__main__" and f not in HELPERS]
 
@@ -333,11 +403,12 @@ def identity_provider(audiences):
 
 
 def main():
-    global STAGE, IDP, WORLD
+    global STAGE, IDP, OTHER_IDP, WORLD
     peers = pathlib.Path(os.environ["PEERS"]).resolve()
     with contextlib.ExitStack() as stack:
         WORLD = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcpb-exchange-")))
         IDP = Stage(stack, peers, peers / "logs/exchange/idp", identity_provider({}))
+        OTHER_IDP = Stage(stack, peers, peers / "logs/exchange/other-idp", identity_provider({}))
         STAGE = Stage(stack, peers, peers / "logs/exchange", extensions(IDP.issuer))
         IDP.trust(STAGE.issuer, "jag")
         svid("agent", SPIFFE_ID)
